@@ -1,0 +1,14 @@
+"""invopop-gateway: an authenticating egress gateway for the Invopop API.
+
+A request comes in; we learn **who** calls (`identity`), decide whether they **may** (`policy`),
+take the **key** (`vault`), **send** it on (`upstream`), and **tell** what happened (`observe`).
+`pipeline` is the way of one request through these five rooms: read it first.
+
+Imports point downwards only, and rooms of one floor never import each other:
+
+    cli → server | sandbox → app → pipeline, relay | admin
+        → identity | policy | vault | upstream | observe
+        → settings | events | invopop → model, errors → secret
+"""
+
+__version__ = "0.1.0"

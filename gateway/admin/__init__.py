@@ -1,0 +1,1 @@
+"""The operators' listener: metrics, probes and status. Never on the callers' port."""

@@ -1,0 +1,281 @@
+"""The composition root: a loaded configuration becomes wired objects, all made here, visibly.
+
+Law: makes, connects and replaces; decides nothing about a request.
+"""
+
+import asyncio
+import gc
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from typing import Final
+
+from starlette.routing import Router
+
+from gateway.admin.app import admin_app
+from gateway.admin.health import DRAINING, READY, Finding, Health
+from gateway.errors import ConfigurationError, Problem
+from gateway.events import ConfigReloaded, Events, Noticed
+from gateway.identity.authenticator import Authenticator
+from gateway.identity.listener_tls import TlsInForce
+from gateway.inbound import RequestIds
+from gateway.observe.access_log import AccessLog
+from gateway.observe.logs import Logger, describe_exception
+from gateway.observe.metrics import Metrics
+from gateway.outward import new_sender, new_transport
+from gateway.pipeline import Pipeline
+from gateway.policy.permits import Permits
+from gateway.policy.rates import RateRules, Rates
+from gateway.policy.rates_shared import SharedRates, connect, is_shared
+from gateway.rooms import Rooms
+from gateway.rules import Rules, compile_rules, files_of, restart_required, trust_of
+from gateway.settings.load import Loaded, load
+from gateway.settings.schema import Settings
+from gateway.upstream.sender import Sender
+from gateway.upstream.workspace import WorkspaceCheck
+from gateway.vault.preparation import Snapshot
+from gateway.vault.reload import Watcher
+from gateway.vault.vault import Vault
+
+RESTART_SECONDS: Final = 1.0  # after a defect ended a background loop
+
+
+class Gateway:
+    """The program, wired but not yet serving: its two ASGI applications and their life span.
+
+    Must be made within the running event loop; `load` must be awaited before it serves. Raises
+    `ConfigurationError` if Invopop's trust anchor cannot be read.
+    """
+
+    def __init__(self, loaded: Loaded, environ: Mapping[str, str], logger: Logger) -> None:
+        settings = loaded.settings
+        self.loaded = loaded
+        self._started = settings
+        self._environ = environ
+        self._logger = logger
+        self._shared_rates: SharedRates | None = None
+        self._authenticating: asyncio.Task[None] | None = None
+        self.listener_tls = TlsInForce()
+        self.new_request_id = RequestIds()
+        self.events = Events()
+        self.metrics = Metrics(settings.metrics.max_series)
+        self.metrics.subscribe(self.events)
+        logger.subscribe(self.events)
+        AccessLog(logger, settings.log.sample_success).subscribe(self.events)
+        self._trust = trust_of(settings.upstream, str(loaded.file))
+        self.transport = new_transport(settings.upstream, self._trust.context, self.events.emit)
+        self._check_workspace = WorkspaceCheck(self._sender(settings, circuit=False))
+        self.vault = Vault(settings, loaded.vault, environ, self.events.emit, self._check_workspace)
+        self._watcher = Watcher(self.reload)
+        self._loading_since = time.time()
+        self.health = Health()
+        self.admin = admin_app(self.health, self.metrics.exposition)
+        self.rooms: Rooms
+        self.callers: Router
+
+    # Start and end
+
+    async def load(self) -> None:
+        """Compiles the rules and reads the keys. Raises `ConfigurationError` with all problems."""
+        problems: list[Problem] = []
+        try:
+            rules = await compile_rules(self.loaded, self.vault, self.events.emit)
+        except ConfigurationError as error:
+            problems += error.problems
+        problems += await self.vault.load()
+        if problems:
+            raise ConfigurationError(problems)
+        self.rooms = self._new_rooms(self.loaded.settings, rules)
+        self.listener_tls.current = rules.listener
+        self._watch_files()
+        self._watch_figures()
+        self.health.rooms = {"vault": self._vault_health, "issuers": self._issuers_health}
+        # A bare router: the application's own middleware costs 5 % and catches what we answer.
+        pipeline = Pipeline(self.rooms, self.new_request_id, self.events.emit)
+        self.callers = Router(default=pipeline, redirect_slashes=False, lifespan=self._lifespan)
+        self._tell_warnings()
+
+    def ask_reload(self) -> None:
+        """Has the configuration loaded again soon, changed or not: for `SIGHUP`."""
+        self._watcher.ask()
+
+    def drain(self) -> None:
+        """The end has been asked for: readiness says so."""
+        self.health.state = DRAINING
+
+    async def aclose(self) -> None:
+        """Gives up connections to stores and to Invopop."""
+        await self.vault.aclose()
+        await self.transport.aclose()
+        if self._shared_rates is not None:
+            await self._shared_rates.aclose()
+
+    @asynccontextmanager
+    async def _lifespan(self, _: object) -> AsyncIterator[None]:
+        """Owns every background loop."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            keys, files = self._kept_up(self.vault.run), self._kept_up(self._watcher.run)
+            loops = [group.create_task(keys), group.create_task(files)]
+            self._authenticate(self.rooms.authenticator)
+            self.metrics.configuration_in_force(took_effect=True)
+            self.health.state = READY
+            # What was loaded lives long: full collections need not walk it while requests wait.
+            gc.collect()
+            gc.freeze()
+            try:
+                yield
+            finally:
+                for loop in (*loops, self._authenticating):
+                    if loop is not None:
+                        loop.cancel()
+        await self.aclose()
+
+    async def _kept_up(self, run: Callable[[], Awaitable[None]]) -> None:
+        """Runs a background loop; should a defect end it, tells so and starts it again."""
+        while True:
+            try:
+                return await run()
+            except Exception as error:  # noqa: BLE001 - requests must not pay for a loop's defect
+                self.events.emit(Noticed("background_failure", "error", describe_exception(error)))
+                await asyncio.sleep(RESTART_SECONDS)
+
+    # Reload
+
+    async def reload(self) -> None:
+        """Takes the configuration as it is now into use, whole or not at all; tells of it."""
+        self._loading_since = time.time()
+        with _little_felt():
+            try:
+                new, rules, snapshot = await self._prepare()
+            except ConfigurationError as error:
+                await self.vault.reread()  # a broken file must not hold up a rotated key
+                problems = tuple(str(problem) for problem in error.problems)
+                self.events.emit(ConfigReloaded("failure", problems))
+                return
+            self.vault.commit(snapshot)
+            await self._commit(new, rules)
+        changed = restart_required(self._started, new.settings)
+        self.events.emit(ConfigReloaded("success", restart_required=changed))
+        self._tell_warnings()
+
+    async def _prepare(self) -> tuple[Loaded, Rules, Snapshot]:
+        """The configuration as it is now, compiled. Raises `ConfigurationError`."""
+        new = await asyncio.to_thread(load, self.loaded.file, self._environ)
+        authenticator = self.rooms.authenticator
+        rules = await compile_rules(new, self.vault, self.events.emit, authenticator)
+        snapshot = await self.vault.prepare(new.vault, new.settings)
+        if snapshot.problems:
+            raise ConfigurationError(snapshot.problems)
+        return new, rules, snapshot
+
+    async def _commit(self, new: Loaded, rules: Rules) -> None:
+        """One step for requests: nothing is awaited before everything is replaced."""
+        old, rooms, limits = self.loaded.settings, self.rooms, new.settings.limits
+        self.loaded = new
+        rooms.authenticator, rooms.grants = rules.authenticator, rules.grants
+        rooms.max_body = limits.max_body
+        rooms.permits.max_in_flight = limits.max_in_flight
+        rooms.permits.max_per_tenant = limits.max_in_flight_per_tenant
+        rooms.rates.rules = RateRules.of(limits, new.settings.callers)
+        shared, transport = rooms.shared_rates, self.transport
+        rooms.shared_rates = self._share(new.settings, rules, rooms.rates)
+        if old.upstream != new.settings.upstream or self._trust.anchor != rules.trust.anchor:
+            self._trust = rules.trust
+            self.transport = new_transport(
+                new.settings.upstream, rules.trust.context, self.events.emit
+            )
+            rooms.sender = self._sender(new.settings)
+            self._check_workspace.sender = self._sender(new.settings, circuit=False)
+        self._authenticate(rules.authenticator)
+        self._watch_files()
+        await self.listener_tls.take(new.settings, rules.listener)
+        if transport is not self.transport:
+            await transport.aclose()
+        if shared is not None:
+            await shared.aclose()
+
+    def _authenticate(self, authenticator: Authenticator) -> None:
+        """Lets the new version refresh its issuers' keys, in place of the old."""
+        if self._authenticating is not None:
+            self._authenticating.cancel()
+        self._authenticating = self._group.create_task(self._kept_up(authenticator.run))
+
+    def _watch_files(self) -> None:
+        files = files_of(self.loaded) | self.vault.files()
+        self._watcher.watch(files, self._loading_since)
+
+    # Making
+
+    def _new_rooms(self, settings: Settings, rules: Rules) -> Rooms:
+        limits = settings.limits
+        rates = Rates(RateRules.of(limits, settings.callers))
+        return Rooms(
+            authenticator=rules.authenticator,
+            grants=rules.grants,
+            rates=rates,
+            permits=Permits(limits.max_in_flight, limits.max_in_flight_per_tenant),
+            vault=self.vault,
+            sender=self._sender(settings),
+            max_body=limits.max_body,
+            shared_rates=self._share(settings, rules, rates),
+        )
+
+    def _sender(self, settings: Settings, *, circuit: bool = True) -> Sender:
+        return new_sender(self.transport, settings.upstream, self.events.emit, circuit=circuit)
+
+    def _share(self, settings: Settings, rules: Rules, rates: Rates) -> SharedRates | None:
+        """The rate limits that replicas share, if they do."""
+        self._shared_rates = None
+        if is_shared(settings.limits):
+            password, emit = rules.storage_password, self.events.emit
+            self._shared_rates = connect(settings.limits, password, rates, emit)
+        return self._shared_rates
+
+    # Telling
+
+    def _watch_figures(self) -> None:
+        """Gauges read what the rooms know, at each scrape."""
+        watch, rooms = self.metrics.watch, self.rooms
+        self.metrics.watch_expiries(self.vault.expiries)
+        watch("requests_in_flight", lambda: rooms.permits.in_flight)
+        watch("circuit_open", lambda: rooms.sender.circuit_open)
+        for state in ("active", "idle", "waiting"):
+            watch("upstream_connections", partial(self._pooled, state), state)
+
+    def _vault_health(self) -> Finding:
+        failing = self.vault.failing()
+        trouble = ", ".join(f"{kind} {word}" for kind, word in sorted(failing.items()))
+        return Finding(self.vault.tried(), trouble)
+
+    def _issuers_health(self) -> Finding:
+        states = self.rooms.authenticator.issuers()
+        away = [state.issuer for state in states if not state.healthy]
+        trouble = f"keys of {', '.join(away)} not refreshed" if away else ""
+        return Finding(all(state.tried for state in states), trouble)
+
+    def _pooled(self, state: str) -> int:
+        return sum(getattr(pool, state) for pool in self.transport.pools)
+
+    def _tell_warnings(self) -> None:
+        for warning in self.loaded.warnings:
+            self.events.emit(Noticed("configuration_warning", "warning", {"detail": warning}))
+
+
+@contextmanager
+def _little_felt() -> Iterator[None]:
+    """Loads beside requests: no full collection meanwhile, and short turns for other threads.
+
+    With 10,000 tenants one collection holds requests up for some 50 ms.
+    """
+    turn = sys.getswitchinterval()
+    gc.disable()
+    sys.setswitchinterval(0.001)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(turn)
+        gc.freeze()
+        gc.enable()

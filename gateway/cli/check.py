@@ -1,0 +1,164 @@
+"""`check`: loads and validates everything without serving; shows tenants and their keys.
+
+Law: calls nobody but the configured stores, and with `--online` Invopop.
+"""
+
+import asyncio
+import resource
+import sys
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Annotated, NamedTuple
+
+import typer
+
+from gateway.app import Gateway
+from gateway.cli.configuration import ConfigOption, load_or_exit, offline
+from gateway.errors import GatewayError
+from gateway.model import Key
+from gateway.policy.review import review
+from gateway.settings.load import Loaded
+from gateway.settings.schema import Settings
+from gateway.settings.worst_case import worst_case
+from gateway.upstream.workspace import WorkspaceCheck
+from gateway.vault.table import TenantRow, ends_soon
+
+WIDTH = 200  # columns of the table where there is no terminal
+AT_ONCE = 4  # calls to Invopop: a check must not look like an attack
+
+Slot = tuple[str, str]
+
+
+class Answer(NamedTuple):
+    """What Invopop said of a key: the workspace that it opens, or why none was named."""
+
+    workspace: str
+    problem: str
+
+
+def check(
+    config: ConfigOption = None,
+    online: Annotated[
+        bool, typer.Option("--online", help="Call Invopop with each tenant's keys as well.")
+    ] = False,
+) -> None:
+    """Load and validate everything without serving, and show the tenants."""
+    from rich.console import Console  # noqa: PLC0415 - no other command needs it
+
+    loaded = load_or_exit(config)
+    rows, answers = asyncio.run(_look(loaded, online=online))
+    # A file or a pipe has no width of its own: nothing is cut off there.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+    console.print(_table(rows, answers))
+    today = datetime.now(UTC).date()
+    reviewed = review(loaded.settings, loaded.vault, today)
+    for text in (*loaded.warnings, *reviewed, *_warnings(rows)):
+        console.print(f"[yellow]warning[/] {text}", soft_wrap=True)
+    console.print(_memory(loaded.settings), soft_wrap=True)
+    wrong = [text for row in rows if online and (text := _problem(row, answers))]
+    for text in wrong:
+        console.print(f"[red]error[/] {text}", soft_wrap=True)
+    if wrong:
+        raise typer.Exit(1)
+    console.print(f"[green]ok[/] {loaded.file}", soft_wrap=True)
+
+
+def _memory(settings: Settings) -> str:
+    """The bound on what callers and Invopop can make the gateway hold, as a sum."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    connections = min(files, settings.listen.max_connections or files)
+    parts = worst_case(settings, connections)
+    total = sum(size for _, size in parts)
+    told = ", ".join(f"{name} {size / 2**20:.0f}" for name, size in parts)
+    return f"memory  at worst {total / 2**20:.0f} MiB beyond the program itself: {told}"
+
+
+async def _look(loaded: Loaded, *, online: bool) -> tuple[list[TenantRow], dict[Slot, Answer]]:
+    async with offline(loaded) as gateway:
+        await gateway.vault.read_stores()
+        answers = await _ask_all(gateway) if online else {}
+        return gateway.vault.tenants(), answers
+
+
+async def _ask_all(gateway: Gateway) -> dict[Slot, Answer]:
+    """Invopop's answer to each key, through the same connections and rules as any request."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import Progress  # noqa: PLC0415
+
+    ask = WorkspaceCheck(gateway.rooms.sender).ask
+    answers: dict[Slot, Answer] = {}
+    gate = asyncio.Semaphore(AT_ONCE)
+    keys = gateway.vault.held()
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("Asking Invopop", total=len(keys))
+
+        async def one(key: Key) -> None:
+            async with gate:
+                try:
+                    answer = Answer(await ask(key.secret), "")
+                except GatewayError as error:
+                    answer = Answer("", error.detail or error.key)
+            answers[key.tenant, key.slot] = answer
+            progress.advance(task)
+
+        await asyncio.gather(*map(one, keys))
+    return answers
+
+
+def _table(rows: Iterable[TenantRow], answers: dict[Slot, Answer]) -> object:
+    from rich.table import Table  # noqa: PLC0415
+
+    found = ("workspace found",) if answers else ()
+    table = Table("tenant", "slot", "source")
+    table.add_column("key", no_wrap=True)
+    table.add_column("expires", no_wrap=True)
+    for name in ("workspace", *found, "state"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*_cells(row, answers))
+    return table
+
+
+def _cells(row: TenantRow, answers: dict[Slot, Answer]) -> tuple[str, ...]:
+    key, pinned = row.fingerprint or "-", row.workspace or "-"
+    cells = (row.tenant, row.slot, row.source, key, _day(row.expires_at), pinned)
+    if not answers:
+        return *cells, f"{row.state} {row.detail}".strip()
+    answer = answers.get((row.tenant, row.slot))
+    return *cells, (answer.workspace if answer else "") or "-", _verdict(row, answer) or "ok"
+
+
+def _problem(row: TenantRow, answers: dict[Slot, Answer]) -> str:
+    verdict = _verdict(row, answers.get((row.tenant, row.slot)))
+    return f"tenants.{row.tenant}.{row.slot}: {verdict}" if verdict else ""
+
+
+def _verdict(row: TenantRow, answer: Answer | None) -> str:
+    """What is wrong with a key that Invopop was to be asked about; "" if nothing is."""
+    if answer is None:
+        return f"no key to ask with: {row.state} {row.detail}".strip()
+    if answer.problem:
+        return answer.problem
+    if row.workspace not in {None, answer.workspace}:
+        return f"the key opens workspace {answer.workspace}, pinned is {row.workspace}"
+    return ""
+
+
+def _warnings(rows: Iterable[TenantRow]) -> list[str]:
+    now = time.time()
+    texts = []
+    for row in rows:
+        place = f"tenants.{row.tenant}.{row.slot}"
+        if not row.fingerprint:
+            texts.append(f"{place}: the key cannot be had now: {row.state}")
+        if row.expires_at is not None and ends_soon(row.expires_at, now):
+            word = "expired" if row.expires_at <= now else "expires"
+            texts.append(f"{place}: the key {word} on {_day(row.expires_at)}")
+    return texts
+
+
+def _day(expires_at: float | None) -> str:
+    if expires_at is None:
+        return "-"
+    return datetime.fromtimestamp(expires_at, UTC).strftime("%Y-%m-%d")

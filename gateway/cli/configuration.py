@@ -1,0 +1,83 @@
+"""What the commands that read the configuration share: the option, and loading or explaining."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from gateway.app import Gateway
+from gateway.errors import ConfigurationError, Problem
+from gateway.observe.logs import Logger
+from gateway.observe.writer import LineWriter
+from gateway.settings.load import Loaded, load
+from gateway.settings.report import render
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="Default: $INVOPOP_GATEWAY_CONFIG, else config/gateway.toml.",
+        show_default=False,
+    ),
+]
+
+
+def load_or_exit(config: Path | None) -> Loaded:
+    """Loads the configuration; where it is wrong, prints every problem and exits with 1."""
+    path = config or Path(os.environ.get("INVOPOP_GATEWAY_CONFIG") or "config/gateway.toml")
+    try:
+        return load(path, os.environ)
+    except ConfigurationError as error:
+        known = {problem.key for problem in error.problems}
+        further = asyncio.run(_further(error.draft))
+        fail(ConfigurationError([*error.problems, *(p for p in further if p.key not in known)]))
+
+
+async def _further(draft: object) -> tuple[Problem, ...]:
+    """What else would be wrong once the known problems are mended: keys, rules, key sets."""
+    if not isinstance(draft, Loaded):
+        return ()
+    try:
+        async with wired(draft):
+            return ()
+    except ConfigurationError as error:
+        return error.problems
+
+
+@asynccontextmanager
+async def offline(loaded: Loaded) -> AsyncIterator[Gateway]:
+    """As `wired`, but prints the problems and exits with 1 where the configuration is wrong."""
+    try:
+        async with wired(loaded) as gateway:
+            yield gateway
+    except ConfigurationError as error:
+        fail(error)
+
+
+@asynccontextmanager
+async def wired(loaded: Loaded) -> AsyncIterator[Gateway]:
+    """All that `serve` makes, keys included, but no listener and no log.
+
+    Raises `ConfigurationError`.
+    """
+    writer = LineWriter(os.open(os.devnull, os.O_WRONLY))
+    try:
+        gateway = Gateway(loaded, os.environ, Logger(writer, "error", "json"))
+        try:
+            await gateway.load()
+            yield gateway
+        finally:
+            await gateway.aclose()
+    finally:
+        writer.close()
+
+
+def fail(error: ConfigurationError) -> NoReturn:
+    """Prints the problems to stderr as one block and exits with 1."""
+    typer.echo(render(error.problems), err=True)
+    raise typer.Exit(1)

@@ -1,0 +1,110 @@
+"""`explain`: what would happen to a request, and why, by the pipeline's own rooms. Sends none."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Annotated, NamedTuple
+
+import typer
+
+from gateway.app import Gateway
+from gateway.cli.configuration import ConfigOption, load_or_exit, offline
+from gateway.errors import GatewayError
+from gateway.invopop.operations import OTHER
+from gateway.invopop.presets import PRESETS, expand
+from gateway.model import Caller
+from gateway.policy.grants import OperationDenied
+from gateway.settings.load import Loaded
+from gateway.settings.schema import CallerSettings
+from gateway.upstream.target import resolve
+from gateway.vault.fault import KeyNeeded
+
+
+class Question(NamedTuple):
+    """A request that might be sent."""
+
+    caller: str
+    tenant: str
+    method: str
+    target: str
+
+
+class Answer(NamedTuple):
+    """What would come of it: lines of a name and a text each."""
+
+    allowed: bool
+    lines: list[tuple[str, str]]
+
+
+def explain(
+    method: Annotated[str, typer.Argument(help="Such as GET.")],
+    path: Annotated[str, typer.Argument(help="Such as /silo/v1/entries.")],
+    caller: Annotated[str, typer.Option(help="The caller's name in [callers].")],
+    tenant: Annotated[str, typer.Option(help="The tenant, where the request would name one.")] = "",
+    config: ConfigOption = None,
+) -> None:
+    """Say what would happen to a request and why. Sends nothing."""
+    loaded = load_or_exit(config)
+    question = Question(caller, tenant, method, path)
+    answer = asyncio.run(_answer(loaded, question))
+    for name, text in answer.lines:
+        typer.echo(f"{name:10} {text}")
+    raise typer.Exit(0 if answer.allowed else 1)
+
+
+async def _answer(loaded: Loaded, question: Question) -> Answer:
+    async with offline(loaded) as gateway:
+        try:
+            return await _judge(gateway, question)
+        except GatewayError as error:
+            return _refused(error, [])
+
+
+async def _judge(gateway: Gateway, question: Question) -> Answer:
+    """Target, caller and tenant, policy, key: in the pipeline's order, the first that fails ends.
+
+    Raises `GatewayError` for what fails before policy.
+    """
+    rooms = gateway.rooms
+    authority = rooms.sender.forwarder.authority
+    target = resolve(question.method, question.target.encode("utf-8", "replace"), authority)
+    headers = [question.tenant.encode()] if question.tenant else []
+    caller = Caller(question.caller, "explain")
+    told = rooms.grants.explain(caller, headers, question.method, target.path)
+    lines: list[tuple[str, str]] = []
+    if told.verdict is not None:
+        lines.append(("operation", f"{told.verdict.operation} ({told.verdict.route})"))
+        entry = f' "{told.entry}"' if told.entry else ""
+        lines.append(("rule", f"{told.verdict.rule}{entry}, path {told.verdict.reading}"))
+    lines += _presets(gateway.loaded.settings.callers.get(question.caller))
+    if told.grant is None or told.error is not None:
+        return _refused(told.error or GatewayError("internal_error"), lines)
+    lines.append(("tenant", told.grant.tenant))
+    if told.grant.would_deny:
+        lines.append(("note", "allowed only because enforce = false"))
+    try:
+        try:
+            key = rooms.vault.key(told.grant.tenant)
+        except KeyNeeded:
+            key = await rooms.vault.read(told.grant.tenant, question.caller)
+    except GatewayError as error:
+        return _refused(error, lines)
+    lines.append(("key", f"{key.fingerprint} ({key.slot}, from {key.source})"))
+    url = gateway.loaded.settings.upstream.url + target.raw.decode()
+    lines.append(("sends", f"{question.method} {url}"))
+    return Answer(True, [("allowed", "yes"), *lines])
+
+
+def _presets(caller: CallerSettings | None) -> Iterator[tuple[str, str]]:
+    """What each preset that the caller's rules name is for, and all that it stands for."""
+    entries = (*(caller.allow or ()), *caller.deny) if caller else ()
+    for entry in dict.fromkeys(entries):
+        if entry.startswith("@"):
+            names = ", ".join(sorted(expand(entry) - {OTHER}))
+            yield "preset", f"{entry}: {PRESETS[entry[1:]].summary}: {names}"
+
+
+def _refused(error: GatewayError, lines: list[tuple[str, str]]) -> Answer:
+    why = f"{error.status} {error.key}: {error.detail}" if error.detail else error.key
+    if error.cause and not isinstance(error, OperationDenied):
+        why += f" ({error.cause})"
+    return Answer(False, [("allowed", "no"), ("answer", why), *lines])

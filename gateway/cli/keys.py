@@ -1,0 +1,126 @@
+"""`keys list|set|rotate|remove|encrypt|decrypt`: works on the vault file, plain or encrypted.
+
+Law: a key comes from a prompt or stdin, never from argv, and is never printed.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.cli.configuration import ConfigOption, fail, load_or_exit
+from gateway.errors import ConfigurationError
+from gateway.secret import Secret
+from gateway.settings.sealed import SUFFIX, new_identity
+from gateway.vault.edit import EditError, entries, rotated, with_key, without
+from gateway.vault.edit_file import VaultText, change, convert, open_vault, read
+from gateway.vault.key_check import fault_in
+
+TenantArgument = Annotated[str, typer.Argument(help="The tenant's name in [tenants].")]
+
+
+def keys() -> typer.Typer:
+    """The commands as a group."""
+    group = typer.Typer(no_args_is_help=True, help="Work on the vault file.")
+    group.command("list")(list_)
+    group.command("set")(set_)
+    for command in (rotate, remove, encrypt, decrypt):
+        group.command()(command)
+    return group
+
+
+def list_(config: ConfigOption = None) -> None:
+    """List the keys that the vault file names, without showing any."""
+    with _vault(config) as vault:
+        for entry in entries(read(vault)):
+            fingerprint = f"  {entry.fingerprint}" if entry.fingerprint else ""
+            typer.echo(f"{entry.tenant}  {entry.slot}  {entry.source}{fingerprint}")
+
+
+def set_(tenant: TenantArgument, config: ConfigOption = None) -> None:
+    """Set a tenant's key, read from a prompt or from stdin."""
+    with _vault(config) as vault:
+        key = _ask_key(tenant)
+        change(vault, lambda text: with_key(text, tenant, key))
+    typer.echo(f"set {tenant}: {key.fingerprint}")
+
+
+def rotate(tenant: TenantArgument, config: ConfigOption = None) -> None:
+    """Set a tenant's new key; the one in use becomes `previous`."""
+    with _vault(config) as vault:
+        key = _ask_key(tenant)
+        change(vault, lambda text: rotated(text, tenant, key))
+    typer.echo(f"rotated {tenant}: {key.fingerprint}; the old key stays as `previous`")
+
+
+def remove(tenant: TenantArgument, config: ConfigOption = None) -> None:
+    """Remove a tenant with its keys."""
+    with _vault(config) as vault:
+        change(vault, lambda text: without(text, tenant))
+    typer.echo(f"removed {tenant}")
+
+
+def encrypt(
+    config: ConfigOption = None,
+    new: Annotated[
+        Path | None,
+        typer.Option("--new-identity", help="Make an age identity and write it to this file."),
+    ] = None,
+) -> None:
+    """Encrypt the vault file (age); its identity is what `vault.identity` names."""
+    with _vault(config) as vault:
+        if vault.sealed:
+            raise EditError(f"{vault.path} is encrypted already")
+        opener = vault if new is None else vault._replace(identity=_write_identity(new))
+        sealed = convert(opener, vault.path.with_name(vault.path.name + SUFFIX))
+    typer.echo(f"encrypted {sealed.path}; the plain file is gone. In gateway.toml:")
+    typer.echo(f'[vault]\nfile = "{sealed.path.name}"')
+    if new is not None:
+        typer.echo(f'identity = {{ file = "{new.absolute()}" }}')
+
+
+def decrypt(config: ConfigOption = None) -> None:
+    """Decrypt the vault file."""
+    with _vault(config) as vault:
+        if not vault.sealed:
+            raise EditError(f"{vault.path} is not encrypted")
+        plain = convert(vault, vault.path.with_suffix(""))
+    typer.echo(f'decrypted {plain.path}. In gateway.toml:\n[vault]\nfile = "{plain.path.name}"')
+
+
+@contextmanager
+def _vault(config: Path | None) -> Iterator[VaultText]:
+    """The configured vault file. What goes wrong with it is printed, with exit code 1."""
+    settings = load_or_exit(config).settings.vault
+    try:
+        yield open_vault(settings, os.environ)
+    except ConfigurationError as error:
+        fail(error)
+    except EditError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+def _ask_key(tenant: str) -> Secret:
+    if sys.stdin.isatty():
+        key = Secret(typer.prompt(f"New key of {tenant}", hide_input=True))
+    else:
+        key = Secret(sys.stdin.readline().rstrip("\r\n"))
+    if fault := fault_in(key.reveal()):
+        raise EditError(f"the key {fault}")
+    return key
+
+
+def _write_identity(path: Path) -> Secret:
+    """Makes an age identity, kept in a new file that only its owner can read."""
+    identity, _ = new_identity()
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(identity.reveal() + "\n")
+    except OSError as error:
+        raise EditError(f"{path}: {os.strerror(error.errno or 0)}") from None
+    return identity

@@ -1,0 +1,47 @@
+"""`serve`: runs the gateway until SIGTERM or SIGINT."""
+
+import asyncio
+import os
+import signal
+import sys
+
+import typer
+
+from gateway.app import Gateway
+from gateway.cli.configuration import ConfigOption, fail, load_or_exit
+from gateway.errors import ConfigurationError
+from gateway.observe.logs import Logger, bridge_library_logs
+from gateway.observe.writer import LineWriter
+from gateway.server.run import Service, run, run_to_end
+from gateway.settings.load import Loaded
+
+
+def serve(config: ConfigOption = None) -> None:
+    """Run the gateway."""
+    loaded = load_or_exit(config)
+    writer = LineWriter(sys.stdout.fileno())
+    try:
+        code = run_to_end(_serve(loaded, writer))
+    except ConfigurationError as error:
+        writer.close()
+        fail(error)
+    writer.close()
+    raise typer.Exit(code)
+
+
+async def _serve(loaded: Loaded, writer: LineWriter) -> int:
+    settings = loaded.settings
+    logger = Logger(writer, settings.log.level, settings.log.format)
+    bridge_library_logs(logger)
+    gateway = Gateway(loaded, os.environ, logger)
+    await gateway.load()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.ask_reload)
+    service = Service(
+        gateway.callers,
+        gateway.admin,
+        gateway.events.emit,
+        gateway.new_request_id,
+        gateway.drain,
+        gateway.listener_tls.on_bound,
+    )
+    return await run(service, settings)

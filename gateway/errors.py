@@ -1,0 +1,160 @@
+"""Errors by whose fault, each with one stable key; `problem` alone turns one into a response.
+
+Law: nothing here ever carries a secret, a file path or text that a client sent.
+"""
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+import orjson
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class ErrorKind(NamedTuple):
+    """What is fixed for one error key: its status, its title, its RFC 9209 `error` token."""
+
+    status: int
+    title: str
+    proxy_status: str
+
+
+KINDS: Final[dict[str, ErrorKind]] = {
+    "bad_request": ErrorKind(400, "Malformed request", "http_request_error"),
+    "unauthenticated": ErrorKind(401, "Caller not authenticated", "http_request_denied"),
+    "caller_unknown": ErrorKind(403, "Caller not configured", "http_request_denied"),
+    "browser_refused": ErrorKind(403, "Web pages may not use this identity", "http_request_denied"),
+    "tenant_required": ErrorKind(403, "No tenant named", "http_request_denied"),
+    "tenant_denied": ErrorKind(403, "Tenant not allowed", "http_request_denied"),
+    "operation_denied": ErrorKind(403, "Operation not allowed", "http_request_denied"),
+    "method_not_allowed": ErrorKind(405, "Method not allowed", "http_request_error"),
+    "request_timeout": ErrorKind(408, "Caller too slow", "http_request_error"),
+    "body_too_large": ErrorKind(413, "Body too large", "http_request_error"),
+    "misdirected": ErrorKind(421, "Not this gateway's upstream", "http_request_error"),
+    "rate_limited": ErrorKind(429, "Rate limit exceeded", "http_request_denied"),
+    "headers_too_large": ErrorKind(431, "Request head too large", "http_request_error"),
+    "internal_error": ErrorKind(500, "Unexpected failure in the gateway", "proxy_internal_error"),
+    "upstream_unreachable": ErrorKind(502, "Invopop unreachable", "destination_unavailable"),
+    "upstream_protocol_error": ErrorKind(502, "Broken reply from Invopop", "http_protocol_error"),
+    "upstream_tls_error": ErrorKind(502, "TLS to Invopop failed", "tls_protocol_error"),
+    "key_rejected": ErrorKind(502, "Invopop rejected the key", "proxy_configuration_error"),
+    "overloaded": ErrorKind(503, "Gateway overloaded", "connection_limit_reached"),
+    "circuit_open": ErrorKind(503, "Invopop is failing", "destination_unavailable"),
+    "key_unavailable": ErrorKind(503, "Key unavailable", "proxy_configuration_error"),
+    "upstream_timeout": ErrorKind(504, "Invopop timed out", "http_response_timeout"),
+    "loop_detected": ErrorKind(508, "Request loop", "proxy_loop_detected"),
+}
+
+ALLOW: Final = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+
+
+class GatewayError(Exception):
+    """An error with a public answer. `key` is one of `KINDS`; `detail` says what to do about it.
+
+    `status` differs from the kind's own only where one key has several (400, 417, 501, 505).
+    `cause` is a constant word for the log (`expired`, `bad_signature`); callers never see it.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        detail: str = "",
+        *,
+        status: int | None = None,
+        headers: Iterable[tuple[bytes, bytes]] = (),
+        cause: str = "",
+    ) -> None:
+        super().__init__(key)
+        self.key = key
+        self.detail = detail
+        self.status = KINDS[key].status if status is None else status
+        self.headers: Headers = list(headers)
+        self.cause = cause
+
+
+class CallerError(GatewayError):
+    """The caller's fault: it must change its request."""
+
+
+class GatewayFault(GatewayError):
+    """The gateway's own, or its operator's: key stores, limits, overload."""
+
+
+class UpstreamError(GatewayError):
+    """Invopop, or the way to it, failed.
+
+    `kind` is the metric label of `upstream_errors_total`; `sent` is false only if certainly no
+    byte of the request left: the licence to send a request again that is not idempotent.
+    """
+
+    def __init__(self, key: str, kind: str, *, sent: bool, detail: str = "") -> None:
+        super().__init__(key, detail)
+        self.kind = kind
+        self.sent = sent
+
+
+def tenant_denied(cause: str = "") -> CallerError:
+    """The one answer for a tenant that is forbidden, ill-formed or does not exist."""
+    return CallerError("tenant_denied", "This caller may not act for that tenant.", cause=cause)
+
+
+class Problem(NamedTuple):
+    """One finding in the configuration: where, what was found, what was expected instead."""
+
+    file: str
+    key: str
+    found: str
+    expected: str
+
+    def __str__(self) -> str:
+        where = f"{self.file}: {self.key}" if self.key else self.file
+        return f"{where}: found {self.found}; expected {self.expected}"
+
+
+class ConfigurationError(Exception):
+    """Everything wrong with a configuration, in one list; nothing of it takes effect.
+
+    `draft` is what is left of it without its wrong parts, where that is enough to look further.
+    """
+
+    def __init__(self, problems: Iterable[Problem], draft: object = None) -> None:
+        self.problems = tuple(problems)
+        self.draft = draft
+        super().__init__(f"{len(self.problems)} problem(s) in the configuration")
+
+
+def problem(error: GatewayError, request_id: str) -> tuple[Headers, bytes]:
+    """The response headers and body for an error: RFC 9457, RFC 9209, and Invopop's own members.
+
+    `Content-Length` is among the headers; hop-by-hop fields are the server's business.
+    """
+    kind = KINDS[error.key]
+    detail = error.detail or kind.title
+    body = orjson.dumps(
+        {
+            "type": f"urn:invopop-gateway:error:{error.key}",
+            "title": kind.title,
+            "status": error.status,
+            "detail": detail,
+            "request_id": request_id,
+            "key": error.key,
+            "message": detail,
+        }
+    )
+    headers: Headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+        (b"x-gateway-error", error.key.encode()),
+        (b"proxy-status", f"invopop-gateway; error={kind.proxy_status}".encode()),
+        (b"x-request-id", request_id.encode()),
+        (b"via", b"1.1 invopop-gateway"),
+    ]
+    if error.status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    elif error.status == 405:
+        headers.append((b"allow", ALLOW))
+    elif error.status == 407:
+        headers.append((b"proxy-authenticate", b'Basic realm="invopop-gateway"'))
+    headers += error.headers
+    return headers, body

@@ -1,0 +1,109 @@
+"""What happened, as values: any room emits, `observe` subscribes. Knows no metric and no log."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+from gateway.model import Exchange
+
+
+class ExchangeEnded(NamedTuple):
+    """A request has been answered, refused, cut or left; the record is final."""
+
+    exchange: Exchange
+
+
+class UpstreamFailed(NamedTuple):
+    """An attempt failed. `kind` is one of the closed list in the README."""
+
+    kind: str
+    request_id: str
+
+
+class UpstreamRetried(NamedTuple):
+    """A request is about to be sent again."""
+
+    reason: str
+
+
+class UpstreamConnected(NamedTuple):
+    """A connection attempt ended: `outcome` is "success" or the failure's kind."""
+
+    outcome: str
+
+
+class KeyEchoed(NamedTuple):
+    """A response header contained the key and lost it."""
+
+    tenant: str
+
+
+class KeyRejected(NamedTuple):
+    """Invopop answered 401 to a tenant's key."""
+
+    tenant: str
+    slot: str
+
+
+class KeyRefreshed(NamedTuple):
+    """A key was read from its source. `outcome` is "success" or "failure"."""
+
+    tenant: str
+    source: str
+    outcome: str
+    reason: str = ""
+
+
+class JwksRefreshed(NamedTuple):
+    """An issuer's key set was read. `outcome` is "success" or "failure"."""
+
+    issuer: str
+    outcome: str
+    reason: str = ""
+
+
+class ConfigReloaded(NamedTuple):
+    """A reload was tried. `outcome` is "success" or "failure"; `problems` say why."""
+
+    outcome: str
+    problems: tuple[str, ...] = ()
+    restart_required: tuple[str, ...] = ()
+
+
+class Noticed(NamedTuple):
+    """A life-cycle event or a warning for the log: its name, its level and its fields."""
+
+    name: str
+    level: str
+    fields: dict[str, Any]
+
+
+Event = (
+    ExchangeEnded
+    | UpstreamFailed
+    | UpstreamRetried
+    | UpstreamConnected
+    | KeyEchoed
+    | KeyRejected
+    | KeyRefreshed
+    | JwksRefreshed
+    | ConfigReloaded
+    | Noticed
+)
+Emit = Callable[[Event], None]
+E = TypeVar("E", bound=Event)
+
+
+class Events:
+    """Hands each event to the subscribers of its type, in the order they subscribed."""
+
+    def __init__(self) -> None:
+        self._subscribers: dict[type[Any], list[Callable[[Any], None]]] = {}
+
+    def subscribe(self, kind: type[E], subscriber: Callable[[E], None]) -> None:
+        """Calls `subscriber` for every later event of exactly that type."""
+        self._subscribers.setdefault(kind, []).append(subscriber)
+
+    def emit(self, event: Event) -> None:
+        """Tells the subscribers now. They must not block and must not raise."""
+        for subscriber in self._subscribers.get(type(event), ()):
+            subscriber(event)

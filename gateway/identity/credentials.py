@@ -1,0 +1,62 @@
+"""Which token did the caller show? Reads `Authorization` and `Proxy-Authorization`. Pure.
+
+Law: a credential that is there but malformed is a refusal, never "no credential".
+"""
+
+import base64
+import binascii
+from typing import Final
+
+from gateway.errors import CallerError
+from gateway.model import Credentials
+
+_TOKEN68: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
+
+
+def unauthenticated(cause: str) -> CallerError:
+    """The one refusal of a credential: callers see the same whatever `cause` the log is told."""
+    return CallerError("unauthenticated", cause=cause)
+
+
+def is_token68(value: bytes) -> bool:
+    """True if `value` can be sent as a Bearer token (RFC 9110 11.2, RFC 6750 2.1)."""
+    text = value.rstrip(b"=")
+    return bool(text) and not text.translate(None, _TOKEN68)
+
+
+def presented(credentials: Credentials, placeholders: frozenset[bytes]) -> bytes | None:
+    """The token shown, or None without a credential; `Proxy-Authorization` wins unread by its twin.
+
+    `placeholders` are exact Bearer values that count as no credential. Raises
+    `CallerError("unauthenticated")` for any other scheme and for broken syntax.
+    """
+    value = credentials.proxy_authorization
+    if value is None:
+        value = credentials.authorization
+    if value is None:
+        return None
+    scheme, _, rest = value.partition(b" ")
+    scheme = scheme.lower()
+    rest = rest.lstrip(b" ")  # RFC 9110 11.4: one or more spaces after the scheme
+    if scheme == b"basic":
+        return _basic(rest)
+    if scheme != b"bearer":
+        raise unauthenticated("unsupported_scheme")
+    if rest in placeholders:
+        return None
+    if not is_token68(rest):
+        raise unauthenticated("malformed_credential")
+    return rest
+
+
+def _basic(encoded: bytes) -> bytes:
+    """The password of RFC 7617 credentials; whoever it is says the token alone."""
+    try:
+        decoded = base64.b64decode(encoded)
+    except binascii.Error:
+        raise unauthenticated("malformed_credential") from None
+    token = decoded.partition(b":")[2]
+    # One spelling per value: the decoder skips foreign characters and stray bits.
+    if not token or base64.b64encode(decoded) != encoded:
+        raise unauthenticated("malformed_credential")
+    return token

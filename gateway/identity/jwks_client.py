@@ -1,0 +1,90 @@
+"""Fetches an issuer's key set document, from its URL or by OpenID discovery.
+
+Law: HTTPS with verification only, no redirects, no environment, and bounds on time and size.
+"""
+
+import asyncio
+import re
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from gateway.identity.jwks import Fetched
+from gateway.identity.jwt import read_object
+from gateway.identity.keys import KeySetError
+
+DEADLINE: Final = 5.0  # seconds for everything, discovery too
+MOST_BYTES: Final = 1024 * 1024
+_DISCOVERY: Final = "/.well-known/openid-configuration"  # OpenID Connect Discovery 1.0, 4
+_MAX_AGE: Final = re.compile(r"(?:^|[\s,])max-age=([0-9]{1,9})(?:$|[\s,])", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class JwksClient:
+    """Knows one issuer's key set. Without `url` the issuer's discovery document names it.
+
+    `bearer_file` holds the token that Kubernetes' API server asks for; it is read at each fetch,
+    because Kubernetes renews it, and it goes wherever the discovery document points.
+    """
+
+    issuer: str
+    url: str | None
+    tls: ssl.SSLContext = field(repr=False)
+    bearer_file: Path | None = None
+
+    async def fetch(self) -> Fetched:
+        """The document. Raises `KeySetError` whatever goes wrong."""
+        headers = {"accept-encoding": "identity", **self.authorization()}
+        try:
+            async with (
+                asyncio.timeout(DEADLINE),
+                httpx.AsyncClient(
+                    verify=self.tls, trust_env=False, timeout=DEADLINE, headers=headers
+                ) as client,
+            ):
+                return await _get(client, self.url or await self._discover(client))
+        except (TimeoutError, httpx.TimeoutException):
+            raise KeySetError("timeout") from None
+        except (httpx.HTTPError, httpx.InvalidURL, OSError):
+            raise KeySetError("unreachable") from None
+
+    async def _discover(self, client: httpx.AsyncClient) -> str:
+        text = (await _get(client, self.issuer.rstrip("/") + _DISCOVERY)).document
+        try:
+            document = read_object(text)
+        except (ValueError, RecursionError):
+            raise KeySetError("discovery_garbage") from None
+        url = document.get("jwks_uri")
+        if document.get("issuer") != self.issuer or not isinstance(url, str):
+            raise KeySetError("discovery_mismatch")
+        return url
+
+    def authorization(self) -> dict[str, str]:
+        """The header that proves who we are, if any. Raises `KeySetError` without a token."""
+        if self.bearer_file is None:
+            return {}
+        try:
+            token = self.bearer_file.read_text("ascii").strip()
+        except (OSError, UnicodeError):
+            raise KeySetError("bearer_file") from None
+        if not token.isprintable() or not token:
+            raise KeySetError("bearer_file")
+        return {"authorization": f"Bearer {token}"}
+
+
+async def _get(client: httpx.AsyncClient, url: str) -> Fetched:
+    if not url.startswith("https://"):
+        raise KeySetError("insecure_url")
+    document = bytearray()
+    async with client.stream("GET", url) as response:
+        if response.status_code != httpx.codes.OK:
+            raise KeySetError("redirect" if response.is_redirect else "status")
+        async for chunk in response.aiter_raw():
+            document += chunk
+            if len(document) > MOST_BYTES:
+                raise KeySetError("too_large")
+    age = _MAX_AGE.search(response.headers.get("cache-control", ""))
+    return Fetched(bytes(document), float(age[1]) if age else None)

@@ -1,0 +1,147 @@
+"""An issuer's set of keys: from a key set document, a PEM file or a shared secret. Pure.
+
+Law: every key is bound to its algorithm here; where two keys could be meant, neither is.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from gateway.identity.jwt import UnfitKey, VerifyingKey, bind, from_jwk, read_object
+
+# More than any issuer publishes; a document full of keys must not hold up the event loop.
+_MOST_KEYS: Final = 256
+
+Named = tuple[str | None, VerifyingKey]
+
+
+class KeySetError(ValueError):
+    """A key set that cannot be used; its message is one constant word for logs and metrics."""
+
+
+class KeySet:
+    """The keys that an issuer signs with now. `contents` tells two sets apart."""
+
+    __slots__ = ("_by_id", "_sole", "contents")
+
+    def __init__(self, keys: Iterable[Named]) -> None:
+        self.contents: Final = frozenset(keys)
+        self._by_id: dict[tuple[str | None, str], VerifyingKey | None] = {}
+        self._sole: dict[str, Named | None] = {}
+        for named in self.contents:
+            key_id, key = named
+            index = (key_id, key.algorithm)
+            self._by_id[index] = None if index in self._by_id else key
+            self._sole[key.algorithm] = None if key.algorithm in self._sole else named
+
+    def find(self, key_id: str | None, algorithm: str) -> VerifyingKey | None:
+        """The key that a token's `kid` names, bound to `algorithm`; None if none or several could.
+
+        A token without `kid` means the set's only key for that algorithm; an only key without
+        `kid` (a PEM file, a secret) serves tokens that name any.
+        """
+        if key_id is not None and (key_id, algorithm) in self._by_id:
+            return self._by_id[key_id, algorithm]
+        sole_id, sole = self._sole.get(algorithm) or (None, None)
+        return sole if key_id is None or sole_id is None else None
+
+    def __contains__(self, key_id: object) -> bool:
+        """True if some key of the set bears that `kid`."""
+        return any(named == key_id for named, _ in self.contents)
+
+    def __len__(self) -> int:
+        return len(self.contents)
+
+
+class KeySource(Protocol):
+    """Where a verifier finds an issuer's keys. Only another `KeySet` object means other keys."""
+
+    current: KeySet
+    tried: bool
+    healthy: bool
+
+    def wanted(self, key_id: str | None) -> bool:
+        """True if a fetch that is allowed now could bring a key that `current` lacks."""
+
+    async def wait(self, key_id: str | None) -> None:
+        """Waits for that fetch, a bounded time, whatever it brings."""
+
+
+@dataclass(slots=True)
+class FixedKeys:
+    """Keys that change with the configuration only: there is nothing to fetch."""
+
+    current: KeySet
+    tried: bool = True
+    healthy: bool = True
+
+    def wanted(self, key_id: str | None) -> bool:
+        """Never."""
+        del key_id
+        return False
+
+    async def wait(self, key_id: str | None) -> None:
+        """Not at all."""
+
+
+def from_document(document: bytes, algorithms: Sequence[str]) -> KeySet:
+    """A JSON Web Key Set (RFC 7517 5). Keys that do not fit are skipped, as it asks.
+
+    Raises `KeySetError` if it is no key set, holds too many keys, or none that can be used.
+    """
+    try:
+        keys = read_object(document).get("keys")
+    except (ValueError, RecursionError):
+        raise KeySetError("garbage") from None
+    if not isinstance(keys, list) or not all(isinstance(key, dict) for key in keys):
+        raise KeySetError("garbage")
+    if len(keys) > _MOST_KEYS:
+        raise KeySetError("too_many_keys")
+    return _usable(named for key in keys for named in _bound(key, algorithms))
+
+
+def from_pem(pem: bytes, algorithms: Sequence[str]) -> KeySet:
+    """A public key or certificate in PEM. Raises `KeySetError`, also for a private key."""
+    try:
+        if b"-----BEGIN CERTIFICATE-----" in pem:
+            key: object = x509.load_pem_x509_certificate(pem).public_key()
+        else:
+            key = load_pem_public_key(pem)
+    except (ValueError, UnsupportedAlgorithm):
+        raise KeySetError("garbage") from None
+    return _usable(_fitting(key, algorithms))
+
+
+def from_secret(secret: str, algorithms: Sequence[str]) -> KeySet:
+    """A shared secret for HMAC. Raises `KeySetError` if it is shorter than the hash."""
+    return _usable(_fitting(secret, algorithms))
+
+
+def _bound(jwk: dict[str, Any], algorithms: Sequence[str]) -> Iterable[Named]:
+    key_id = jwk.get("kid")
+    if key_id is not None and not isinstance(key_id, str):
+        return
+    for algorithm in algorithms:
+        try:
+            yield key_id, from_jwk(jwk, algorithm)
+        except UnfitKey:
+            continue
+
+
+def _fitting(key: object, algorithms: Sequence[str]) -> Iterable[Named]:
+    for algorithm in algorithms:
+        try:
+            yield None, bind(key, algorithm)
+        except UnfitKey:
+            continue
+
+
+def _usable(keys: Iterable[Named]) -> KeySet:
+    usable = KeySet(keys)
+    if not usable:
+        raise KeySetError("no_usable_key")
+    return usable

@@ -1,0 +1,76 @@
+"""The callers' listener over TLS: its certificate, and the CA that vouches for theirs.
+
+Law: what cannot be used is a `ConfigurationError` that names its key; a change makes a new context,
+because one that is in use would go on trusting what was taken away.
+"""
+
+import hashlib
+import ssl
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from gateway.errors import ConfigurationError, Problem
+from gateway.settings.schema import Listen, Settings
+
+Renew = Callable[[Settings, ssl.SSLContext | None], Awaitable[None]]
+
+
+class ListenerTls(NamedTuple):
+    """How callers meet us; `digest` tells whether the files' content has changed."""
+
+    context: ssl.SSLContext
+    digest: bytes
+
+
+def listener_tls(listen: Listen) -> ListenerTls | None:
+    """TLS 1.2 or later; a client certificate, if one is shown, must be from `client_ca`."""
+    if listen.tls_certificate is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        # An encrypted key fails, as nobody is there to be asked for its password.
+        context.load_cert_chain(listen.tls_certificate, listen.tls_key, password="")
+        digest = _digest(listen.tls_certificate) + _digest(listen.tls_key or listen.tls_certificate)
+    except OSError as error:
+        raise _refused("listen.tls_certificate", error, "a chain and its key") from None
+    if listen.client_ca is None:
+        return ListenerTls(context, digest)
+    try:
+        context.load_verify_locations(listen.client_ca)
+        digest += _digest(listen.client_ca)
+    except OSError as error:
+        raise _refused("listen.client_ca", error, "CA certificates") from None
+    context.verify_mode = ssl.CERT_OPTIONAL
+    return ListenerTls(context, digest)
+
+
+class TlsInForce:
+    """What callers meet now. To begin with TLS, or to end with it, takes a restart."""
+
+    def __init__(self) -> None:
+        self.current: ListenerTls | None = None
+        self._renew: Renew | None = None
+
+    def on_bound(self, renew: Renew) -> None:
+        """What lets the listeners take up other settings and another certificate, from now on."""
+        self._renew = renew
+
+    async def take(self, settings: Settings, new: ListenerTls | None) -> None:
+        """Has what arrives from now on meet these settings, and `new`, if it differs."""
+        context = None
+        if new is not None and self.current is not None and new.digest != self.current.digest:
+            self.current, context = new, new.context
+        if self._renew is not None:
+            await self._renew(settings, context)
+
+
+def _digest(file: Path) -> bytes:
+    return hashlib.sha256(file.read_bytes()).digest()
+
+
+def _refused(key: str, error: OSError, expected: str) -> ConfigurationError:
+    found = error.strerror or type(error).__name__
+    return ConfigurationError([Problem("", key, found, expected)])

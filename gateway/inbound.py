@@ -1,0 +1,227 @@
+"""What the caller sent, as values: `read_inbound` for the head, `InboundBody` for the body.
+
+Law: the head is judged here before anything else looks at it; the body is read once, on demand,
+never held whole, and never past its limit.
+"""
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from itertools import count
+from typing import Any, Final, NamedTuple
+
+from gateway.errors import CallerError
+from gateway.model import CALLER_LEFT, Credentials, Headers, Inbound, Peer
+from gateway.upstream.headers import has_own_via
+from gateway.upstream.target import Authority, resolve
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Scope = MutableMapping[str, Any]
+
+REPLAY_LIMIT: Final = 64 * 1024  # bytes of a body that are kept so that it can be sent again
+_NOWHERE: Final = Peer("")
+_REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
+_SECONDS: Final = re.compile(rb"[0-9]{1,6}(\.[0-9]{1,6})?")
+_TRACE_PARENT: Final = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_READ_HERE: Final = frozenset(
+    {
+        b"authorization",
+        b"proxy-authorization",
+        b"x-invopop-tenant",
+        b"x-request-timeout",
+        b"content-length",
+        b"transfer-encoding",
+        b"expect",
+        b"via",
+        b"traceparent",
+    }
+)
+
+
+class Head(NamedTuple):
+    """A lawful request head: the request, what it shows, and what it asks of this gateway.
+
+    `timeout` is `X-Request-Timeout` in seconds, or None.
+    """
+
+    inbound: Inbound
+    credentials: Credentials
+    tenant_headers: tuple[bytes, ...]
+    timeout: float | None
+    trace_id: str
+
+
+class RequestIds:
+    """Makes fresh request ids, 32 hex digits: 64 random bits of this process, then a count.
+
+    No system call each, as `uuid4` would cost.
+    """
+
+    def __init__(self) -> None:
+        self._process = os.urandom(8).hex()
+        self._count = count(1)
+
+    def __call__(self) -> str:
+        return f"{self._process}{next(self._count):016x}"
+
+
+def request_id_of(headers: Headers, fresh: Callable[[], str]) -> str:
+    """The caller's `X-Request-Id` if it is 1 to 128 visible ASCII characters, else a fresh one."""
+    for name, value in headers:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+            return value.decode("ascii")
+    return fresh()
+
+
+def read_inbound(scope: Scope, request_id: str, upstream: Authority) -> Head:
+    """Judges the request head and gives its parts.
+
+    Raises `CallerError`: `method_not_allowed`, `bad_request` (400, 417), `misdirected`, or
+    `loop_detected`, in the contract's order.
+    """
+    method: str = scope["method"]
+    headers: Headers = scope["headers"]
+    extensions = scope.get("extensions") or {}
+    raw_target: bytes = extensions.get("invopop_gateway.target") or _target_of(scope)
+    target, path, proxy_form = resolve(method, raw_target, upstream)
+    seen: dict[bytes, list[bytes]] = {}
+    for name, value in headers:
+        if name in _READ_HERE:
+            seen.setdefault(name, []).append(value)
+    if b"expect" in seen:
+        _check_expectation(seen[b"expect"])
+    timeout = _timeout(seen[b"x-request-timeout"]) if b"x-request-timeout" in seen else None
+    if b"via" in seen and has_own_via(headers):
+        raise CallerError("loop_detected", "This request has passed through the gateway already.")
+    inbound = Inbound(
+        method=method,
+        target=target,
+        path=path,
+        headers=headers,
+        peer=extensions.get("invopop_gateway.peer") or _peer_of(scope),
+        content_length=_content_length(seen),
+        request_id=request_id,
+        proxy_form=proxy_form,
+    )
+    shown = Credentials(_single(seen, b"authorization"), _single(seen, b"proxy-authorization"))
+    trace = _TRACE_PARENT.fullmatch(seen[b"traceparent"][0]) if b"traceparent" in seen else None
+    tenants = tuple(seen.get(b"x-invopop-tenant", ()))
+    return Head(inbound, shown, tenants, timeout, trace[1].decode() if trace else "")
+
+
+def _check_expectation(values: list[bytes]) -> None:
+    """RFC 9110 10.1.1: the only expectation there is is `100-continue`."""
+    if len(values) != 1 or values[0].strip().lower() != b"100-continue":
+        raise CallerError("bad_request", "The only expectation met is 100-continue.", status=417)
+
+
+def _timeout(values: list[bytes]) -> float:
+    if len(values) == 1 and _SECONDS.fullmatch(values[0]) and float(values[0]) > 0:
+        return float(values[0])
+    raise CallerError("bad_request", "X-Request-Timeout must be one positive number of seconds.")
+
+
+def _single(seen: dict[bytes, list[bytes]], name: bytes) -> bytes | None:
+    values = seen.get(name)
+    if values is None:
+        return None
+    if len(values) > 1:
+        raise CallerError("bad_request", f"Send {name.decode().title()} at most once.")
+    return values[0]
+
+
+def _content_length(seen: dict[bytes, list[bytes]]) -> int | None:
+    """Body length in bytes; 0 without a body, None for a chunked one (RFC 9112 6.3)."""
+    if b"transfer-encoding" in seen:
+        return None
+    length = _single(seen, b"content-length")
+    if length is None:
+        return 0
+    if not length.isdigit():
+        raise CallerError("bad_request", "Content-Length must be digits only.")
+    return int(length)
+
+
+def _target_of(scope: Scope) -> bytes:
+    """The request target as servers other than ours tell it."""
+    query: bytes = scope.get("query_string") or b""
+    path: bytes = scope.get("raw_path") or scope["path"].encode()
+    return path + b"?" + query if query else path
+
+
+def _peer_of(scope: Scope) -> Peer:
+    client = scope.get("client")
+    return Peer(client[0]) if client else _NOWHERE
+
+
+class InboundBody:
+    """A request's body as it arrives; it can be iterated again while `replayable`.
+
+    Bytes are counted in `received`. Raises `CallerError`: `body_too_large` past `limit` bytes
+    (0 = none), and whatever the server found wrong with its framing or its pace.
+    """
+
+    __slots__ = ("_ahead", "_kept", "_limit", "_receive", "complete", "received")
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self._receive = receive
+        self._limit = limit
+        self._ahead = b""
+        self._kept: list[bytes] | None = []
+        self.complete = False
+        self.received = 0
+
+    @property
+    def replayable(self) -> bool:
+        """Whether all that was read so far is still here to be sent again."""
+        return self._kept is not None
+
+    @property
+    def ready(self) -> bytes | None:
+        """The whole body, where it is complete and still in memory: it needs no iteration."""
+        if not self.complete or self._kept is None:
+            return None
+        return self._kept[0] if len(self._kept) == 1 else b"".join(self._kept)
+
+    async def prefetch(self) -> None:
+        """Waits for the first bytes, so that a small body can leave together with its head."""
+        self._ahead = await self._read()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        ahead, self._ahead = self._ahead, b""
+        if self._kept is not None:
+            for chunk in tuple(self._kept):
+                yield chunk
+        elif ahead:
+            yield ahead
+        else:
+            raise RuntimeError("a body that was not kept cannot be sent again")
+        while not self.complete:
+            chunk = await self._read()
+            if chunk:
+                yield chunk
+
+    async def _read(self) -> bytes:
+        """The next bytes from the caller; b"" only at the end."""
+        while not self.complete:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise asyncio.CancelledError(CALLER_LEFT)
+            chunk: bytes = message.get("body", b"")
+            self.complete = not message.get("more_body", False)
+            if chunk:
+                self._count(chunk)
+                return chunk
+        return b""
+
+    def _count(self, chunk: bytes) -> None:
+        self.received += len(chunk)
+        if self._limit and self.received > self._limit:
+            raise CallerError("body_too_large", f"At most {self._limit} bytes are accepted.")
+        if self._kept is not None:
+            if self.received > REPLAY_LIMIT:
+                self._kept = None
+            else:
+                self._kept.append(chunk)

@@ -1,0 +1,174 @@
+"""The types that are the way of a request: Inbound → Caller → Grant → Key → Outbound → Reply.
+
+Each is frozen, made in one place and asked for by the next signature: nothing can be sent without
+a grant and a key. `Exchange` is the one mutable record; it ends as the event `ExchangeEnded`.
+"""
+
+from collections.abc import AsyncIterable, AsyncIterator
+from dataclasses import dataclass
+from math import inf
+from typing import Final, NamedTuple, Protocol
+
+from gateway.secret import Secret
+
+Headers = list[tuple[bytes, bytes]]
+
+# The server cancels a request's task with one of these messages; nothing else cancels it.
+CALLER_LEFT: Final = "caller left"
+CALLER_STALLED: Final = "caller does not read its reply"
+DRAIN_CUT: Final = "drain timeout"
+
+
+class Peer(NamedTuple):
+    """Who is at the other end of the caller's connection, as the server verified it.
+
+    `address` is an IP address in text form, or "" for a Unix socket, whose peer has a `uid`.
+    `uris` and `dns_names` are the SANs of a verified client certificate; None without one.
+    """
+
+    address: str
+    uid: int | None = None
+    uris: tuple[str, ...] | None = None
+    dns_names: tuple[str, ...] | None = None
+
+
+class Inbound(NamedTuple):
+    """A request before us, its framing and target found lawful.
+
+    `target` is the path and query that go upstream byte for byte; `path` is its part before `?`.
+    Header names are lower-case, order and repeats kept. `content_length` is None for a chunked
+    body and 0 without one. `proxy_form` marks an absolute-form target (RFC 9112 3.2.2).
+    """
+
+    method: str
+    target: bytes
+    path: bytes
+    headers: Headers
+    peer: Peer
+    content_length: int | None
+    request_id: str
+    proxy_form: bool
+
+
+class Credentials(NamedTuple):
+    """What the caller showed, taken from its headers: at most one of each."""
+
+    authorization: bytes | None
+    proxy_authorization: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An authenticated internal service. `tenant` is what its verified token names, if it does.
+
+    `by` says how it was known: "token", "jwt", "certificate" or "network". `tenant_free` is false
+    where the tenant must come from the token: then a header can only repeat it.
+    """
+
+    name: str
+    by: str
+    tenant: str | None = None
+    tenant_free: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Caller × tenant × operation, allowed. `rule` is the configuration's key path that decided.
+
+    `would_deny` marks what only `enforce = false` let through.
+    """
+
+    caller: str
+    tenant: str
+    operation: str
+    route: str
+    rule: str
+    would_deny: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A tenant's API key, ready to be sent. `slot` is "key" or "previous"."""
+
+    tenant: str
+    slot: str
+    secret: Secret
+    source: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Safe to log: the first 12 hex digits of the key's SHA-256."""
+        return self.secret.fingerprint
+
+
+class Outbound(NamedTuple):
+    """A request after us. Its headers hold exactly one `authorization`, with a tenant's key.
+
+    `fresh` asks for a connection that was not kept from an earlier exchange.
+    """
+
+    method: str
+    target: bytes
+    headers: Headers
+    body: AsyncIterable[bytes] | None
+    fresh: bool = False
+
+
+class ReplyBody(Protocol):
+    """A reply's body. `aclose` must be awaited in the end, whatever was read of it."""
+
+    @property
+    def ready(self) -> bytes | None:
+        """The whole body, if all of it came with the head: it then needs no iteration."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """The body as it arrives; raises UpstreamError where it breaks off."""
+
+    async def aclose(self) -> None:
+        """Gives up what is left of it, if anything is. May be awaited twice."""
+
+
+class Reply(NamedTuple):
+    """Invopop's answer: end-to-end headers only, and its body as it arrives."""
+
+    status: int
+    headers: Headers
+    body: ReplyBody
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request with its reply, as it is told to metrics, logs and audit. Times are seconds.
+
+    `started` is `time.perf_counter()`. `status` 499 means that the caller left. `overhead` is the
+    gateway's own share; waiting for Invopop, for a store or for the caller is not in it. `deadline`
+    is on the same clock as `started`.
+    """
+
+    started: float
+    request_id: str = ""
+    method: str = "OTHER"
+    route: str = "other"
+    operation: str = ""
+    caller: str = ""
+    tenant: str = ""
+    by: str = ""
+    rule: str = ""
+    would_deny: bool = False
+    peer: str = ""
+    status: int = 0
+    error: str = ""
+    cause: str = ""
+    phase: str = "request"
+    key_fingerprint: str = ""
+    key_slot: str = ""
+    bytes_in: int = 0
+    bytes_out: int = 0
+    attempts: int = 0
+    upstream_status: int = 0
+    upstream_seconds: float | None = None
+    overhead_seconds: float = 0.0
+    waited_seconds: float = 0.0
+    seconds: float = 0.0
+    trace_id: str = ""
+    deadline: float = inf

@@ -1,0 +1,1 @@
+"""Tell: metrics, access log and process log, as subscribers of events. Nothing here decides."""

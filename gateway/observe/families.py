@@ -1,0 +1,156 @@
+"""The metric families as one table: name, kind, labels, meaning, and the closed lists of values.
+
+Law: a label is a configured name, a row of the operations table or from a closed list here.
+"""
+
+from typing import Final, NamedTuple
+
+from gateway.errors import KINDS
+
+# OpenTelemetry's http.server.request.duration buckets, and Invopop's waits of up to a minute.
+SECONDS: Final = (
+    *(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0),
+    *(2.5, 5.0, 7.5, 10.0, 30.0, 60.0, 75.0),
+)
+OWN_SECONDS: Final = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01)
+
+PHASES: Final = ("request", "waiting", "response")
+OUTCOMES: Final = ("success", "failure")
+STATES: Final = ("active", "idle", "waiting")
+RETRY_REASONS: Final = ("connect", "stale", "status_502", "status_503", "status_504", "status_429")
+UPSTREAM_KINDS: Final = (
+    *("dns", "connect", "connect_refused", "connect_timeout", "tls", "proxy"),
+    *("read_timeout", "write_timeout", "closed", "truncated", "protocol", "invalid_status"),
+)
+
+
+class Family(NamedTuple):
+    """One metric family; `known` are the label values that exist from the first scrape on."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    meaning: str
+    known: tuple[tuple[str, ...], ...] = ()
+
+
+def _each(values: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    return tuple((value,) for value in values)
+
+
+FAMILIES: Final = (
+    Family(
+        "requests_total",
+        "counter",
+        ("tenant", "caller", "route", "method", "status"),
+        "Exchanges that ended, with what was known of them; status 499: the caller left.",
+    ),
+    Family(
+        "request_duration_seconds",
+        "histogram",
+        ("route", "method"),
+        "From a request's head to the end of its exchange.",
+    ),
+    Family(
+        "upstream_duration_seconds",
+        "histogram",
+        ("route", "method"),
+        "From sending a request to the head of Invopop's reply.",
+    ),
+    Family(
+        "overhead_seconds",
+        "histogram",
+        (),
+        "The gateway's own share of a forwarded request; waiting for others is not in it.",
+    ),
+    Family("requests_in_flight", "gauge", (), "Requests that hold a permit.", known=((),)),
+    Family("request_bytes_total", "counter", ("tenant",), "Body bytes received from callers."),
+    Family("response_bytes_total", "counter", ("tenant",), "Body bytes sent to callers."),
+    Family(
+        "rejected_total",
+        "counter",
+        ("reason",),
+        "Answers that were the gateway's own error, by its key.",
+        known=_each(tuple(KINDS)),
+    ),
+    Family(
+        "would_deny_total",
+        "counter",
+        ("caller", "route"),
+        "Requests that only enforce = false let through.",
+    ),
+    Family(
+        "client_disconnects_total",
+        "counter",
+        ("phase",),
+        "Callers that left: while sending, while waiting, during the response.",
+        known=_each(PHASES),
+    ),
+    Family(
+        "upstream_errors_total",
+        "counter",
+        ("kind",),
+        "Attempts at Invopop that failed.",
+        known=_each(UPSTREAM_KINDS),
+    ),
+    Family(
+        "upstream_retries_total",
+        "counter",
+        ("reason",),
+        "Requests sent again, by the cause.",
+        known=_each(RETRY_REASONS),
+    ),
+    Family(
+        "upstream_connections",
+        "gauge",
+        ("state",),
+        "Connections to Invopop in use and idle; requests waiting for one.",
+        known=_each(STATES),
+    ),
+    Family(
+        "upstream_connects_total",
+        "counter",
+        ("outcome",),
+        "Connections opened to Invopop, or why they could not be.",
+        known=_each(("success", *UPSTREAM_KINDS[:6])),
+    ),
+    Family("circuit_open", "gauge", (), "1 while requests to Invopop are held back.", ((),)),
+    Family(
+        "key_expiry_timestamp_seconds",
+        "gauge",
+        ("tenant", "slot"),
+        "When a key that is a JWT says that it expires.",
+    ),
+    Family(
+        "key_refresh_total",
+        "counter",
+        ("source", "outcome"),
+        "Reads of keys from their sources.",
+        known=tuple((source, outcome) for source in ("env", "file") for outcome in OUTCOMES),
+    ),
+    Family("key_rejected_total", "counter", ("tenant", "slot"), "Keys that Invopop answered 401."),
+    Family("key_echo_total", "counter", (), "Response headers that held the key.", ((),)),
+    Family("jwks_refresh_total", "counter", ("issuer", "outcome"), "Reads of issuers' key sets."),
+    Family(
+        "config_reloads_total",
+        "counter",
+        ("outcome",),
+        "Reloads of the configuration.",
+        known=_each(OUTCOMES),
+    ),
+    Family(
+        "config_last_reload_successful",
+        "gauge",
+        (),
+        "1 if the last load or reload took effect, else 0.",
+        ((),),
+    ),
+    Family(
+        "config_last_reload_success_timestamp_seconds",
+        "gauge",
+        (),
+        "When configuration last took effect.",
+        ((),),
+    ),
+    Family("build_info", "gauge", ("version",), "Always 1; the version is a label."),
+)

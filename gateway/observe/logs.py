@@ -1,0 +1,121 @@
+"""Log lines: one JSON object a line, or a short one for a terminal; and Python's own logging.
+
+Law: a line is made of named fields that the caller chose; exception texts are never among them.
+"""
+
+import logging
+import time
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+
+from gateway.events import ConfigReloaded, Events, JwksRefreshed, KeyRefreshed, Noticed
+from gateway.observe.writer import LineWriter
+
+LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_QUIET: Final = ("httpx", "httpcore", "hpack", "asyncio", "urllib3", "botocore", "watchfiles")
+_MARKS: Final = {"debug": "\x1b[2m", "info": "", "warning": "\x1b[33m", "error": "\x1b[31m"}
+
+Fields = dict[str, Any]
+
+
+def _json_line(fields: Fields) -> bytes:
+    return orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _console_line(fields: Fields) -> bytes:
+    level, event = fields["level"], fields["event"]
+    rest = " ".join(f"{k}={v}" for k, v in fields.items() if k not in {"time", "level", "event"})
+    text = f"{fields['time'][11:23]} {_MARKS[level]}{level:7}\x1b[0m {event} {rest}\n"
+    return text.encode("utf-8", "backslashreplace")
+
+
+class Logger:
+    """Writes events with their fields at or above a level; the one way to stdout while serving."""
+
+    def __init__(self, writer: LineWriter, level: str, style: str) -> None:
+        self._writer = writer
+        self._threshold = LEVELS[level]
+        self._line: Callable[[Fields], bytes] = _json_line if style == "json" else _console_line
+        self._second = -1.0
+        self._prefix = ""
+
+    def enabled(self, level: str) -> bool:
+        """Whether a line of that level would be written."""
+        return LEVELS[level] >= self._threshold
+
+    def log(self, level: str, event: str, fields: Fields) -> None:
+        """Writes one line: time (RFC 3339, UTC), level, event, then the fields."""
+        if LEVELS[level] >= self._threshold:
+            line = {"time": self._now(), "level": level, "event": event, **fields}
+            self._writer.write(self._line(line))
+
+    def _now(self) -> str:
+        """The time to the millisecond; all but its last part is made once a second."""
+        second, fraction = divmod(time.time(), 1)
+        if second != self._second:
+            self._second = second
+            self._prefix = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S.")
+        return f"{self._prefix}{int(fraction * 1000):03d}+00:00"
+
+    def subscribe(self, events: Events) -> None:
+        """Logs every event that is not an exchange."""
+        events.subscribe(Noticed, lambda e: self.log(e.level, e.name, e.fields))
+        events.subscribe(KeyRefreshed, self._key_refreshed)
+        events.subscribe(JwksRefreshed, self._jwks_refreshed)
+        events.subscribe(ConfigReloaded, self._reloaded)
+
+    def _key_refreshed(self, event: KeyRefreshed) -> None:
+        level = "debug" if event.outcome == "success" else "warning"
+        fields = {"tenant": event.tenant, "source": event.source, "outcome": event.outcome}
+        self.log(level, "key_refresh", fields | ({"reason": event.reason} if event.reason else {}))
+
+    def _jwks_refreshed(self, event: JwksRefreshed) -> None:
+        level = "debug" if event.outcome == "success" else "warning"
+        fields = {"issuer": event.issuer, "outcome": event.outcome}
+        self.log(level, "jwks_refresh", fields | ({"reason": event.reason} if event.reason else {}))
+
+    def _reloaded(self, event: ConfigReloaded) -> None:
+        level = "info" if event.outcome == "success" else "error"
+        fields: Fields = {"outcome": event.outcome}
+        if event.problems:
+            fields["problems"] = list(event.problems)
+        if event.restart_required:
+            fields["restart_required"] = list(event.restart_required)
+        self.log(level, "config_reload", fields)
+
+
+class _Bridge(logging.Handler):
+    """Python's logging as log lines. Of an exception: its type and where it was raised."""
+
+    def __init__(self, logger: Logger) -> None:
+        super().__init__()
+        self._logger = logger
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = record.levelname.lower()
+        fields: Fields = {"logger": record.name}
+        if record.exc_info and record.exc_info[0] is not None:
+            fields |= describe_exception(record.exc_info[1])
+        elif record.name not in _QUIET:
+            fields["message"] = record.getMessage()[:1000]
+        self._logger.log(level if level in LEVELS else "error", "library_log", fields)
+
+
+def describe_exception(error: BaseException | None) -> Fields:
+    """An exception's type and the places it passed; never its text, which may quote a header."""
+    frames = traceback.extract_tb(error.__traceback__) if error is not None else []
+    places = [f"{f.filename.rsplit('/', 2)[-1]}:{f.lineno} {f.name}" for f in frames[-8:]]
+    return {"exception": type(error).__name__, "at": places}
+
+
+def bridge_library_logs(logger: Logger) -> None:
+    """Routes Python's logging here; libraries that log headers or URLs only from warnings on."""
+    root = logging.getLogger()
+    root.handlers[:] = [_Bridge(logger)]
+    root.setLevel(logging.DEBUG if logger.enabled("debug") else logging.INFO)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,155 @@
+"""Prometheus metrics, made from events. Law: no label value ever comes straight from a client.
+
+Children are kept by their label values, because looking one up costs more than counting.
+"""
+
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import Any, Final
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    disable_created_metrics,
+)
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from gateway import __version__
+from gateway.events import (
+    ConfigReloaded,
+    Events,
+    ExchangeEnded,
+    JwksRefreshed,
+    KeyEchoed,
+    KeyRefreshed,
+    KeyRejected,
+    UpstreamConnected,
+    UpstreamFailed,
+    UpstreamRetried,
+)
+from gateway.observe.families import FAMILIES, Family
+from gateway.observe.tally import COUNTED_HERE, OTHER, PREFIX, Tallies
+
+_BOUNDED: Final = frozenset({"tenant", "caller"})
+
+
+class _Expiries(Collector):
+    """When keys expire, read from the vault at each scrape: tenant, slot, seconds since 1970."""
+
+    def __init__(self, family: Family, limit: int) -> None:
+        self._family = family
+        self._limit = limit
+        self.read: Callable[[], Iterable[tuple[str, str, float]]] = tuple
+
+    def collect(self) -> Iterable[Metric]:
+        """One gauge, with at most `limit` series."""
+        family = self._family
+        gauge = GaugeMetricFamily(PREFIX + family.name, family.meaning, labels=family.labels)
+        for tenant, slot, expires_at in islice(self.read(), self._limit):
+            gauge.add_metric((tenant, slot), expires_at)
+        yield gauge
+
+
+def _new(family: Family, registry: CollectorRegistry) -> Any:
+    name = PREFIX + family.name.removesuffix("_total")
+    kind = Counter if family.kind == "counter" else Gauge
+    return kind(name, family.meaning, family.labels, registry=registry)
+
+
+class Metrics:
+    """Every family of the table, and the subscriptions that fill them."""
+
+    def __init__(self, max_series: int) -> None:
+        # Else each counter and histogram has a second series, of no use here.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        self._max_series = max_series
+        self._tallies = Tallies(max_series)
+        self.registry.register(self._tallies)
+        tables = {f.name: f for f in FAMILIES if f.name not in COUNTED_HERE}
+        self._expiries = _Expiries(tables.pop("key_expiry_timestamp_seconds"), max_series)
+        self.registry.register(self._expiries)
+        self._families = {name: (f, _new(f, self.registry)) for name, f in tables.items()}
+        self._series = dict.fromkeys(self._families, 0)
+        self._children: dict[tuple[str, ...], Any] = {}
+        for family, _ in self._families.values():
+            for values in family.known:
+                self.child(family.name, *values)
+        self.child("build_info", __version__).set(1)
+
+    def child(self, *name_and_values: str) -> Any:
+        """The kept child of a family for its label values, in the table's order.
+
+        Past `max_series` children of one family, new tenants and callers share `other`.
+        """
+        child = self._children.get(name_and_values)
+        return self._add(name_and_values) if child is None else child
+
+    def _add(self, key: tuple[str, ...]) -> Any:
+        name, *values = key
+        family, metric = self._families[name]
+        if self._series[name] >= self._max_series:
+            pairs = zip(family.labels, values, strict=True)
+            values = [OTHER if label in _BOUNDED and v else v for label, v in pairs]
+            key = (name, *values)
+            if key in self._children:
+                return self._children[key]
+        self._series[name] += 1
+        self._children[key] = metric.labels(*values) if values else metric
+        return self._children[key]
+
+    def watch(self, name: str, read: Callable[[], float], *values: str) -> None:
+        """Lets a gauge read its value at each scrape."""
+        self.child(name, *values).set_function(read)
+
+    def watch_expiries(self, read: Callable[[], Iterable[tuple[str, str, float]]]) -> None:
+        """Lets the expiry of keys be read at each scrape, from the thread that scrapes."""
+        self._expiries.read = read
+
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        """The scrape's body and content type, as `Accept` asks: text or OpenMetrics."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self.registry), content_type
+
+    def subscribe(self, events: Events) -> None:
+        """Counts from now on whatever is emitted."""
+        child = self.child
+        events.subscribe(ExchangeEnded, self._ended)
+        events.subscribe(UpstreamFailed, lambda e: child("upstream_errors_total", e.kind).inc())
+        events.subscribe(UpstreamRetried, lambda e: child("upstream_retries_total", e.reason).inc())
+        events.subscribe(
+            UpstreamConnected, lambda e: child("upstream_connects_total", e.outcome).inc()
+        )
+        events.subscribe(KeyEchoed, lambda _: child("key_echo_total").inc())
+        events.subscribe(KeyRejected, lambda e: child("key_rejected_total", e.tenant, e.slot).inc())
+        events.subscribe(
+            KeyRefreshed, lambda e: child("key_refresh_total", e.source, e.outcome).inc()
+        )
+        events.subscribe(
+            JwksRefreshed, lambda e: child("jwks_refresh_total", e.issuer, e.outcome).inc()
+        )
+        events.subscribe(ConfigReloaded, self._reloaded)
+
+    def _reloaded(self, event: ConfigReloaded) -> None:
+        self.child("config_reloads_total", event.outcome).inc()
+        self.configuration_in_force(event.outcome == "success")
+
+    def configuration_in_force(self, took_effect: bool) -> None:
+        """Tells whether the newest configuration is the one in force."""
+        self.child("config_last_reload_successful").set(int(took_effect))
+        if took_effect:
+            self.child("config_last_reload_success_timestamp_seconds").set_to_current_time()
+
+    def _ended(self, event: ExchangeEnded) -> None:
+        x = event.exchange
+        child = self.child
+        self._tallies.count(x)
+        if x.error:
+            child("rejected_total", x.error).inc()
+        if x.would_deny:
+            child("would_deny_total", x.caller, x.route).inc()
+        if x.status == 499:
+            child("client_disconnects_total", x.phase).inc()

@@ -1,0 +1,62 @@
+"""Lines to a file descriptor in batches, from a thread of its own: a blocked reader of stdout
+never blocks serving, and costs lines only after `LIMIT` bytes are waiting. None is lost at exit.
+"""
+
+import os
+import threading
+from typing import Final
+
+BATCH_SECONDS: Final = 0.02  # how long a line may wait for company
+LIMIT: Final = 8 * 1024 * 1024  # bytes waiting at most; later lines are dropped and counted
+
+
+class LineWriter:
+    """A bounded queue of lines in front of a blocking file descriptor."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._lines: list[bytes] = []
+        self._waiting = 0
+        self._awake = threading.Event()
+        self._closing = threading.Event()
+        self.dropped = 0
+        self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
+        self._thread.start()
+
+    def write(self, line: bytes) -> None:
+        """Queues one line, newline included. Never blocks."""
+        if self._waiting > LIMIT:
+            self.dropped += 1
+            return
+        self._lines.append(line)
+        self._waiting += len(line)
+        if not self._awake.is_set():
+            self._awake.set()
+
+    def close(self, timeout: float = 2.0) -> None:
+        """Writes what is waiting, for at most `timeout` seconds."""
+        self._closing.set()
+        self._awake.set()
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while True:
+            self._awake.wait()
+            self._closing.wait(BATCH_SECONDS)
+            self._awake.clear()
+            lines, self._lines = self._lines, []
+            batch = b"".join(lines)
+            self._write_all(batch)
+            self._waiting -= len(batch)
+            if self._closing.is_set() and not self._lines:
+                return
+
+    def _write_all(self, batch: bytes) -> None:
+        view = memoryview(batch)
+        while view:
+            try:
+                view = view[os.write(self._descriptor, view) :]
+            except BlockingIOError:  # somebody made the descriptor non-blocking
+                self._closing.wait(BATCH_SECONDS)
+            except OSError:  # the reader is gone: there is nobody left to tell
+                return

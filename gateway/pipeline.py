@@ -1,0 +1,119 @@
+"""THE WAY OF ONE REQUEST: who calls, may they, with which key, send it on, tell what happened.
+
+Law: every step takes what the step before it gave, so nothing is sent without a grant and a key;
+and every exchange, however it ends, is told exactly once.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from time import perf_counter
+
+from gateway.attempts import Attempts
+from gateway.errors import CallerError, GatewayError, GatewayFault, UpstreamError
+from gateway.events import Emit, ExchangeEnded, Noticed
+from gateway.identity.authenticator import KeyNeeded
+from gateway.inbound import Head, InboundBody, Receive, Scope, read_inbound, request_id_of
+from gateway.model import Caller, Exchange, Grant
+from gateway.observe.logs import describe_exception
+from gateway.policy.grants import OperationDenied
+from gateway.relay import Send, cut, refuse, relay, within
+from gateway.rooms import Rooms
+
+
+class Pipeline:
+    """The ASGI application of the callers' listener."""
+
+    def __init__(self, rooms: Rooms, new_request_id: Callable[[], str], emit: Emit) -> None:
+        self._rooms = rooms
+        self._new_request_id = new_request_id
+        self._attempts = Attempts(rooms)
+        self._emit = emit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        x = Exchange(perf_counter(), request_id_of(scope["headers"], self._new_request_id))
+        try:
+            await self._answer(x, scope, receive, send)
+        except asyncio.CancelledError as reason:  # the caller left, or the drain's time is over
+            cut(x, reason)
+            raise
+        finally:
+            x.seconds = perf_counter() - x.started
+            self._emit(ExchangeEnded(x))
+
+    async def _answer(self, x: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves, or says why not; an error leaves here only once it can no longer be told."""
+        try:
+            await self._serve(x, scope, receive, send)
+        except GatewayError as error:
+            await refuse(error, x, send)
+        except Exception as error:  # noqa: BLE001 - our own defect: told and answered, never shown
+            fields = {"request_id": x.request_id} | describe_exception(error)
+            self._emit(Noticed("internal_error", "error", fields))
+            await refuse(GatewayFault("internal_error"), x, send)
+
+    async def _serve(self, x: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
+        head = read_inbound(scope, x.request_id, self._rooms.sender.forwarder.authority)
+        x.method, x.peer, x.trace_id = head.inbound.method, head.inbound.peer.address, head.trace_id
+        caller = await self._who(x, head)
+        grant = self._may(x, head, caller)
+        await self._rooms.count(grant)
+        body = InboundBody(receive, self._rooms.max_body)
+        permit = self._rooms.permits.acquire(grant.tenant)
+        try:
+            if head.timeout is None:
+                await self._forward(x, head, grant, body, send)
+            else:
+                x.deadline = perf_counter() + head.timeout
+                async with within(head.timeout):
+                    await self._forward(x, head, grant, body, send)
+        finally:
+            permit.release()
+            x.bytes_in = body.received
+
+    async def _who(self, x: Exchange, head: Head) -> Caller:
+        """Who calls; waits only where an issuer's keys must be fetched first."""
+        authenticator, now = self._rooms.authenticator, time.time()
+        try:
+            try:
+                caller = authenticator.authenticate(head.inbound, head.credentials, now)
+            except KeyNeeded as needed:
+                await authenticator.fetch_keys(needed)
+                x.waited_seconds += perf_counter() - x.started
+                caller = authenticator.authenticate(head.inbound, head.credentials, now)
+        except CallerError as error:
+            if error.key == "unauthenticated" and head.inbound.proxy_form:
+                error.status = 407  # RFC 9110 15.5.8: a proxy asks with its own status
+            raise
+        x.caller, x.by = caller.name, caller.by
+        return caller
+
+    def _may(self, x: Exchange, head: Head, caller: Caller) -> Grant:
+        """May they: tenant, operation, size; in this order."""
+        rooms, inbound = self._rooms, head.inbound
+        tenant = rooms.grants.tenant_of(caller, head.tenant_headers)
+        rooms.vault.require(tenant)
+        try:
+            grant = rooms.grants.grant(caller, tenant, inbound.method, inbound.path)
+        except OperationDenied as denied:
+            x.operation, x.route = denied.verdict.operation, denied.verdict.route
+            raise
+        x.operation, x.route, x.rule = grant.operation, grant.route, grant.rule
+        if rooms.max_body and (inbound.content_length or 0) > rooms.max_body:
+            detail = f"At most {rooms.max_body} bytes are accepted."
+            raise CallerError("body_too_large", detail)
+        if rooms.vault.has(grant.tenant):  # else the name is only what a client sent
+            x.tenant = grant.tenant
+        return grant
+
+    async def _forward(
+        self, x: Exchange, head: Head, grant: Grant, body: InboundBody, send: Send
+    ) -> None:
+        reply = await self._attempts.send(x, head.inbound, grant, body)
+        try:
+            await relay(reply, x, send)
+        except UpstreamError as error:
+            self._rooms.sender.broke_off(error, grant.tenant, x.request_id)
+            raise
+        finally:
+            await reply.body.aclose()

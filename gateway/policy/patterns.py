@@ -1,0 +1,154 @@
+"""The entries of `allow` and `deny`, compiled: operations by name, or `METHOD /path` patterns.
+
+Law: decides; does no I/O. An entry that could never match is a problem, not a rule that sleeps.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from fnmatch import translate
+from typing import Final, NamedTuple
+
+from gateway.errors import Problem
+from gateway.invopop.operations import OTHER, Operation, names
+from gateway.invopop.presets import PRESETS, expand, globs
+
+ANY: Final = "*"
+ANY_NUMBER: Final = "**"
+
+_METHODS: Final = (ANY, "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_ENTRY: Final = re.compile(r"(?P<method>\S+) +(?P<path>/.*)")
+# What no decoded segment of a lawful path holds, and what would be meant as more than itself.
+_SEGMENT: Final = re.compile(r"\*\*?|(?!\.\.?\Z)[^\x00-\x1f\x7f*?#%{}\\]+")
+_VERSION: Final = re.compile(r"v[0-9]+")
+
+
+class Pattern(NamedTuple):
+    """`METHOD /path`: `*` is any method, or any one segment; `**` any number of segments."""
+
+    method: str
+    segments: tuple[str, ...]
+
+    def matches(self, method: str, segments: Sequence[str]) -> bool:
+        """Whether it covers the method (`GET` for `HEAD`) and the decoded path segments.
+
+        Only the last `**` is ever tried again: time is at most pattern × path, however many.
+        """
+        if self.method not in (ANY, method):
+            return False
+        at = position = resumed = 0
+        last = -1
+        while position < len(segments):
+            expected = self.segments[at] if at < len(self.segments) else None
+            if expected == ANY_NUMBER:
+                last, resumed, at = at, position, at + 1
+            elif expected in (ANY, segments[position]):
+                at, position = at + 1, position + 1
+            elif last >= 0:
+                resumed += 1
+                at, position = last + 1, resumed
+            else:
+                return False
+        return all(segment == ANY_NUMBER for segment in self.segments[at:])
+
+
+class Rules(NamedTuple):
+    """One caller's `allow` or `deny`: what is covered, and by which entry, as a key path.
+
+    `unknowns` are the globs of a `deny`, to be held against paths that the table does not know.
+    """
+
+    names: Mapping[str, str]
+    patterns: tuple[tuple[str, Pattern], ...]
+    unknowns: tuple[tuple[str, re.Pattern[str]], ...] = ()
+
+    def find(self, method: str, segments: Sequence[str], operation: Operation | None) -> str | None:
+        """The key path of an entry that covers the request, or None. Names come before patterns."""
+        rule = self.names.get(operation.name if operation else OTHER)
+        if rule is not None:
+            return rule
+        for key, pattern in self.patterns:
+            if pattern.matches(method, segments):
+                return key
+        if operation is None and self.unknowns:
+            name = unknown_name(segments)
+            return next((key for key, glob in self.unknowns if glob.match(name)), None)
+        return None
+
+
+def compile_allow(entries: Sequence[str], key: str, file: str) -> tuple[Rules, list[Problem]]:
+    """The rules of an `allow` list, whose key path is `key`, and every entry that is none."""
+    found: dict[str, str] = {}
+    patterns: list[tuple[str, Pattern]] = []
+    problems: list[Problem] = []
+    for index, entry in enumerate(entries):
+        where = f"{key}[{index}]"
+        parsed = _parse(entry)
+        if isinstance(parsed, Pattern):
+            patterns.append((where, parsed))
+        elif isinstance(parsed, frozenset):
+            found = dict.fromkeys(parsed, where) | found
+        else:
+            problems.append(Problem(file, where, json.dumps(entry), parsed))
+    return Rules(found, tuple(patterns)), problems
+
+
+def compile_deny(entries: Sequence[str], key: str, file: str) -> tuple[Rules, list[Problem]]:
+    """The rules of a `deny` list: wider than an `allow` list's, for what they miss is let in.
+
+    Patterns are held case-folded too, for segments that are. A glob also covers the paths of its
+    service that the table does not know: `access.*` denies all of `/access/`.
+    """
+    rules, problems = compile_allow(entries, key, file)
+    patterns = rules.patterns + tuple(
+        (where, pattern._replace(segments=fold(pattern.segments)))
+        for where, pattern in rules.patterns
+        if pattern.segments != fold(pattern.segments)
+    )
+    unknowns = tuple(
+        (f"{key}[{index}]", re.compile(translate(glob)))
+        for index, entry in enumerate(entries)
+        if "/" not in entry
+        for glob in globs(entry)
+    )
+    return Rules(rules.names, patterns, unknowns), problems
+
+
+def unknown_name(segments: Sequence[str]) -> str:
+    """A name for a path that the table does not know: `/silo/v2/x` is `silo.x.other`."""
+    return ".".join([*(part for part in segments if not _VERSION.fullmatch(part)), OTHER])
+
+
+def fold(segments: Sequence[str]) -> tuple[str, ...]:
+    """Segments without regard to letter case, as `deny` compares them."""
+    return tuple(map(str.casefold, segments))
+
+
+def _parse(entry: str) -> Pattern | frozenset[str] | str:
+    """An entry's pattern, or the names that it stands for; else what was expected instead."""
+    if "/" in entry or " " in entry:
+        return _pattern(entry)
+    return expand(entry) or f'an operation, a glob or a preset, such as "{_nearest(entry)}"'
+
+
+def _pattern(entry: str) -> Pattern | str:
+    """`METHOD /path` as a pattern; else what was expected instead."""
+    form = _ENTRY.fullmatch(entry)
+    if form is None or form["method"] not in _METHODS:
+        return "`METHOD /path`, METHOD being `*` or one of " + ", ".join(_METHODS[1:])
+    path = form["path"].removesuffix("/")
+    segments = tuple(path.split("/")[1:])
+    if not all(_SEGMENT.fullmatch(segment) for segment in segments):
+        return (
+            "segments that are `*` (any one), `**` (any number) or plain decoded text: "
+            "no escapes, braces, query, dot segments or empty segments"
+        )
+    return Pattern(form["method"], segments)
+
+
+def _nearest(entry: str) -> str:
+    """What the author of an entry that matches nothing may have meant."""
+    services = {name.rsplit(".", count)[0] + ".*" for name in names() for count in (1, 2)}
+    known = sorted({*names(), *services, *(f"@{preset}" for preset in PRESETS)})
+    return get_close_matches(entry, known, n=1, cutoff=0.0)[0]

@@ -1,0 +1,173 @@
+"""Rate limits shared between replicas, counted in Redis or Valkey by `limits` (extra `redis`).
+
+Law: no request waits for the storage longer than `TIMEOUT`, and while it is away only one in
+`COOL_DOWN` tries it. Until it is back each process counts by itself, or nothing is let in.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from math import ceil, floor
+from typing import Any, Final, Protocol
+
+from gateway.errors import CallerError, ConfigurationError, GatewayFault, Problem
+from gateway.events import Emit, Noticed
+from gateway.policy.rates import Rate, Rates, rate_limited
+from gateway.secret import Secret
+from gateway.settings.schema import Limits
+
+TIMEOUT: Final = 0.25  # seconds for all that one request asks of the storage
+COOL_DOWN: Final = 1.0  # seconds between attempts while it is away
+_MAX_CONNECTIONS: Final = 64
+_NAMESPACE: Final = "invopop-gateway"
+
+Met = Sequence[tuple[str, str, Rate]]
+
+
+class Counter(Protocol):
+    """The storage: counts requests against limits, for all replicas together."""
+
+    errors: tuple[type[Exception], ...]
+
+    async def count(self, kind: str, name: str, rate: Rate) -> float:
+        """Counts one request: 0, or the seconds to wait, if the limit is met."""
+
+    async def aclose(self) -> None:
+        """Closes the connections."""
+
+
+class SharedRates:
+    """`Rates` over a shared storage; `local` holds the rules, and counts while it is away."""
+
+    def __init__(self, local: Rates, counter: Counter, emit: Emit, *, fail_open: bool) -> None:
+        self._local = local
+        self._counter = counter
+        self._emit = emit
+        self._fail_open = fail_open
+        self._failures: tuple[type[Exception], ...] = (TimeoutError, OSError, *counter.errors)
+        self._away = False
+        self._try_at = 0.0
+
+    async def take(self, caller: str, tenant: str, now: float) -> None:
+        """Counts one request; `now` is monotonic seconds.
+
+        Raises CallerError `rate_limited`, or GatewayFault `overloaded` if the storage is away and
+        may not be done without.
+        """
+        met = self._local.rules.of_request(caller, tenant)
+        if not met:
+            return
+        if self._away and now < self._try_at:
+            self._without_storage(caller, tenant, now)
+            return
+        self._try_at = now + COOL_DOWN
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                refusal = await self._count(met)
+        except self._failures as error:
+            self._turn(error)
+            self._without_storage(caller, tenant, now)
+            return
+        self._turn(None)
+        if refusal is not None:
+            raise refusal
+
+    async def aclose(self) -> None:
+        """Closes the connections to the storage."""
+        await self._counter.aclose()
+
+    async def _count(self, met: Met) -> CallerError | None:
+        """The caller's own limit comes first: one that is past it takes nothing from a tenant."""
+        for kind, name, rate in met:
+            wait = await self._counter.count(kind, name, rate)
+            if wait > 0:
+                return rate_limited(kind, wait)
+        return None
+
+    def _without_storage(self, caller: str, tenant: str, now: float) -> None:
+        if self._fail_open:
+            self._local.take(caller, tenant, now)
+            return
+        detail = "The storage of the rate limits is away."
+        headers = [(b"retry-after", b"%d" % ceil(COOL_DOWN))]
+        raise GatewayFault("overloaded", detail, headers=headers, cause="rate_storage")
+
+    def _turn(self, error: Exception | None) -> None:
+        """Tells when the storage goes away or comes back. The error's text could name anything."""
+        away = error is not None
+        if away != self._away:
+            self._away = away
+            name, level = ("away", "warning") if away else ("back", "info")
+            fields = {"reason": type(error).__name__, "fail_open": self._fail_open} if away else {}
+            self._emit(Noticed(f"rate_storage_{name}", level, fields))
+
+
+class RedisCounter:
+    """Counts in Redis, by sliding windows: two numbers per limit and name, one script per count."""
+
+    def __init__(self, url: str, password: Secret | None) -> None:
+        """Connects on first use. `url` is `redis://` or `rediss://`, without the password.
+
+        Raises ImportError without the extra `redis`.
+        """
+        import redis.asyncio  # noqa: PLC0415 - the extra `redis`
+        from limits import RateLimitItemPerSecond  # noqa: PLC0415
+        from limits.aio.storage import RedisStorage  # noqa: PLC0415
+        from limits.aio.strategies import SlidingWindowCounterRateLimiter  # noqa: PLC0415
+        from redis.asyncio.retry import Retry  # noqa: PLC0415
+        from redis.backoff import NoBackoff  # noqa: PLC0415
+
+        self.errors: tuple[type[Exception], ...] = (redis.RedisError,)
+        self._pool = redis.asyncio.BlockingConnectionPool.from_url(
+            url,
+            max_connections=_MAX_CONNECTIONS,
+            timeout=TIMEOUT,
+            socket_timeout=TIMEOUT,
+            socket_connect_timeout=TIMEOUT,
+            # One more try at once, for a pooled connection that Redis has closed meanwhile.
+            retry=Retry(NoBackoff(), 1),
+            **({"password": password.reveal()} if password else {}),
+        )
+        # The pool is an option of its own, which the type of `limits`' options leaves out.
+        options: dict[str, Any] = {"connection_pool": self._pool}
+        storage = RedisStorage(f"async+{url}", implementation="redispy", **options)
+        self._limiter = SlidingWindowCounterRateLimiter(storage)
+        self._item = RateLimitItemPerSecond
+
+    async def count(self, kind: str, name: str, rate: Rate) -> float:
+        """Counts one request: 0, or the seconds to wait, if the limit is met."""
+        amount, window = windowed(rate)
+        item = self._item(amount, window, _NAMESPACE)
+        if await self._limiter.hit(item, kind, name):
+            return 0.0
+        stats = await self._limiter.get_window_stats(item, kind, name)
+        return min(max(stats.reset_time - time.time(), 1.0), float(window))
+
+    async def aclose(self) -> None:
+        """Closes the connections."""
+        await self._pool.aclose()
+
+
+def windowed(rate: Rate) -> tuple[int, int]:
+    """A limit as so many requests in so many whole seconds: its burst or more, never a higher rate.
+
+    Rounding hides what floating point makes of 7 / 0.7.
+    """
+    window = max(1, ceil(round(rate.burst / rate.per_second, 6)))
+    return max(1, floor(round(rate.per_second * window, 6))), window
+
+
+def is_shared(limits: Limits) -> bool:
+    """Whether the rate limits are to be counted outside this process."""
+    return limits.storage is not None and not limits.storage.startswith("memory:")
+
+
+def connect(limits: Limits, password: Secret | None, local: Rates, emit: Emit) -> SharedRates:
+    """The rate limits in `limits.storage`. Raises ConfigurationError without the extra `redis`."""
+    try:
+        counter = RedisCounter(limits.storage or "", password)
+    except ImportError:
+        expected = 'the extra "redis": pip install "invopop-gateway[redis]"'
+        problem = Problem("gateway.toml", "limits.storage", "a Redis URL", expected)
+        raise ConfigurationError([problem]) from None
+    return SharedRates(local, counter, emit, fail_open=limits.on_storage_failure == "open")

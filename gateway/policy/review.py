@@ -1,0 +1,91 @@
+"""Looks over who may do what: what is lawful, but probably not meant, or about to stop working.
+
+Law: pure; yields warnings for people, each beginning with its key path, and refuses nothing.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import date
+from fnmatch import translate
+from typing import Final
+
+from gateway.invopop.operations import OTHER, names
+from gateway.policy.patterns import ANY, ANY_NUMBER, Pattern, compile_allow
+from gateway.settings.schema import CallerSettings, Settings
+from gateway.settings.vault_file import VaultFile
+from gateway.settings.wording import key_path
+
+SOON: Final = 30  # days before its end from which a token is worth a warning
+_MOST_NAMES: Final = 10  # tenants named in one warning
+
+_EVERYTHING: Final = Pattern(ANY, (ANY_NUMBER,))
+
+
+def review(settings: Settings, vault_file: VaultFile, today: date) -> list[str]:
+    """Warnings about tokens, tenants and rules, in the order of the files; `today` is UTC."""
+    warnings: list[str] = []
+    for name, caller in settings.callers.items():
+        warnings += _ending(name, caller, today)
+        if vault_file.discover is None:
+            warnings += _unknown_tenants(name, caller, vault_file)
+        warnings += _unlimited(name, caller)
+    return [*warnings, *_unused_tenants(settings.callers, vault_file)]
+
+
+def _ending(name: str, caller: CallerSettings, today: date) -> Iterator[str]:
+    for index, token in enumerate(caller.tokens):
+        if token.expires is None:
+            continue
+        where = key_path(("callers", name, "tokens", index))
+        left = (token.expires - today).days
+        if left < 0:
+            yield f"{where}: expired on {token.expires}; it is refused, and can be removed"
+        elif left <= SOON:
+            when = f"in {left} days" if left > 1 else "tomorrow" if left else "today"
+            yield f"{where}: expires {when}, at the end of {token.expires} (UTC)"
+
+
+def _unknown_tenants(name: str, caller: CallerSettings, vault_file: VaultFile) -> Iterator[str]:
+    """Names and globs of a caller that lead to no tenant of the vault."""
+    for index, entry in enumerate(caller.tenants):
+        where = key_path(("callers", name, "tenants", index))
+        if "*" not in entry:
+            if entry not in vault_file.tenants:
+                yield f'{where}: the vault has no tenant "{entry}"; requests for it are refused'
+        elif not any(map(re.compile(translate(entry)).match, vault_file.tenants)):
+            yield f'{where}: no tenant of the vault matches "{entry}"'
+
+
+def _unlimited(name: str, caller: CallerSettings) -> Iterator[str]:
+    where = key_path(("callers", name))
+    if caller.deny:
+        return
+    if caller.allow is None:
+        yield f"{where}: may call every operation; `allow` or `deny` would limit it"
+    elif _covers_everything(caller.allow):
+        yield f"{where}.allow: covers every operation"
+    elif not caller.enforce:
+        yield f"{where}.enforce: false, so that every operation is let through"
+
+
+def _covers_everything(allow: tuple[str, ...]) -> bool:
+    rules, _ = compile_allow(allow, "", "")
+    if any(pattern == _EVERYTHING for _, pattern in rules.patterns):
+        return True
+    return rules.names.keys() >= {*names(), OTHER}
+
+
+def _unused_tenants(callers: Mapping[str, CallerSettings], vault_file: VaultFile) -> Iterator[str]:
+    """One warning for all tenants that no caller may use."""
+    entries = {entry for caller in callers.values() for entry in caller.tenants}
+    globs = "|".join(translate(entry) for entry in sorted(entries) if "*" in entry)
+    # Without globs nothing matches: no tenant's name is empty.
+    covered = re.compile(globs or r"\Z")
+    unused = [
+        name for name in vault_file.tenants if name not in entries and not covered.match(name)
+    ]
+    if not unused:
+        return
+    shown, rest = unused[:_MOST_NAMES], len(unused) - _MOST_NAMES
+    more = f" and {rest} more" if rest > 0 else ""
+    yield f"tenants: no caller may use {', '.join(shown)}{more}"

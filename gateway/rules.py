@@ -1,0 +1,134 @@
+"""One version of the configuration, compiled: who is who and who may what, and the way upstream.
+
+Law: all or nothing; every problem of every room is in one list, and nothing is in use yet.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from gateway.errors import ConfigurationError, Problem
+from gateway.events import Emit
+from gateway.identity.authenticator import Authenticator
+from gateway.identity.build import build_authenticator
+from gateway.identity.listener_tls import ListenerTls, listener_tls
+from gateway.policy.grants import Grants, compile_grants
+from gateway.secret import Secret
+from gateway.settings.load import Loaded
+from gateway.settings.schema import Settings, Upstream
+from gateway.upstream.tls import client_context
+from gateway.vault.vault import Vault
+
+# New sockets, or what is made once for the life of the process.
+_AT_START: Final = (
+    *("listen.host", "listen.port", "listen.socket", "listen.socket_mode", "listen.reuse_port"),
+    *("admin.host", "admin.port"),
+    *("metrics.max_series", "log.level", "log.format", "log.sample_success"),
+)
+
+
+class Trust(NamedTuple):
+    """How Invopop's certificate is verified; `anchor` is the content of `upstream.ca_file`."""
+
+    context: ssl.SSLContext
+    anchor: bytes
+
+
+class Rules(NamedTuple):
+    """What a loaded configuration says, ready to be taken into use."""
+
+    authenticator: Authenticator
+    grants: Grants
+    trust: Trust
+    storage_password: Secret | None
+    listener: ListenerTls | None
+
+
+async def compile_rules(
+    loaded: Loaded, vault: Vault, emit: Emit, previous: Authenticator | None = None
+) -> Rules:
+    """Compiles a configuration. From `previous` come the remote key sets that have not changed.
+
+    Raises `ConfigurationError` with all problems.
+    """
+    settings, file = loaded.settings, str(loaded.file)
+    secrets, problems = await _secrets(loaded, vault)
+    shared = {issuer: secret.reveal() for issuer, secret in secrets.items()}
+    authenticator, wrong = build_authenticator(settings, shared, emit, previous)
+    problems += [p._replace(file=p.file or file) for p in wrong if not _unresolved(p, problems)]
+    grants, wrong = compile_grants(settings.callers, file)
+    problems += wrong
+    trust, password, listener = None, None, None
+    try:
+        listener = listener_tls(settings.listen)
+    except ConfigurationError as error:
+        problems += [problem._replace(file=file) for problem in error.problems]
+    try:
+        trust = await asyncio.to_thread(trust_of, settings.upstream, file)
+        if settings.limits.storage_password is not None:
+            source, key = settings.limits.storage_password, "limits.storage_password"
+            password = await vault.resolve(source, file, key)
+    except ConfigurationError as error:
+        problems += error.problems
+    if problems or trust is None:
+        raise ConfigurationError(problems)
+    return Rules(authenticator, grants, trust, password, listener)
+
+
+def trust_of(upstream: Upstream, file: str) -> Trust:
+    """Whom to take for Invopop. Raises `ConfigurationError` for an unusable `ca_file`."""
+    try:
+        anchor = upstream.ca_file.read_bytes() if upstream.ca_file else b""
+        return Trust(client_context(upstream.ca_file, ca_only=upstream.ca_only), anchor)
+    except (OSError, ssl.SSLError):
+        found, expected = f'"{upstream.ca_file}"', "a readable PEM file of certificates"
+        raise ConfigurationError([Problem(file, "upstream.ca_file", found, expected)]) from None
+
+
+def files_of(loaded: Loaded) -> set[Path]:
+    """Every file but tenants' keys whose change makes a reload due."""
+    settings = loaded.settings
+    files = {loaded.file, loaded.vault_path}
+    sources = [issuer.secret for issuer in settings.issuers if issuer.secret]
+    files |= {source.file for source in sources if source.file}
+    listen = settings.listen
+    named = [settings.upstream.ca_file, listen.tls_certificate, listen.tls_key, listen.client_ca]
+    for issuer in settings.issuers:
+        named += [issuer.jwks_file, issuer.public_key_file, issuer.jwks_ca_file]
+    return files | {path for path in named if path}
+
+
+def restart_required(before: Settings, after: Settings) -> tuple[str, ...]:
+    """The settings that differ from those at start and cannot take effect without a restart."""
+    names = [name for name in _AT_START if _value(before, name) != _value(after, name)]
+    if (before.listen.tls_certificate is None) != (after.listen.tls_certificate is None):
+        names.append("listen.tls_certificate")
+    return tuple(names)
+
+
+def _value(settings: Settings, name: str) -> object:
+    section, _, key = name.partition(".")
+    return getattr(getattr(settings, section), key)
+
+
+async def _secrets(loaded: Loaded, vault: Vault) -> tuple[Mapping[str, Secret], list[Problem]]:
+    """The shared secrets of issuers that sign with one, and why some cannot be had."""
+    secrets: dict[str, Secret] = {}
+    problems: list[Problem] = []
+    for index, issuer in enumerate(loaded.settings.issuers):
+        if issuer.secret is None:
+            continue
+        try:
+            secrets[issuer.issuer] = await vault.resolve(
+                issuer.secret, str(loaded.file), f"issuers[{index}].secret"
+            )
+        except ConfigurationError as error:
+            problems += error.problems
+    return secrets, problems
+
+
+def _unresolved(problem: Problem, known: list[Problem]) -> bool:
+    """Whether the same setting has been reported already, closer to the cause."""
+    return any(problem.key == other.key for other in known)

@@ -1,0 +1,206 @@
+"""A caller's connection but for HTTP: its peer, back-pressure both ways, and the ways to end it.
+
+Law: what is written is either read by the caller in time or the connection is cut.
+"""
+
+import asyncio
+import fcntl
+import socket
+import struct
+import termios
+from typing import Any, Final, cast
+
+from gateway.model import CALLER_LEFT, CALLER_STALLED
+from gateway.server.asgi import Scope
+from gateway.server.deadline import NEVER, Deadline
+from gateway.server.listener import Listener, Running
+from gateway.server.peer import read_peer
+
+# What may lie here unread by the app, or unsent to the caller, before we stop taking more.
+HIGH_WATER: Final = 64 * 1024
+# RFC 9112 9.6: what a caller may still send to a connection that has had its last reply.
+LINGER_SECONDS: Final = 2.0
+LINGER_BYTES: Final = 1024 * 1024
+_ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
+_RESET: Final = struct.pack("ii", 1, 0)  # socket(7): SO_LINGER on, for no time
+
+
+class Connection(asyncio.Protocol):
+    """The server's end of a connection. A deaf one takes no further request."""
+
+    def __init__(self, listener: Listener) -> None:
+        self.listener = listener
+        self.limits = listener.limits
+        self.cycle: Running | None = None
+        self.write_paused = False
+        self._deaf = False
+        self._lingering = False
+        self._discarded = 0
+        self._reading = True
+        self._unsent = 0
+        self._drain: asyncio.Future[None] | None = None
+        self._read_deadline = Deadline(listener.loop, self._read_expired)
+        self._write_deadline = Deadline(listener.loop, self._write_expired)
+
+    # The transport's calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The head of the first request is due from now on."""
+        self._transport = cast("asyncio.Transport", transport)
+        if self.listener.is_full():
+            self.abort()
+            return
+        self._transport.set_write_buffer_limits(high=HIGH_WATER)
+        self.peer = read_peer(transport)
+        self._scope: dict[str, Any] = {
+            "type": "http",
+            "asgi": _ASGI,
+            "root_path": "",
+            "scheme": "http" if transport.get_extra_info("sslcontext") is None else "https",
+            "client": _address(transport, "peername"),
+            "server": _address(transport, "sockname"),
+        }
+        self.listener.connections.add(self)
+        self._read_deadline.set(self.limits.header_timeout)
+
+    def eof_received(self) -> None:
+        """A caller that ends its side before it has its reply counts as gone."""
+        if self.cycle is not None:
+            self._leave(CALLER_LEFT)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """Whoever waits for this connection learns that it is gone."""
+        self._deaf = True
+        if self.cycle is not None:
+            self.cycle.cancel(CALLER_LEFT)
+            self.cycle = None
+        self.resume_writing()
+        self._read_deadline.close()
+        self._write_deadline.close()
+        self.listener.connections.discard(self)
+        self.listener.departed()
+
+    def pause_writing(self) -> None:
+        """The caller does not read as fast as we write."""
+        self.write_paused = True
+        self._watch_flush()
+
+    def resume_writing(self) -> None:
+        """The caller has caught up."""
+        self.write_paused = False
+        self._write_deadline.at = NEVER
+        if self._drain is not None and not self._drain.done():
+            self._drain.set_result(None)
+
+    # What requests ask of it.
+
+    def scope(self) -> Scope:
+        """See `cycle.Wire`."""
+        scope = self._scope.copy()
+        if self.listener.state:
+            scope["state"] = self.listener.state.copy()
+        return scope
+
+    def write(self, data: bytes) -> None:
+        """See `cycle.Wire`."""
+        self._transport.write(data)
+
+    async def drained(self) -> None:
+        """See `cycle.Wire`."""
+        if self.write_paused:
+            self._drain = self.listener.loop.create_future()
+            await self._drain
+
+    def cut(self, *, reset: bool) -> None:
+        """See `cycle.Wire`."""
+        self.cycle = None
+        if reset:
+            sock = self._transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self.abort()
+        else:
+            self._close()
+
+    # Deadlines and ends.
+
+    def _read_expired(self) -> None:
+        """What the caller should have sent has not come: a lingering connection's end."""
+        if self._lingering and self._transport.get_write_buffer_size():
+            self._read_deadline.set(LINGER_SECONDS)
+        else:
+            self._close()
+
+    def _watch_flush(self) -> None:
+        """From now on, bytes must leave at least every `write_timeout`."""
+        self._unsent = self._transport.get_write_buffer_size()
+        if self._unsent:
+            self._write_deadline.set(self.limits.write_timeout)
+
+    def _write_expired(self) -> None:
+        unsent = self._transport.get_write_buffer_size()
+        if unsent < self._unsent:
+            self._watch_flush()
+        else:
+            self._leave(CALLER_STALLED)
+
+    def _linger(self) -> None:
+        """Ends our side; the caller's is read and dropped for a while (RFC 9112 9.6).
+
+        Or a reset would overtake the reply on its way to a caller that is still sending.
+        """
+        self._deaf = self._lingering = True
+        self._resume_reading()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        self._read_deadline.set(LINGER_SECONDS)
+        self._watch_flush()
+
+    def _discard(self, data: bytes) -> None:
+        self._discarded += len(data)
+        if self._discarded > LINGER_BYTES:
+            self._pause_reading()
+
+    def _close(self) -> None:
+        self._deaf = True
+        self._read_deadline.at = NEVER
+        self._watch_flush()
+        self._transport.close()
+
+    def _leave(self, message: str) -> None:
+        if self.cycle is not None:
+            self.cycle.cancel(message)
+        self.abort()
+
+    def close_if_idle(self) -> None:
+        """See `listener.Connection`."""
+        self._close()
+
+    def abort(self) -> None:
+        """See `listener.Connection`."""
+        self._deaf = True
+        self._transport.abort()
+
+    def _pause_reading(self) -> None:
+        if self._reading and not self._transport.is_closing():
+            self._reading = False
+            self._transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if not self._reading and not self._transport.is_closing():
+            self._reading = True
+            self._transport.resume_reading()
+
+    def _unread(self) -> int:
+        """How many bytes the kernel holds for us."""
+        descriptor = self._transport.get_extra_info("socket").fileno()
+        size = struct.calcsize("i")
+        count: int = struct.unpack("i", fcntl.ioctl(descriptor, termios.FIONREAD, bytes(size)))[0]
+        return count
+
+
+def _address(transport: asyncio.BaseTransport, which: str) -> tuple[str, int | None] | None:
+    """A host and port, or a socket's path and None, as ASGI has it."""
+    address = transport.get_extra_info(which)
+    if isinstance(address, tuple):
+        return address[:2]
+    return (address, None) if address else None

@@ -1,0 +1,282 @@
+"""One request as the app sees it: its ASGI scope, `receive` and `send`, and the task it runs in.
+
+Law: knows ASGI and how replies are framed; the connection alone knows sockets and deadlines.
+"""
+
+import asyncio
+from typing import Protocol
+
+from gateway.errors import GatewayError, GatewayFault
+from gateway.events import Noticed
+from gateway.model import Peer
+from gateway.observe.logs import describe_exception
+from gateway.server.asgi import Message, Scope
+from gateway.server.http1 import RequestHead
+from gateway.server.listener import Listener
+from gateway.server.reply import Mode, frame_reply
+
+
+class Wire(Protocol):
+    """What a request asks of the connection that it came by."""
+
+    write_paused: bool
+    peer: Peer
+
+    def scope(self) -> Scope:
+        """What every scope of this connection holds; the app may change it."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Sends bytes of a reply; more than a little unread pauses writing."""
+        ...
+
+    async def drained(self) -> None:
+        """Returns once writing is no longer paused."""
+        ...
+
+    def await_body(self) -> None:
+        """The caller has been told to send its body: its time counts from now."""
+        ...
+
+    def body_taken(self) -> None:
+        """The app has taken all of the body that had come."""
+        ...
+
+    def closes_after(self, cycle: "Cycle") -> bool:
+        """Whether this reply must be the connection's last."""
+        ...
+
+    def replied(self, cycle: "Cycle", *, closes: bool) -> None:
+        """The reply is whole."""
+        ...
+
+    def cut(self, *, reset: bool) -> None:
+        """Ends the connection within a reply; `reset` where an orderly close would complete it."""
+        ...
+
+    def refuse(self, error: GatewayError, cycle: "Cycle") -> None:
+        """Answers with a problem instead of the app."""
+        ...
+
+
+class Cycle:
+    """A request in flight. `whole` says that all of its body has arrived."""
+
+    __slots__ = (
+        "_arrival",
+        "_chunks",
+        "_closes",
+        "_end_told",
+        "_expected",
+        "_failure",
+        "_left",
+        "_listener",
+        "_mode",
+        "_start",
+        "_task",
+        "_wire",
+        "buffered",
+        "complete",
+        "gone",
+        "request",
+        "whole",
+    )
+
+    def __init__(self, wire: Wire, listener: Listener, request: RequestHead) -> None:
+        self.request = request
+        self._wire = wire
+        self._listener = listener
+        self.whole = request.content_length == 0
+        self.buffered = 0
+        self.gone = False
+        self.complete = False
+        self._chunks: list[bytes] = []
+        self._arrival: asyncio.Future[None] | None = None
+        self._failure: GatewayError | None = None
+        self._end_told = False
+        self._expected = request.expect_continue
+        self._start: Message | None = None
+        self._mode: Mode | None = None  # known once the head is on the wire
+        self._left = 0
+        self._closes = False
+        listener.running.add(self)
+        self._task = listener.loop.create_task(self._run())
+
+    # What the connection tells.
+
+    def feed(self, body: bytes) -> None:
+        """More of the request's body."""
+        self._chunks.append(body)
+        self.buffered += len(body)
+        self._wake()
+
+    def end(self) -> None:
+        """The body is whole."""
+        self.whole = True
+        self._wake()
+
+    def fail(self, error: GatewayError) -> None:
+        """The body will never be whole: `receive` raises `error` once it has given what came."""
+        self._failure = error
+        self._wake()
+
+    def cancel(self, message: str) -> None:
+        """Cancels the app's task, once; one that has not started yet gets its first step before.
+
+        So even a request whose caller is gone already is seen, and told of, by the app.
+        """
+        if self.gone:
+            return
+        self.gone = True
+        self._wake()
+        self._listener.loop.call_soon(self._task.cancel, message)
+
+    def _wake(self) -> None:
+        if self._arrival is not None and not self._arrival.done():
+            self._arrival.set_result(None)
+
+    # What the app calls.
+
+    async def receive(self) -> Message:
+        """ASGI `receive`. Raises `CallerError` request_timeout or bad_request for a bad body."""
+        while (message := self._next_message()) is None:
+            if self._expected:
+                self._ask_for_body()
+            self._arrival = self._listener.loop.create_future()
+            await self._arrival
+        if message["type"] == "http.disconnect":
+            await asyncio.sleep(0)  # where the task's cancellation, already on its way, lands
+        return message
+
+    def _ask_for_body(self) -> None:
+        """RFC 9110 10.1.1; once the final reply has begun, nothing can be said before it."""
+        self._expected = False
+        if self._mode is None:
+            self._wire.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._wire.await_body()
+
+    def _next_message(self) -> Message | None:
+        if self._chunks:
+            body = b"".join(self._chunks)
+            self._chunks = []
+            self.buffered = 0
+            self._wire.body_taken()
+        elif self._failure is not None:
+            raise self._failure
+        elif self.gone or self.complete:
+            return {"type": "http.disconnect"}
+        elif self.whole and not self._end_told:
+            body = b""
+        else:
+            return None
+        self._end_told = self.whole
+        return {"type": "http.request", "body": body, "more_body": not self.whole}
+
+    async def send(self, message: Message) -> None:
+        """ASGI `send`. Raises `RuntimeError` or `ValueError` for what no reply can be."""
+        if self.gone or self.complete:
+            await asyncio.sleep(0)  # as in `receive`
+        elif message["type"] == "http.response.start":
+            if self._start is not None or self._mode is not None:
+                raise RuntimeError("a second http.response.start")
+            self._start = message
+            # With a body at hand, head and body are one write; without, the head waits one tick.
+            self._listener.loop.call_soon(self._flush_head)
+        elif message["type"] == "http.response.body":
+            body, more = message.get("body", b""), message.get("more_body", False)
+            self._write(body, more)
+            if more and self._wire.write_paused:
+                await self._wire.drained()
+
+    def _flush_head(self) -> None:
+        if self._start is None or self.gone:
+            return
+        try:
+            self._wire.write(self._take_head(None))
+        except (ValueError, TypeError):
+            return  # the app is told at its next `send`, where it can hear it
+
+    def _take_head(self, whole: int | None) -> bytes:
+        """The head of the reply, which is then regarded as sent."""
+        start = self._start
+        if start is None:
+            raise RuntimeError("http.response.body before http.response.start")
+        headers = start.get("headers", ())
+        head = frame_reply(start["status"], list(headers), self.request, whole)
+        self._start, self._mode, self._left = None, head.mode, head.length
+        self._closes = head.mode == "until close" or self._wire.closes_after(self)
+        date = b"" if head.dated else self._listener.date()
+        return head.block + date + (b"connection: close\r\n\r\n" if self._closes else b"\r\n")
+
+    def _write(self, body: bytes, more: bool) -> None:
+        data = b"" if self._mode is not None else self._take_head(None if more else len(body))
+        mode = self._mode
+        if mode == "sized":
+            self._left -= len(body)
+            if self._left < 0 or (self._left and not more):
+                self._mode = None if data else mode  # that head has not been sent after all
+                raise RuntimeError("the reply is not as long as its Content-Length")
+            data += body
+        elif mode == "chunked":
+            if body:
+                data += b"%x\r\n%b\r\n" % (len(body), body)
+            if not more:
+                data += b"0\r\n\r\n"
+        elif mode == "until close":
+            data += body
+        if data:
+            self._wire.write(data)
+        if not more:
+            self.complete = True
+            if self._arrival is not None:
+                self._wake()
+            self._wire.replied(self, closes=self._closes)
+
+    # The app's task.
+
+    async def _run(self) -> None:
+        try:
+            await self._listener.app(self._scope(), self.receive, self.send)
+            self._require_reply()
+        except asyncio.CancelledError:
+            if not self.gone:  # not by us: the loop is closing, or the app is mistaken
+                self._give_up(GatewayFault("internal_error"))
+                raise
+        except GatewayError as error:
+            self._give_up(error)
+        except Exception as error:  # noqa: BLE001 - an app may fail in any way; the caller must know
+            self._listener.emit(Noticed("internal_error", "error", describe_exception(error)))
+            self._give_up(GatewayFault("internal_error"))
+        finally:
+            self._listener.running.discard(self)
+            if self._listener.stopping:
+                self._listener.departed()
+
+    def _require_reply(self) -> None:
+        if not self.complete and not self.gone:
+            raise RuntimeError("the app returned without a whole reply")
+
+    def _give_up(self, error: GatewayError) -> None:
+        if self.gone or self.complete:
+            return
+        self._start = None
+        if self._mode is None:
+            self._wire.refuse(error, self)
+        else:
+            self._wire.cut(reset=self._mode == "until close")
+
+    def _scope(self) -> Scope:
+        request = self.request
+        path = request.raw_path.decode()
+        scope = self._wire.scope()
+        scope["http_version"] = request.version
+        scope["method"] = request.method
+        scope["path"] = path if path[:1] == "/" else "/" + path  # what a router can match
+        scope["raw_path"] = request.raw_path
+        scope["query_string"] = request.query
+        scope["headers"] = request.headers
+        scope["extensions"] = {
+            "invopop_gateway.target": request.target,
+            "invopop_gateway.peer": self._wire.peer,
+        }
+        return scope

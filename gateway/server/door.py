@@ -1,0 +1,111 @@
+"""A listener with its sockets: opens, tells where, drains, closes.
+
+asyncio serves the sockets, not uvicorn.Server: its shutdown closes connections on which requests
+are under way, it polls, it exits by re-raising the signal, and it bounds no TLS handshake.
+"""
+
+import asyncio
+import select
+import socket
+import ssl
+from typing import Final
+
+from gateway.events import Noticed
+from gateway.server.lifespan import Lifespan
+from gateway.server.listener import Limits, Listener
+from gateway.server.protocol import HttpProtocol
+from gateway.server.sockets import Sockets
+
+_BACKLOG: Final = 2048
+# libuv accepts one connection per descriptor and turn of the loop. Turns are long under load: by
+# one descriptor alone, new callers would wait for seconds behind those that are connected.
+_ACCEPTS_PER_TURN: Final = 4
+_TLS_CLOSE_SECONDS: Final = 2.0
+_CUT_SECONDS: Final = 2.0  # what the tasks that were cut may take to tell of it
+
+
+class Door:
+    """One listener of the process, by its `name` in the log."""
+
+    def __init__(self, name: str, listener: Listener, sockets: Sockets) -> None:
+        self._name = name
+        self._listener = listener
+        self._sockets = sockets
+        self._lifespan = Lifespan(listener.app)
+        self._servers: list[asyncio.Server] = []
+
+    async def open(self) -> None:
+        """Starts the app, then listens. Raises what the app raises."""
+        await self._lifespan.startup()
+        self._listener.state = self._lifespan.state
+        for sock in self._sockets.bound * _ACCEPTS_PER_TURN:
+            self._servers.append(await self._serve(sock))
+        self._listener.emit(
+            Noticed("listening", "info", {"listener": self._name, "url": self._sockets.url()})
+        )
+
+    def limit(self, limits: Limits) -> None:
+        """Other bounds, for what arrives from now on."""
+        self._listener.limits = limits
+
+    async def renew(self, tls: ssl.SSLContext) -> None:
+        """Meets new connections with another certificate; open ones go on, and none is lost."""
+        if self._listener.draining:
+            return
+        old, self._servers, self._sockets.tls = self._servers, [], tls
+        for sock in self._sockets.bound * _ACCEPTS_PER_TURN:
+            self._servers.append(await self._serve(sock))
+        for server in old:
+            server.close()
+
+    def announce_close(self) -> None:
+        """From now on every reply says `Connection: close`; connections are still taken."""
+        self._listener.draining = True
+
+    async def drain(self, seconds: float) -> None:
+        """Takes no connection any more, finishes what has begun, then cuts what is left."""
+        await self._accept_rest()
+        self._close_servers()
+        self._listener.stop()
+        if not await self._listener.vacated(seconds):
+            self._listener.cut()
+            await self._listener.vacated(_CUT_SECONDS)
+        await self._lifespan.shutdown()
+
+    def slam(self) -> None:
+        """Cuts everything at once."""
+        self._close_servers()
+        self._listener.cut()
+
+    async def _serve(self, sock: socket.socket) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        tls = self._sockets.tls
+        sock = sock.dup()  # one queue, so that what `renew` closes takes no connection with it
+        if sock.family == socket.AF_UNIX:
+            return await loop.create_unix_server(self._connection, sock=sock, backlog=_BACKLOG)
+        return await loop.create_server(
+            self._connection,
+            sock=sock,
+            backlog=_BACKLOG,
+            ssl=tls,
+            ssl_handshake_timeout=self._listener.limits.header_timeout if tls else None,
+            ssl_shutdown_timeout=_TLS_CLOSE_SECONDS if tls else None,
+        )
+
+    async def _accept_rest(self) -> None:
+        """Takes the connections that callers regard as open already; to close would reset them."""
+        waiting = select.poll()
+        for sock in self._sockets.bound:
+            waiting.register(sock, select.POLLIN)
+        for _ in range(_BACKLOG):
+            if not waiting.poll(0):
+                break
+            await asyncio.sleep(0)
+
+    def _connection(self) -> HttpProtocol:
+        return HttpProtocol(self._listener)
+
+    def _close_servers(self) -> None:
+        for server in self._servers:
+            server.close()
+        self._sockets.close()

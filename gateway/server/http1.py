@@ -1,0 +1,161 @@
+"""Reads one request head (RFC 9112): one regex for its first line, one for all of its fields.
+
+Law: pure; what is not exactly the grammar is refused, never repaired. Whatever is accepted here
+has one reading only, whoever parses it after us.
+"""
+
+import re
+from typing import Final, NamedTuple
+
+from gateway.errors import CallerError
+from gateway.model import Headers
+
+TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
+# What may repeat cannot match what follows it, so a hostile line costs what its length costs.
+_REQUEST_LINE: Final = re.compile(
+    rb"(" + TOKEN + rb"+) ([\x21\x22\x24-\x7e]+) HTTP/1\.([01])(?=\r\n)"
+)
+_OTHER_VERSION: Final = re.compile(
+    TOKEN + rb"++ [^\x00-\x20\x7f]++ HTTP/(?!1\.[01])[0-9]\.[0-9]\r\n"
+)
+# A field, from the LF before it: a line that is no field cannot match from its middle on. That no
+# line holds a control character, a bare CR or LF among them, is seen by counting, in one go.
+FIELD: Final = re.compile(rb"\n(" + TOKEN + rb"+):(.*)")
+CONTROLS: Final = bytes({*range(0x20), 0x7F} - {0x09})
+# What no head, finished or not, can hold: a bare CR or LF, or a control character.
+NEVER_IN_HEAD: Final = re.compile(rb"(?<!\r)\n|\r[^\n]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_HOST: Final = re.compile(
+    rb"(?:(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})++|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?"
+)
+_ABSOLUTE: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*+://[^/?]*+")
+_CODINGS: Final = re.compile(TOKEN + rb"++(?:[ \t]*+,[ \t]*+" + TOKEN + rb"++)*+")
+_ONCE: Final = (
+    b"host",
+    b"content-length",
+    b"transfer-encoding",
+    b"authorization",
+    b"proxy-authorization",
+)
+# 18 digits are below 2^63 and above any body: longer ones are an attempt at an overflow.
+_LENGTH_DIGITS: Final = 18
+
+
+class RequestHead(NamedTuple):
+    """A lawful request head. Field names are lower-case; order, repeats and values are as sent.
+
+    `raw_path` and `query` are the target's parts around its first `?`, without the authority of an
+    absolute-form target. `content_length` is 0 without a body and None for a chunked one.
+    """
+
+    method: str
+    target: bytes
+    raw_path: bytes
+    query: bytes
+    version: str
+    headers: Headers
+    content_length: int | None
+    keep_alive: bool
+    expect_continue: bool
+
+
+def parse_request_head(head: bytes, max_headers: int) -> RequestHead:
+    """Reads a head, from its first byte to its blank line, both included.
+
+    Raises `CallerError`: bad_request (400; 417 for an expectation, 501 for a transfer coding, 505
+    for a version) or headers_too_large (431) for more than `max_headers` fields.
+    """
+    line = _REQUEST_LINE.match(head)
+    if line is None:
+        raise _first_line_refused(head)
+    line_ends = head.count(b"\r\n")
+    lines = line_ends - 2  # but for the first and the blank one
+    if lines > max_headers:
+        raise CallerError("headers_too_large", f"A request may have {max_headers} header fields.")
+    fields = FIELD.findall(head, line.end())
+    controls = len(head) - len(head.translate(None, CONTROLS))
+    if len(fields) != lines or controls != 2 * line_ends:
+        raise _bad("A header line is malformed.")
+    headers = [(name.lower(), value.strip()) for name, value in fields]
+    one = dict(headers)
+    if len(one) != lines:
+        _refuse_repeats(headers)
+    verb, target, minor = line.groups()
+    method, modern = verb.decode(), minor == b"1"
+    host = one.get(b"host")
+    if (host is not None or modern) and not (host and _HOST.fullmatch(host)):
+        raise _bad("Exactly one valid Host is required.")  # RFC 9112 3.2
+    length: int | None = 0
+    if b"transfer-encoding" in one or b"content-length" in one:
+        length = _body_length(one, fields, modern)
+    origin_part = target if target[0] == 0x2F else _origin_part(method, target)
+    path, _, query = origin_part.partition(b"?")
+    return RequestHead(
+        method,
+        target,
+        path,
+        query,
+        "1.1" if modern else "1.0",
+        headers,
+        length,
+        modern and method != "CONNECT" and (b"connection" not in one or _persists(headers)),
+        b"expect" in one and _expects_continue(headers) and modern and length != 0,
+    )
+
+
+def _bad(detail: str, status: int = 400) -> CallerError:
+    return CallerError("bad_request", detail, status=status)
+
+
+def _first_line_refused(head: bytes) -> CallerError:
+    """505 if all but the version is well-formed (RFC 9110 15.6.6), else 400."""
+    if _OTHER_VERSION.match(head):
+        return _bad("HTTP/1.1 and HTTP/1.0 are spoken here.", 505)
+    return _bad("The request line is malformed.")
+
+
+def _refuse_repeats(headers: Headers) -> None:
+    names = [name for name, _ in headers]
+    for name in _ONCE:
+        if names.count(name) > 1:
+            raise _bad(f"More than one {name.decode().title()}.")
+
+
+def _body_length(one: dict[bytes, bytes], fields: Headers, modern: bool) -> int | None:
+    """RFC 9112 6.1 to 6.3, without its leniencies: None is a chunked body."""
+    coding, length = one.get(b"transfer-encoding"), one.get(b"content-length")
+    if coding is None:
+        if length is None or not length.isdigit() or len(length) > _LENGTH_DIGITS:
+            raise _bad("Content-Length must be one decimal number.")
+        return int(length)
+    if length is not None or not modern:
+        raise _bad("Transfer-Encoding with a Content-Length, or on HTTP/1.0.")
+    as_sent = next(value for name, value in fields if name.lower() == b"transfer-encoding")
+    # White space behind a coding is lawful, but a disguise that other parsers have fallen for.
+    if not as_sent.endswith(coding + b"\r") or not _CODINGS.fullmatch(coding):
+        raise _bad("Transfer-Encoding must be exactly chunked.")
+    if coding.lower() != b"chunked":
+        raise _bad("No transfer coding but chunked is understood.", 501)
+    return None
+
+
+def _origin_part(method: str, target: bytes) -> bytes:
+    """Path and query, as sent, of a target in one of RFC 9112 3.2's forms but for the first."""
+    if method == "CONNECT" or (target == b"*" and method == "OPTIONS"):
+        return target
+    absolute = _ABSOLUTE.match(target)
+    if absolute is None:
+        raise _bad("The request target has none of the lawful forms.")
+    return target[absolute.end() :]
+
+
+def _persists(headers: Headers) -> bool:
+    """RFC 9112 9.3, over all Connection fields."""
+    value = b",".join([value for name, value in headers if name == b"connection"])
+    return b"close" not in [option.strip(b" \t") for option in value.lower().split(b",")]
+
+
+def _expects_continue(headers: Headers) -> bool:
+    """RFC 9110 10.1.1: 100-continue is the only expectation there is."""
+    if any(name == b"expect" and value.lower() != b"100-continue" for name, value in headers):
+        raise _bad("The only expectation met here is 100-continue.", 417)
+    return True

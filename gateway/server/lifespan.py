@@ -1,0 +1,50 @@
+"""Runs the life span of an ASGI app with uvicorn's machinery; the app's failure is raised as it is.
+
+uvicorn itself only says that start-up failed and logs a traceback: both are of no use to a list of
+problems for the operator.
+"""
+
+import uvicorn
+from uvicorn.lifespan.on import LifespanOn
+
+from gateway.server.asgi import App, Receive, Scope, Send
+from gateway.server.protocol import HttpProtocol
+
+
+class Lifespan:
+    """One app's life span. `state` is what the app gives to its requests."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._failure: BaseException | None = None
+        config = uvicorn.Config(
+            self._record,
+            http=HttpProtocol,
+            lifespan="on",
+            interface="asgi3",
+            ws="none",
+            loop="none",
+            log_config=None,
+            log_level="critical",
+            proxy_headers=False,
+        )
+        config.load()
+        self._span = LifespanOn(config)
+        self.state = self._span.state
+
+    async def startup(self) -> None:
+        """Raises whatever the app's start-up raised. An app without a life span returns at once."""
+        await self._span.startup()
+        if self._span.should_exit:
+            raise self._failure or RuntimeError("the app refused to start")
+
+    async def shutdown(self) -> None:
+        """Waits for the app's clean-up."""
+        await self._span.shutdown()
+
+    async def _record(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._app(scope, receive, send)
+        except BaseException as error:
+            self._failure = error
+            raise

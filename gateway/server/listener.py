@@ -1,0 +1,113 @@
+"""What the connections of one listener share: the app, the limits, the clock of `Date`, the drain.
+
+Law: counts connections and requests, and says when they are gone; parses and writes nothing.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from email.utils import formatdate
+from typing import Any, NamedTuple, Protocol
+
+from gateway.events import Emit
+from gateway.model import DRAIN_CUT
+from gateway.server.asgi import App
+
+
+class Limits(NamedTuple):
+    """Bounds of a connection. Times are seconds, sizes bytes; the names are the settings'.
+
+    Beyond `max_connections` (0 = no limit) new connections are closed as soon as they are taken.
+    """
+
+    header_timeout: float = 10.0
+    body_timeout: float = 15.0
+    write_timeout: float = 30.0
+    idle_timeout: float = 75.0
+    max_header_bytes: int = 32768
+    max_headers: int = 128
+    max_connections: int = 0
+
+
+class Connection(Protocol):
+    """What a listener asks of its connections."""
+
+    def close_if_idle(self) -> None:
+        """Closes unless a request, or a byte of one, has arrived."""
+        ...
+
+    def abort(self) -> None:
+        """Closes now, whatever is in flight."""
+        ...
+
+
+class Running(Protocol):
+    """What a listener asks of its requests in flight."""
+
+    def cancel(self, message: str) -> None:
+        """Cancels the app's task with that message."""
+        ...
+
+
+class Listener:
+    """One of the ports we serve, from its first connection to the end of its drain.
+
+    `emit` is told of each request that was answered here, without the app, and of an app's failure.
+    """
+
+    def __init__(
+        self, app: App, limits: Limits, new_request_id: Callable[[], str], emit: Emit
+    ) -> None:
+        self.app = app
+        self.limits = limits
+        self.new_request_id = new_request_id
+        self.emit = emit
+        self.loop = asyncio.get_running_loop()
+        self.state: dict[str, Any] = {}
+        self.connections: set[Connection] = set()
+        self.running: set[Running] = set()
+        self.draining = False  # every reply says Connection: close
+        self.stopping = False  # idle connections are closed
+        self._vacant = asyncio.Event()
+        self._date = b""
+        self._date_of = 0.0
+
+    def is_full(self) -> bool:
+        """Whether there is no room for another connection."""
+        return 0 < self.limits.max_connections <= len(self.connections)
+
+    def date(self) -> bytes:
+        """The field `Date` for this second (RFC 9110 6.6.1)."""
+        now = time.time()
+        if not self._date_of <= now < self._date_of + 1:
+            self._date_of = float(int(now))
+            self._date = b"date: %b\r\n" % formatdate(now, usegmt=True).encode()
+        return self._date
+
+    def stop(self) -> None:
+        """Closes idle connections now, and the others once they have their replies."""
+        self.draining = self.stopping = True
+        for connection in list(self.connections):
+            connection.close_if_idle()
+        self.departed()
+
+    def departed(self) -> None:
+        """A connection or a request is gone."""
+        if self.stopping and not self.connections and not self.running:
+            self._vacant.set()
+
+    async def vacated(self, seconds: float) -> bool:
+        """True as soon as nothing is open or in flight; false if that takes too long."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._vacant.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def cut(self) -> None:
+        """Cancels what is in flight and closes what is open."""
+        for request in list(self.running):
+            request.cancel(DRAIN_CUT)
+        for connection in list(self.connections):
+            connection.abort()

@@ -1,0 +1,200 @@
+"""HTTP/1.1 on one connection: reads requests one after the other, and when each of them is due.
+
+Law: at most one request is with the app; what comes behind it waits, unread beyond a bound, so
+replies keep their order and nothing is ever written into one.
+"""
+
+import time
+from typing import Final
+
+from gateway.errors import CallerError, GatewayError
+from gateway.events import ExchangeEnded
+from gateway.server.body import Body, ChunkedBody, SizedBody
+from gateway.server.connection import HIGH_WATER, Connection
+from gateway.server.cycle import Cycle
+from gateway.server.deadline import NEVER
+from gateway.server.http1 import NEVER_IN_HEAD, parse_request_head
+from gateway.server.listener import Listener
+from gateway.server.refusal import record, refusal
+
+BLANK_LINES: Final = 2  # tolerated before a request: RFC 9112 2.2
+
+
+class HttpProtocol(Connection):
+    """Between requests `cycle` is None; while a request's body is due, `_body` reads it."""
+
+    def __init__(self, listener: Listener) -> None:
+        super().__init__(listener)
+        self.cycle: Cycle | None = None
+        self._body: Body | None = None
+        self._buffer = b""  # of a head that is not whole, or what is behind the request in flight
+        self._blank_lines = 0
+        self._head_since = 0.0
+        self._served = False
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of a head, of a body, or of what must wait its turn."""
+        if self._deaf:
+            self._discard(data)
+        elif self.cycle is None:
+            self._read_head(data)
+        elif self._body is not None:
+            self._read_body(self._body, self.cycle, data)
+        else:
+            self._buffer += data
+            if len(self._buffer) > HIGH_WATER:
+                self._pause_reading()
+
+    def _read_head(self, data: bytes) -> None:
+        seen = len(self._buffer)
+        if seen:
+            data = self._buffer + data
+            self._buffer = b""
+        if data[0] == 0x0D:
+            data = self._skip_blank_lines(data)
+        end = data.find(b"\r\n\r\n") + 4
+        if end < 4 and len(data) <= self.limits.max_header_bytes:
+            self._keep_partial_head(data, max(seen - 1, 0))
+        elif not 4 <= end <= self.limits.max_header_bytes:
+            self._refuse_head(CallerError("headers_too_large"), data)
+        else:
+            self._begin(data[:end], data[end:])
+
+    def _skip_blank_lines(self, data: bytes) -> bytes:
+        """No deadline moves for blank lines, so they keep no connection open."""
+        while data.startswith(b"\r\n") and self._blank_lines < BLANK_LINES:
+            self._blank_lines += 1
+            data = data[2:]
+        return data
+
+    def _keep_partial_head(self, data: bytes, seen: int) -> None:
+        """Waits for the rest of a head, unless the beginning is beyond repair already."""
+        if NEVER_IN_HEAD.search(data, seen) or data.startswith(b"\r\n"):
+            self._refuse_head(CallerError("bad_request", "The request is malformed."), data)
+            return
+        self._buffer = data
+        if data and not self._head_since:
+            self._head_since = time.perf_counter()
+            if self._served:  # the time of a connection's first head runs from its start
+                self._read_deadline.set(self.limits.header_timeout)
+
+    def _begin(self, head: bytes, rest: bytes) -> None:
+        try:
+            request = parse_request_head(head, self.limits.max_headers)
+        except CallerError as error:
+            self._refuse_head(error, head)
+            return
+        self._blank_lines = 0
+        self._head_since = 0.0
+        self._read_deadline.at = NEVER
+        cycle = self.cycle = Cycle(self, self.listener, request)
+        if cycle.whole:
+            self._buffer = rest
+            return
+        length = request.content_length
+        self._body = ChunkedBody() if length is None else SizedBody(length)
+        if rest:
+            self._read_body(self._body, cycle, rest)
+        elif not request.expect_continue:
+            self.await_body()
+
+    def _read_body(self, body: Body, cycle: Cycle, data: bytes) -> None:
+        try:
+            piece, rest = body.decode(data)
+        except CallerError as error:
+            self._break_body(cycle, error)
+            return
+        if piece:
+            cycle.feed(piece)
+        if rest is not None:
+            self._body = None
+            self._buffer = rest
+            self._read_deadline.at = NEVER
+            cycle.end()
+        elif cycle.buffered > HIGH_WATER:
+            self._read_deadline.at = NEVER  # until the app has caught up, the silence is ours
+            self._pause_reading()
+        else:
+            self.await_body()
+
+    def _break_body(self, cycle: Cycle, error: CallerError) -> None:
+        """The app may still reply, but nothing more is read here."""
+        self._deaf = True
+        self._body = None
+        self._read_deadline.at = NEVER
+        cycle.fail(error)
+
+    # What the request in flight asks.
+
+    def await_body(self) -> None:
+        """See `cycle.Wire`."""
+        self._read_deadline.set(self.limits.body_timeout)
+
+    def body_taken(self) -> None:
+        """See `cycle.Wire`."""
+        if not self._reading:
+            self._resume_reading()
+            if self._body is not None:
+                self.await_body()
+
+    def closes_after(self, cycle: Cycle) -> bool:
+        """See `cycle.Wire`."""
+        lasting = cycle.request.keep_alive and cycle.whole
+        return not lasting or self._deaf or self.listener.draining
+
+    def replied(self, cycle: Cycle, *, closes: bool) -> None:
+        """See `cycle.Wire`."""
+        self.cycle = None
+        self._body = None
+        self._served = True
+        if cycle.whole and not cycle.request.keep_alive:
+            self._close()  # as the caller asked, so it sends nothing that could be lost
+        elif closes or (self.listener.stopping and not self._buffer):
+            self._linger()
+        else:
+            self._read_deadline.set(self.limits.idle_timeout)
+            if not self._reading:
+                self._resume_reading()
+            if self._buffer:
+                data, self._buffer = self._buffer, b""
+                self._read_head(data)
+
+    # Refusals and ends.
+
+    def refuse(self, error: GatewayError, cycle: Cycle) -> None:
+        """See `cycle.Wire`."""
+        self.cycle = None
+        self._refuse(error, cycle.request.method)
+
+    def _refuse_head(self, error: CallerError, head: bytes) -> None:
+        self._refuse(error, head.partition(b" ")[0].decode("latin-1"))
+
+    def _refuse(self, error: GatewayError, method: str) -> None:
+        """Answers in the app's stead, for the last time on this connection."""
+        request_id = self.listener.new_request_id()
+        now = time.perf_counter()
+        exchange = record(error, request_id, method, self.peer)
+        exchange.started = self._head_since or now
+        exchange.seconds = now - exchange.started
+        self._body = None
+        self._buffer = b""
+        self.write(refusal(error, request_id, bodiless=method == "HEAD"))
+        self._linger()
+        self.listener.emit(ExchangeEnded(exchange))
+
+    def _read_expired(self) -> None:
+        if self._deaf or not (self.cycle or self._buffer):
+            super()._read_expired()
+        elif self.cycle is not None:
+            self._break_body(self.cycle, CallerError("request_timeout"))
+        else:
+            self._refuse_head(CallerError("request_timeout"), self._buffer)
+
+    def close_if_idle(self) -> None:
+        """See `listener.Connection`. Bytes that only the kernel has seen so far count, too."""
+        if self.cycle is not None or self._buffer or self._deaf:
+            return
+        if self._unread():
+            self._read_deadline.set(self.limits.header_timeout)
+        else:
+            self._close()

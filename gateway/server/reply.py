@@ -1,0 +1,83 @@
+"""Turns the head of a reply into bytes and settles how its body is framed (RFC 9112 6).
+
+Law: pure; hop-by-hop fields and framing are the server's own: what the app says of them is dropped.
+"""
+
+from http import HTTPStatus
+from typing import Final, Literal, NamedTuple
+
+from gateway.model import Headers
+from gateway.server.http1 import RequestHead
+
+_STATUS_LINES: Final = {
+    status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode())
+    for status in HTTPStatus
+}
+_OURS: Final = frozenset(
+    b"connection keep-alive proxy-connection te trailer transfer-encoding upgrade".split()
+)
+_LENGTH: Final = b"content-length"
+
+
+# How the end of a reply's body is told. With "none" there is no body, whatever the app sends.
+# Words and not an Enum, whose members cost a Python call each in 3.11, several times a request.
+Mode = Literal["none", "sized", "chunked", "until close"]
+
+
+class ReplyHead(NamedTuple):
+    """A head but for `Date`, `Connection` and its blank line; the `length` of a sized body.
+
+    `dated` says that the app has set a `Date`.
+    """
+
+    block: bytes
+    mode: Mode
+    length: int
+    dated: bool
+
+
+def status_line(status: int) -> bytes:
+    """RFC 9112 4; the reason phrase may be empty."""
+    return _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+
+
+def frame_reply(
+    status: int, headers: Headers, request: RequestHead, whole: int | None
+) -> ReplyHead:
+    """The head of a final reply. `whole` is the body's length if all of it is already at hand.
+
+    Header names are lower-case. Raises `ValueError` if the app's reply cannot be put on the wire:
+    a status outside 200 to 599, a CR, LF or NUL in a field, a length that is none.
+    """
+    if not 200 <= status <= 599:
+        raise ValueError("not a final status")
+    known = dict(headers)
+    if not _OURS.isdisjoint(known):
+        headers = [field for field in headers if field[0] not in _OURS]
+    if status in {204, 205}:  # RFC 9110 8.6, 15.3.6
+        headers = [field for field in headers if field[0] != _LENGTH]
+        known.pop(_LENGTH, None)
+    mode, length = _mode(status, known.get(_LENGTH), request, whole)
+    if status == 205 or (mode == "sized" and _LENGTH not in known):
+        headers = [*headers, (_LENGTH, b"%d" % length)]
+    elif mode == "chunked":
+        headers = [*headers, (b"transfer-encoding", b"chunked")]
+    block = b"\r\n".join([*map(b": ".join, headers), b""])
+    lines = len(headers)
+    if block.count(b"\n") != lines or block.count(b"\r") != lines or 0 in block:
+        raise ValueError("a field would break the head")
+    return ReplyHead(status_line(status) + block, mode, length, b"date" in known)
+
+
+def _mode(
+    status: int, declared: bytes | None, request: RequestHead, whole: int | None
+) -> tuple[Mode, int]:
+    if request.method == "HEAD" or status in {204, 205, 304}:
+        return "none", 0
+    if declared is not None:
+        if not declared.isdigit():
+            raise ValueError("not a length")
+        return "sized", int(declared)
+    if whole is not None:
+        return "sized", whole
+    return ("chunked" if request.version == "1.1" else "until close"), 0

@@ -1,0 +1,166 @@
+"""The life of the process: open, ready, serve, drain, end; and the code that it ends with.
+
+Law: a listener accepts only once its app has started; nothing that has begun to arrive when the
+listener closes goes without its answer, unless the time for it is over.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+import uvloop
+
+from gateway.errors import ConfigurationError, Problem
+from gateway.events import Emit, Event, ExchangeEnded, Noticed
+from gateway.identity.listener_tls import Renew
+from gateway.observe.logs import describe_exception
+from gateway.server.asgi import App
+from gateway.server.door import Door
+from gateway.server.listener import Limits, Listener
+from gateway.server.signals import StopSignals
+from gateway.server.sockets import Sockets, open_admin, open_callers
+from gateway.settings.schema import Settings
+
+_ADMIN_SECONDS: Final = 2.0
+_FORCED_SECONDS: Final = 0.5
+
+
+class Service(NamedTuple):
+    """What is served. `on_drain` is called once, when the end has been asked for.
+
+    `on_bound` is given what lets other settings, and another certificate for callers (None: the
+    same), take effect while it serves; its sockets stay as they are.
+    Both apps may have an ASGI life span. The admin app's is started first, and ended last.
+    """
+
+    callers: App
+    admin: App
+    emit: Emit
+    new_request_id: Callable[[], str]
+    on_drain: Callable[[], None]
+    on_bound: Callable[[Renew], None] = lambda _: None
+
+
+def run_to_end(serving: Coroutine[Any, Any, int]) -> int:
+    """Runs `run(...)` on a fresh uvloop; its exit code. Raises what `run` raises."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(serving)
+
+
+async def run(service: Service, settings: Settings) -> int:
+    """Serves until SIGTERM or SIGINT: 0 after an orderly drain, 1 if a second one cut it short.
+
+    Raises `ConfigurationError` if an address cannot be had, and whatever an app's start-up raises.
+    """
+    with StopSignals() as signals:
+        asyncio.get_running_loop().set_exception_handler(_teller(service.emit))
+        life = asyncio.create_task(_live(service, settings, signals.asked))
+        forced = asyncio.create_task(signals.forced.wait())
+        await asyncio.wait((life, forced), return_when=asyncio.FIRST_COMPLETED)
+        if life.done():
+            forced.cancel()
+            return life.result()
+        life.cancel()
+        await asyncio.wait((life,), timeout=_FORCED_SECONDS)
+        return 1
+
+
+async def _live(service: Service, settings: Settings, asked: asyncio.Event) -> int:
+    admin, callers = _doors(service, settings)
+    listen = settings.listen
+
+    async def renew(new: Settings, tls: ssl.SSLContext | None) -> None:
+        nonlocal listen
+        listen = new.listen
+        for door in (admin, callers):
+            door.limit(_limits(new))
+        if tls is not None:
+            await callers.renew(tls)
+
+    service.on_bound(renew)
+    try:
+        if await _opened((admin, callers), asked):
+            await asked.wait()
+            service.on_drain()
+            callers.announce_close()
+            await asyncio.sleep(listen.drain_delay)
+            await callers.drain(listen.drain_timeout)
+            await admin.drain(_ADMIN_SECONDS)
+    finally:
+        callers.slam()
+        admin.slam()
+    return 0
+
+
+async def _opened(doors: tuple[Door, ...], asked: asyncio.Event) -> bool:
+    """Opens one after the other; false if the end was asked for before all of them are open."""
+
+    async def opening() -> None:
+        for door in doors:
+            await door.open()
+
+    start, stop = asyncio.create_task(opening()), asyncio.create_task(asked.wait())
+    try:
+        await asyncio.wait((start, stop), return_when=asyncio.FIRST_COMPLETED)
+        if start.done():
+            start.result()
+        return start.done()
+    finally:
+        start.cancel()
+        stop.cancel()
+
+
+def _doors(service: Service, settings: Settings) -> tuple[Door, Door]:
+    """Binds every address before anything starts, so that all taken ones are known at once."""
+    opened: list[Sockets] = []
+    problems: list[Problem] = []
+    for opening in (partial(open_admin, settings.admin), partial(open_callers, settings.listen)):
+        try:
+            opened.append(opening())
+        except ConfigurationError as error:
+            problems += error.problems
+    if problems:
+        for sockets in opened:
+            sockets.close()
+        raise ConfigurationError(problems)
+    limits, request_id = _limits(settings), service.new_request_id
+    admin = Listener(service.admin, limits, request_id, _uncounted(service.emit))
+    callers = Listener(service.callers, limits, request_id, service.emit)
+    return Door("admin", admin, opened[0]), Door("callers", callers, opened[1])
+
+
+def _limits(settings: Settings) -> Limits:
+    listen, limits = settings.listen, settings.limits
+    return Limits(
+        listen.header_timeout,
+        listen.body_timeout,
+        listen.write_timeout,
+        listen.idle_timeout,
+        limits.max_header_bytes,
+        limits.max_headers,
+        listen.max_connections,
+    )
+
+
+def _uncounted(emit: Emit) -> Emit:
+    """Requests of operators and scrapers are no exchanges."""
+
+    def filtered(event: Event) -> None:
+        if not isinstance(event, ExchangeEnded):
+            emit(event)
+
+    return filtered
+
+
+def _teller(emit: Emit) -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
+    """What the loop could not give to anyone becomes a line in the log, without any text of it."""
+
+    def tell(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        # What follows the first words may be the `repr` of arguments.
+        what = str(context["message"]).partition(" in callback ")[0]
+        told = {"message": what} | describe_exception(context.get("exception"))
+        emit(Noticed("loop_error", "error", told))
+
+    return tell

@@ -1,0 +1,120 @@
+"""Opens what a listener listens on: TCP addresses or a Unix socket, and its TLS side.
+
+Law: opens and checks; accepts nothing. Every failure is a `ConfigurationError` that names its key.
+"""
+
+import errno
+import socket
+import ssl
+import stat
+from pathlib import Path
+
+from gateway.errors import ConfigurationError, Problem
+from gateway.identity.listener_tls import listener_tls
+from gateway.settings.schema import Admin, Listen
+
+
+class Sockets:
+    """Sockets of one listener, bound but not listening; `host` as the operator named it."""
+
+    def __init__(
+        self, host: str, bound: list[socket.socket], tls: ssl.SSLContext | None = None
+    ) -> None:
+        self.bound = bound
+        self.tls = tls
+        self._host = host
+        self._file = _file_of(bound[0])
+
+    def url(self) -> str:
+        """Where callers find it, with the real port."""
+        name = self.bound[0].getsockname()
+        if isinstance(name, str):
+            return f"unix:{name}"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"{'https' if self.tls else 'http'}://{host}:{name[1]}"
+
+    def close(self) -> None:
+        """Closes them; a Unix socket's file goes too, unless it is another process's by now."""
+        for sock in self.bound:
+            sock.close()
+        if self._file is not None:
+            path, inode = self._file
+            self._file = None
+            if path.exists() and path.stat().st_ino == inode:
+                path.unlink()
+
+
+def open_callers(listen: Listen) -> Sockets:
+    """The callers' listener."""
+    tls = listener_tls(listen)
+    if listen.socket is not None:
+        return Sockets("", [_open_unix(listen.socket, listen.socket_permissions)])
+    bound = _open_tcp("listen", listen.host, listen.port, reuse_port=listen.reuse_port)
+    return Sockets(listen.host, bound, tls.context if tls else None)
+
+
+def open_admin(admin: Admin) -> Sockets:
+    """The operators' listener."""
+    return Sockets(admin.host, _open_tcp("admin", admin.host, admin.port, reuse_port=False))
+
+
+def _open_tcp(section: str, host: str, port: int, *, reuse_port: bool) -> list[socket.socket]:
+    """Sockets bound to every address of `host`; with port 0 all to the same free one."""
+    opened: list[socket.socket] = []
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, _, protocol, _, address in dict.fromkeys(found):
+            sock = socket.socket(family, socket.SOCK_STREAM, protocol)
+            opened.append(sock)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if reuse_port:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            if family == socket.AF_INET6:
+                only = len(found) > 1  # "::" alone takes IPv4 too; "localhost" has both anyway
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
+            chosen = port or (opened[0].getsockname()[1] if len(opened) > 1 else 0)
+            sock.bind((address[0], chosen, *address[2:]))
+    except OSError as error:
+        for sock in opened:
+            sock.close()
+        raise _refused(f"{section}.port", f"{host} port {port}: {_reason(error)}") from None
+    return opened
+
+
+def _open_unix(path: Path, mode: int) -> socket.socket:
+    """A socket bound at `path`, where nothing may listen yet: a dead one's leftover is replaced."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if path.exists():
+            _remove_stale(path)
+        sock.bind(str(path))
+        path.chmod(mode)  # nobody can connect before `listen`
+    except OSError as error:
+        sock.close()
+        raise _refused("listen.socket", f"{path}: {_reason(error)}") from None
+    return sock
+
+
+def _remove_stale(path: Path) -> None:
+    if not stat.S_ISSOCK(path.stat().st_mode):
+        raise FileExistsError(errno.EEXIST, "a file that is no socket is there")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        if probe.connect_ex(str(path)) != errno.ECONNREFUSED:
+            raise OSError(errno.EADDRINUSE, "another process listens there")
+    path.unlink()
+
+
+def _file_of(sock: socket.socket) -> tuple[Path, int] | None:
+    """Where a Unix socket's file is, and which file it was when we made it."""
+    if sock.family != socket.AF_UNIX:
+        return None
+    path = Path(sock.getsockname())
+    return path, path.stat().st_ino
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or type(error).__name__
+
+
+def _refused(key: str, found: str, expected: str = "a free address") -> ConfigurationError:
+    return ConfigurationError([Problem("", key, found, expected)])

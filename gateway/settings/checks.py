@@ -1,0 +1,197 @@
+"""Rules that hold between settings. Pure: looks at what was read, yields what is wrong.
+
+Each finding names every setting that it looked at, so that one mistake is told once.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Final
+from urllib.parse import urlsplit
+
+from gateway.settings.findings import Finding
+from gateway.settings.schema import CallerSettings, Issuer, Listen, Settings
+from gateway.settings.vault_file import KeySource, VaultFile
+from gateway.settings.wording import KeyPath, key_path
+
+_ORIGINS: Final = ("jwks_file", "public_key_file", "secret", "jwks_url", "discovery")
+_HERE: Final = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", "::"})
+# What sockaddr_un holds, but for the NUL at its end.
+_LONGEST_SOCKET: Final = 107
+
+
+def check(settings: Settings, positions: Sequence[int]) -> Iterator[Finding]:
+    """Every rule of `gateway.toml`. `positions` are the issuers' indices in the file."""
+    yield from _socket(settings.listen)
+    yield from _tls(settings.listen)
+    yield from _ports(settings)
+    yield from _upstream(settings)
+    yield from _storage(settings)
+    for position, issuer in zip(positions, settings.issuers, strict=True):
+        yield from _issuer(("issuers", position), issuer)
+    yield from _equal_issuers(settings, positions)
+    for name, caller in settings.callers.items():
+        yield from _caller(("callers", name), caller, settings)
+    yield from _shared_proofs(settings)
+
+
+def check_stores(vault: VaultFile, known: Collection[str]) -> Iterator[Finding]:
+    """Every rule between the vault file and the stores that the settings know how to reach."""
+    # AWS's SDK finds region and credentials by itself; a full GCP name holds its project.
+    missing = {"openbao", "gcp", "azure"}.difference(known)
+    for path, source in _sources(vault):
+        if source.kind in missing and not source.reference.startswith("projects/"):
+            missing.remove(source.kind)
+            expected = f"a table [vault.{source.kind}] in the configuration file"
+            yield Finding(path, f"{source.kind}, which is not configured", expected)
+
+
+def _sources(vault: VaultFile) -> Iterator[tuple[KeyPath, KeySource]]:
+    if vault.discover is not None:
+        yield ("discover", "key"), vault.discover.key
+    for name, entry in vault.tenants.items():
+        yield ("tenants", name, "key"), entry.key
+        if entry.previous is not None:
+            yield ("tenants", name, "previous"), entry.previous
+
+
+def _socket(listen: Listen) -> Iterator[Finding]:
+    if listen.socket is None:
+        return
+    for member in ("host", "port", "reuse_port"):
+        if member in listen.model_fields_set:
+            found = f"`{member}` beside `socket`"
+            yield Finding(("listen", member), found, "one of the two", (("listen", "socket"),))
+    length = len(bytes(listen.socket))
+    if length > _LONGEST_SOCKET:
+        expected = f"at most {_LONGEST_SOCKET} bytes, the system's limit"
+        yield Finding(("listen", "socket"), f"a path of {length} bytes", expected)
+
+
+def _tls(listen: Listen) -> Iterator[Finding]:
+    pair = {"tls_certificate": listen.tls_certificate, "tls_key": listen.tls_key}
+    given = [name for name, value in pair.items() if value is not None]
+    others: tuple[KeyPath, ...] = tuple(("listen", name) for name in pair)
+    if len(given) == 1:
+        missing = next(name for name in pair if name not in given)
+        yield Finding(("listen", missing), "nothing", f"a file, as {given[0]} is set", others)
+    if listen.client_ca is not None and not given:
+        expected = "tls_certificate and tls_key with it"
+        yield Finding(("listen", "client_ca"), "client_ca without TLS", expected, others)
+
+
+def _ports(settings: Settings) -> Iterator[Finding]:
+    port = settings.listen.port
+    if settings.listen.socket is None and port == settings.admin.port != 0:
+        expected = "another port: callers must not reach the admin listener"
+        others: tuple[KeyPath, ...] = (("listen", "port"), ("listen", "socket"))
+        yield Finding(("admin", "port"), f"{port}, the callers' port", expected, others)
+
+
+def _upstream(settings: Settings) -> Iterator[Finding]:
+    upstream = settings.upstream
+    if upstream.ca_only and upstream.ca_file is None:
+        expected = "ca_file with it, the only CA to trust"
+        others: tuple[KeyPath, ...] = (("upstream", "ca_file"),)
+        yield Finding(("upstream", "ca_only"), "ca_only without ca_file", expected, others)
+    target = urlsplit(upstream.url)
+    for section, host, port in (
+        ("listen", settings.listen.host, settings.listen.port),
+        ("admin", settings.admin.host, settings.admin.port),
+    ):
+        same_host = target.hostname == host or {target.hostname, host} <= _HERE
+        if same_host and (target.port or 443) == port and not _on_socket(settings, section):
+            others = ((section, "host"), (section, "port"))
+            found = f"this gateway's own address ([{section}])"
+            yield Finding(("upstream", "url"), found, "Invopop's address", others)
+
+
+def _on_socket(settings: Settings, section: str) -> bool:
+    return section == "listen" and settings.listen.socket is not None
+
+
+def _storage(settings: Settings) -> Iterator[Finding]:
+    limits = settings.limits
+    if limits.storage_password is not None and not (limits.storage or "").startswith("redis"):
+        others: tuple[KeyPath, ...] = (("limits", "storage"),)
+        found = "a password without a Redis storage"
+        yield Finding(("limits", "storage_password"), found, "storage with it", others)
+
+
+def _issuer(at: KeyPath, issuer: Issuer) -> Iterator[Finding]:
+    origins = [name for name in _ORIGINS if getattr(issuer, name) not in {None, False}]
+    paths: tuple[KeyPath, ...] = tuple((*at, name) for name in _ORIGINS)
+    if len(origins) != 1:
+        expected = f"exactly one of {', '.join(_ORIGINS)}"
+        yield Finding(at, " and ".join(origins) or "no origin of keys", expected, paths)
+    yield from _algorithms(at, issuer, origins)
+    if issuer.discovery and not issuer.issuer.startswith("https://"):
+        expected = "an https:// URL, as its keys are to be discovered"
+        yield Finding((*at, "issuer"), "no https:// URL", expected, ((*at, "discovery"),))
+    for name in ("jwks_ca_file", "jwks_bearer_file"):
+        if getattr(issuer, name) is not None and not {"jwks_url", "discovery"} & {*origins}:
+            yield Finding((*at, name), f"`{name}` without URL", "jwks_url or discovery", paths)
+    if issuer.caller_template is not None and "caller_claim" in issuer.model_fields_set:
+        template = (*at, "caller_template")
+        yield Finding((*at, "caller_claim"), "caller_template too", "one of the two", (template,))
+    if issuer.tenant_claim is None and "tenant_claim_required" in issuer.model_fields_set:
+        claim = (*at, "tenant_claim")
+        yield Finding((*at, "tenant_claim_required"), "no tenant_claim", "one with it", (claim,))
+
+
+def _algorithms(at: KeyPath, issuer: Issuer, origins: Sequence[str]) -> Iterator[Finding]:
+    path = (*at, "algorithms")
+    shared = [name for name in issuer.algorithms if name.startswith("HS")]
+    # An issuer that takes both lets its public key be used as an HMAC secret (RFC 8725 2.1).
+    if shared and len(shared) < len(issuer.algorithms):
+        yield Finding(path, f"{shared[0]} among public-key algorithms", "one or the other")
+    elif len(origins) == 1 and bool(shared) != (origins == ["secret"]):
+        expected = "HS256, HS384 or HS512" if origins == ["secret"] else "public-key algorithms"
+        found = f"{issuer.algorithms[0]} with {origins[0]}"
+        yield Finding(path, found, expected, tuple((*at, name) for name in _ORIGINS))
+
+
+def _equal_issuers(settings: Settings, positions: Sequence[int]) -> Iterator[Finding]:
+    first: dict[str, KeyPath] = {}
+    for position, issuer in zip(positions, settings.issuers, strict=True):
+        path: KeyPath = ("issuers", position, "issuer")
+        if issuer.issuer in first:
+            found = f"the issuer of {key_path(first[issuer.issuer])}"
+            yield Finding(path, found, "each issuer once")
+        first.setdefault(issuer.issuer, path)
+
+
+def _caller(at: KeyPath, caller: CallerSettings, settings: Settings) -> Iterator[Finding]:
+    known = {issuer.issuer for issuer in settings.issuers}
+    others: tuple[KeyPath, ...] = (("issuers",),)
+    for index, issuer in enumerate(caller.issuers or ()):
+        if issuer not in known:
+            expected = "the `issuer` of one of [[issuers]]"
+            path = (*at, "issuers", index)
+            yield Finding(path, "an issuer that is not configured", expected, others)
+    if caller.issuers is None and len(known) > 1:
+        expected = "the issuers that may name this caller ([] = none), as there are several"
+        yield Finding((*at, "issuers"), "nothing", expected, others)
+    if caller.certificates and settings.listen.client_ca is None:
+        others = (("listen", "client_ca"),)
+        found = "certificates without listen.client_ca"
+        yield Finding((*at, "certificates"), found, "a CA to verify them by", others)
+
+
+def _shared_proofs(settings: Settings) -> Iterator[Finding]:
+    """The same token, network or certificate twice would make who calls a matter of order."""
+    first: dict[tuple[str, str], KeyPath] = {}
+    for path, proof in _proofs(settings):
+        kind = str(path[2])
+        if (kind, proof) in first:
+            other = first[kind, proof]
+            found = f"the same as {key_path(other)}"
+            yield Finding(path, found, "each of them once, for one caller", (other,))
+        first.setdefault((kind, proof), path)
+
+
+def _proofs(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
+    for name, caller in settings.callers.items():
+        for index, token in enumerate(caller.tokens):
+            yield ("callers", name, "tokens", index), token.hash
+        for member in ("networks", "certificates"):
+            for index, proof in enumerate(getattr(caller, member)):
+                yield ("callers", name, member, index), proof

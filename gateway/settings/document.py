@@ -1,0 +1,92 @@
+"""A TOML file becomes a tree of plain values. Law: whatever is wrong with the file is a `Problem`.
+
+The bytes and the permissions come from one open file, so that they cannot belong to two.
+"""
+
+import os
+import re
+import stat
+import tomllib
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from gateway.errors import ConfigurationError, Problem
+from gateway.settings.wording import masked
+
+_POSITION: Final = re.compile(r" \((at (?:line [0-9]+, column [0-9]+|end of document))\)$")
+
+
+class Contents(NamedTuple):
+    """A file's bytes, and whether nobody but this process's user and groups may read it."""
+
+    data: bytes
+    private: bool
+
+
+def read(path: Path, what: str) -> Contents:
+    """The file as it is. `what` names it in the `ConfigurationError` if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return Contents(file.read(), _is_private(os.fstat(file.fileno())))
+    except FileNotFoundError:
+        found = "no such file"
+    except IsADirectoryError:
+        found = "a directory"
+    except PermissionError:
+        found = "a file that this process may not read"
+    except (OSError, ValueError) as error:
+        found = f"a file that cannot be read ({type(error).__name__})"
+    raise ConfigurationError([Problem(str(path), "", found, what)])
+
+
+def is_private(path: Path) -> bool:
+    """True if others have no permission on the file, and its group only if it is one of ours.
+
+    This is how Kubernetes mounts secrets with an `fsGroup`. Raises `OSError`.
+    """
+    return _is_private(path.stat())
+
+
+def _is_private(status: os.stat_result) -> bool:
+    if status.st_mode & stat.S_IRWXO:
+        return False
+    ours = {os.getegid(), *os.getgroups()}
+    return not status.st_mode & stat.S_IRWXG or status.st_gid in ours
+
+
+def parse(path: Path, data: bytes) -> dict[str, Any]:
+    """The file's TOML. Raises `ConfigurationError`, also if it holds no table at all.
+
+    A file without any table is one that is just being written (or was cut off), never a wish.
+    """
+    tree = _tree(path, _text(path, data))
+    if not any(isinstance(value, dict | list) for value in tree.values()):
+        raise _problem(path, "", "no table at all", "at least one table; a torn write is refused")
+    return tree
+
+
+def _text(path: Path, data: bytes) -> str:
+    if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+        raise _problem(path, "", "a byte order mark", "UTF-8 without byte order mark")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise _problem(path, f"line {line}", "bytes that are no UTF-8", "UTF-8") from None
+
+
+def _tree(path: Path, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise _problem(path, "", "values nested too deep", "TOML") from None
+    except ValueError as error:
+        reason = str(error)
+        match = _POSITION.search(reason)
+        where = match[1].removeprefix("at ") if match else ""
+        found = f"a syntax error: {masked(_POSITION.sub('', reason))}"
+        raise _problem(path, where, found, "TOML") from None
+
+
+def _problem(path: Path, key: str, found: str, expected: str) -> ConfigurationError:
+    return ConfigurationError([Problem(str(path), key, found, expected)])

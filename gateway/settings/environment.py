@@ -1,0 +1,100 @@
+"""Overrides from the environment: `INVOPOP_GATEWAY__SECTION__KEY`, scalars of seven sections only.
+
+Law: a variable with our prefix that overrides nothing is a problem, never ignored.
+"""
+
+import re
+import types
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, NamedTuple, Union, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from gateway.errors import Problem
+from gateway.settings.schema import Settings
+from gateway.settings.wording import KeyPath, nearest
+
+PREFIX: Final = "INVOPOP_GATEWAY__"
+
+_SECTIONS: Final = ("listen", "admin", "upstream", "vault", "limits", "metrics", "log")
+_SCALARS: Final = (bool, int, float, str)
+_INTEGER: Final = re.compile(r"[+-]?[0-9]{1,18}")
+_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]+)?")
+
+
+class Merged(NamedTuple):
+    """A document with the overrides in it, which settings they are, and what overrides nothing."""
+
+    tree: dict[str, Any]
+    origins: dict[KeyPath, str]
+    problems: list[Problem]
+
+
+def variables() -> dict[str, KeyPath]:
+    """Every variable that overrides a setting, with the setting's path."""
+    return {name: path for name, path, _ in _overridable()}
+
+
+def apply(tree: dict[str, Any], environ: Mapping[str, str]) -> Merged:
+    """Overrides the document's scalars; values that fit no setting are left for the schema."""
+    known = {name: (path, kind) for name, path, kind in _overridable()}
+    merged = Merged(dict(tree), {}, [])
+    for name in sorted(name for name in environ if name.startswith(PREFIX)):
+        if name not in known:
+            merged.problems.append(_unknown(name, known))
+            continue
+        (section, key), kind = known[name]
+        if isinstance(table := merged.tree.get(section, {}), dict):
+            merged.tree[section] = {**table, key: _value(environ[name], kind)}
+            merged.origins[section, key] = name
+    return merged
+
+
+def _overridable() -> Iterator[tuple[str, tuple[str, str], type]]:
+    for section in _SECTIONS:
+        for key, field in _fields(section).items():
+            kind = _kind(field.annotation)
+            if kind is not None:
+                yield f"{PREFIX}{section}__{key}".upper(), (section, key), kind
+
+
+def _fields(section: str) -> dict[str, FieldInfo]:
+    table: Any = Settings.model_fields[section].annotation
+    fields: dict[str, FieldInfo] = table.model_fields
+    return fields
+
+
+def _kind(annotation: Any) -> type | None:
+    """The scalar type that a variable's text must become; None for lists and tables."""
+    origin = get_origin(annotation)
+    if origin in {Annotated, Union, types.UnionType}:
+        return _kind(get_args(annotation)[0])
+    if origin is Literal or annotation is Path:
+        return str
+    return annotation if annotation in _SCALARS else None
+
+
+def _value(text: str, kind: type) -> Any:
+    """The text as TOML would give it; as it is if it is no such value, for the schema to refuse."""
+    if kind is bool:
+        return {"true": True, "false": False}.get(text, text)
+    if kind is int and _INTEGER.fullmatch(text):
+        return int(text)
+    if kind is float and _NUMBER.fullmatch(text):
+        return float(text)
+    return text
+
+
+def _unknown(name: str, known: Mapping[str, object]) -> Problem:
+    section, _, key = name.removeprefix(PREFIX).lower().partition("__")
+    fields = Settings.model_fields
+    if section in fields and section not in _SECTIONS:
+        expected = f"the configuration file: {section} cannot come from the environment"
+    elif name.upper() in known:
+        expected = f"{name.upper()}, in capitals"
+    elif section in fields and key in _fields(section):
+        expected = f"the configuration file: {section}.{key} is not a single value"
+    else:
+        expected = nearest(name, known)
+    return Problem("environment", name, "an unknown variable", expected)

@@ -1,0 +1,131 @@
+"""Collects everything that is wrong, in the order of reading. Law: one cause is told once.
+
+A rule that looks at several settings is not told on if one of them is itself wrong.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic.dataclasses import is_pydantic_dataclass
+from pydantic_core import ErrorDetails
+
+from gateway.errors import Problem
+from gateway.settings.wording import KeyPath, describe, key_path, nearest
+
+_EXPECTED: Final = {
+    "missing": "a value: this key is required",
+    "model_type": "a table",
+    "model_attributes_type": "a table",
+    "dataclass_type": "a table",
+    "dict_type": "a table",
+    "tuple_type": "a list",
+    "too_short": "a list that is not empty",
+}
+
+
+class Finding(NamedTuple):
+    """What a rule between settings found; `others` are further settings it looked at."""
+
+    path: KeyPath
+    found: str
+    expected: str
+    others: tuple[KeyPath, ...] = ()
+
+
+class Findings:
+    """The problems of one file. `variables` names the settings that came from the environment."""
+
+    def __init__(self, file: str, variables: Mapping[KeyPath, str]) -> None:
+        self.problems: list[Problem] = []
+        self._file = file
+        self._variables = variables
+        self._wrong: set[KeyPath] = set()
+
+    def add(self, path: KeyPath, found: str, expected: str) -> None:
+        """One more problem; rules that look at `path` are silent from now on."""
+        self._wrong.add(path)
+        variable = self._variables.get(path[:2])
+        where = ("environment", variable) if variable else (self._file, key_path(path))
+        self.problems.append(Problem(*where, found, expected))
+
+    def add_rules(self, findings: Iterable[Finding]) -> None:
+        """What rules between settings found, unless it follows from what is wrong already."""
+        told = [
+            finding
+            for finding in findings
+            if not any(self.touch(path) for path in (finding.path, *finding.others))
+        ]
+        for finding in told:
+            self.add(finding.path, finding.found, finding.expected)
+
+    def add_errors(self, at: KeyPath, model: type[Any], tree: Any, error: ValidationError) -> None:
+        """What pydantic says of the `tree` that stands at `at` and should be a `model`."""
+        for detail in error.errors(include_url=False):
+            location = _within(tree, detail["loc"])
+            path = at + location
+            if detail["type"] == "too_short" and self.touch(path):
+                continue  # its wrong members, told already, make it short
+            if detail["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
+                known = _known(model, location[:-1])
+                self.add(path, "an unknown key", nearest(str(path[-1]), known))
+            else:
+                named = detail["loc"][-1:] == ("[key]",)
+                found = "this name" if named else _found(tree, at, location)
+                self.add(path, found, _expected(detail))
+
+    def sound(self, at: KeyPath, tree: Mapping[str, Any]) -> dict[str, Any]:
+        """The members of the table at `at` in which nothing is wrong."""
+        return {name: value for name, value in tree.items() if not self.touch((*at, name))}
+
+    def touch(self, path: KeyPath) -> bool:
+        """True if something is wrong at `path`, within it, or with what it lies in."""
+        return any(path[: len(wrong)] == wrong[: len(path)] for wrong in self._wrong)
+
+
+def _within(tree: Any, location: Sequence[str | int]) -> KeyPath:
+    """The part of pydantic's location that the document has, and one step beyond in a table."""
+    path: list[str | int] = []
+    for part in location:
+        if type(tree) not in {dict, list} or part == "[key]":
+            break
+        path.append(part)
+        if isinstance(tree, dict) and part not in tree:
+            break
+        tree = tree[part]
+    return tuple(path)
+
+
+def _found(tree: Any, at: KeyPath, location: KeyPath) -> str:
+    value = tree
+    for part in location:
+        if isinstance(value, dict) and part not in value:
+            return "nothing"
+        value = value[part]
+    return describe(value, at + location)
+
+
+def _expected(detail: ErrorDetails) -> str:
+    message = detail["msg"].removeprefix("Input should be ")
+    return _EXPECTED.get(detail["type"], message)
+
+
+def _known(model: type[Any], location: KeyPath) -> list[str]:
+    """The names that the table at `location` within a `model` may hold."""
+    skip = False
+    for part in location:
+        if skip or isinstance(part, int):
+            skip = False
+            continue
+        annotation = model.__pydantic_fields__[part].annotation
+        skip = get_origin(annotation) is dict
+        model = _table(annotation) or model
+    return list(model.__pydantic_fields__)
+
+
+def _table(annotation: Any) -> type[Any] | None:
+    if isinstance(annotation, type) and get_origin(annotation) is None:
+        table = issubclass(annotation, BaseModel) or is_pydantic_dataclass(annotation)
+        return annotation if table else None
+    inner = (_table(argument) for argument in get_args(annotation))
+    return next((table for table in inner if table is not None), None)

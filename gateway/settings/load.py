@@ -1,0 +1,192 @@
+"""Files and environment become one `Loaded`, or a list of everything that is wrong with them.
+
+Law: nothing takes effect unless all of it is sound; no key is fetched here.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar
+
+from pydantic import ValidationError
+
+from gateway.errors import ConfigurationError, Problem
+from gateway.settings import checks, environment
+from gateway.settings.document import Contents, parse, read
+from gateway.settings.findings import Findings
+from gateway.settings.notices import notices
+from gateway.settings.schema import (
+    Admin,
+    CallerSettings,
+    Issuer,
+    Limits,
+    Listen,
+    Log,
+    Metrics,
+    Settings,
+    Upstream,
+    Vault,
+)
+from gateway.settings.sealed import SUFFIX, read_identity, unseal
+from gateway.settings.values import Table
+from gateway.settings.vault_file import STORES, VaultFile
+from gateway.settings.wording import KeyPath, describe, nearest
+
+_SECTIONS: Final[tuple[tuple[str, type[Table]], ...]] = (
+    ("listen", Listen),
+    ("admin", Admin),
+    ("upstream", Upstream),
+    ("vault", Vault),
+    ("limits", Limits),
+    ("metrics", Metrics),
+    ("log", Log),
+)
+_LONGEST_NAME: Final = 256
+# Deeper than any key source lies; dotted keys can nest without bound.
+_DEEPEST: Final = 6
+_OPEN_VALUE: Final = "a key in a file that others may read"
+_CLOSED: Final = "a file closed to others (chmod 600), or another kind of key source"
+T = TypeVar("T", bound=Table)
+
+
+class Loaded(NamedTuple):
+    """The whole configuration, sound. Paths are absolute; `warnings` are for the log."""
+
+    settings: Settings
+    vault: VaultFile
+    file: Path
+    vault_path: Path
+    warnings: tuple[str, ...]
+
+
+def load(path: Path, environ: Mapping[str, str]) -> Loaded:
+    """Reads `path`, the vault file that it names, and the overrides in `environ`.
+
+    Raises `ConfigurationError` with all problems of both files and the environment, and with a
+    `Loaded` as its draft, unless there is no file to begin with.
+    """
+    file = path.absolute()
+    try:
+        contents = read(file, "the configuration file")
+        tree = parse(file, contents.data)
+    except ConfigurationError as error:
+        unknown = environment.apply({}, environ).problems
+        raise ConfigurationError([*error.problems, *unknown]) from None
+    merged = environment.apply(tree, environ)
+    findings = Findings(str(file), merged.origins)
+    settings = _Reader(findings, file.parent).settings(merged.tree)
+    _refuse_open_values(tree, contents, findings)
+    vault, problems = _vault(settings, environ, findings)
+    problems = [*findings.problems, *merged.problems, *problems]
+    known = VaultFile(tenants={}) if vault is None else vault
+    loaded = Loaded(settings, known, file, settings.vault.file, tuple(notices(settings, known)))
+    if vault is None or problems:
+        raise ConfigurationError(problems, draft=loaded)
+    return loaded
+
+
+def _vault(
+    settings: Settings, environ: Mapping[str, str], about: Findings
+) -> tuple[VaultFile | None, list[Problem]]:
+    """The vault file; `about` is what was found in the settings that name it."""
+    path = settings.vault.file
+    if about.touch(("vault", "file")):
+        return None, []
+    try:
+        contents = _vault_contents(settings.vault, environ)
+        tree = parse(path, contents.data)
+    except ConfigurationError as error:
+        return None, list(error.problems)
+    findings = Findings(str(path), {})
+    _refuse_open_values(tree, contents, findings)
+    vault = _Reader(findings, path.parent).table(VaultFile, (), tree)
+    if vault is not None:
+        known = {s for s in STORES if getattr(settings.vault, s) or about.touch(("vault", s))}
+        findings.add_rules(checks.check_stores(vault, known))
+    return vault, findings.problems
+
+
+def _vault_contents(vault: Vault, environ: Mapping[str, str]) -> Contents:
+    """The vault's TOML; what was encrypted is private whoever may read the file."""
+    contents = read(vault.file, "the vault file that vault.file names")
+    if vault.file.suffix != SUFFIX:
+        return contents
+    identity = read_identity(vault.file, vault.identity, environ)
+    return Contents(unseal(vault.file, contents.data, identity), private=True)
+
+
+def _refuse_open_values(tree: dict[str, Any], contents: Contents, findings: Findings) -> None:
+    """A key may stand in a file only if the file is closed to others; told once a file."""
+    if not contents.private and (path := next(_values(tree, ()), None)):
+        findings.add(path, _OPEN_VALUE, _CLOSED)
+
+
+def _values(tree: Any, path: KeyPath) -> Iterator[KeyPath]:
+    members = tree.items() if isinstance(tree, dict) else enumerate(tree)
+    for name, member in members:
+        if name == "value" and isinstance(member, str):
+            yield (*path, name)
+        elif isinstance(member, dict | list) and len(path) < _DEEPEST:
+            yield from _values(member, (*path, name))
+
+
+class _Reader:
+    """Validates tables of one file and notes what is wrong; goes on with whatever is sound."""
+
+    def __init__(self, findings: Findings, directory: Path) -> None:
+        self._findings = findings
+        self._context = {"directory": directory}
+
+    def table(self, model: type[T], at: KeyPath, tree: Any) -> T | None:
+        """The table at `at`, without its wrong members if it has any; None if too little is left.
+
+        Rules between settings see such a remainder, so that one mistake hides no other.
+        """
+        try:
+            return model.model_validate(tree, context=self._context)
+        except ValidationError as error:
+            self._findings.add_errors(at, model, tree, error)
+        sound = self._findings.sound(at, tree) if isinstance(tree, dict) else {}
+        try:
+            return model.model_validate(sound, context=self._context)
+        except ValidationError:
+            return None
+
+    def settings(self, tree: dict[str, Any]) -> Settings:
+        """All sections, issuers and callers, and the rules between them."""
+        known = Settings.model_fields
+        for name in tree:
+            if name not in known:
+                self._findings.add((name,), "an unknown key", nearest(name, known))
+        sections: dict[str, Any] = {
+            name: self.table(model, (name,), tree.get(name, {})) for name, model in _SECTIONS
+        }
+        issuers = self._issuers(tree.get("issuers", []))
+        settings = Settings(
+            **sections, issuers=tuple(issuers.values()), callers=self._callers(tree)
+        )
+        self._findings.add_rules(checks.check(settings, tuple(issuers)))
+        return settings
+
+    def _issuers(self, tree: Any) -> dict[int, Issuer]:
+        if not isinstance(tree, list):
+            self._findings.add(("issuers",), describe(tree, ()), "tables headed [[issuers]]")
+            return {}
+        tables = {
+            index: self.table(Issuer, ("issuers", index), table) for index, table in enumerate(tree)
+        }
+        return {index: issuer for index, issuer in tables.items() if issuer is not None}
+
+    def _callers(self, tree: dict[str, Any]) -> dict[str, CallerSettings]:
+        callers = tree.get("callers", {})
+        if not isinstance(callers, dict):
+            found = describe(callers, ("callers",))
+            self._findings.add(("callers",), found, "tables headed [callers.NAME]")
+            return {}
+        tables = {}
+        for name, table in callers.items():
+            if not (name.isprintable() and 0 < len(name) <= _LONGEST_NAME):
+                expected = f"1 to {_LONGEST_NAME} printable characters"
+                self._findings.add(("callers", name), "this name", expected)
+            elif caller := self.table(CallerSettings, ("callers", name), table):
+                tables[name] = caller
+        return tables

@@ -1,0 +1,111 @@
+"""`vault.toml`: which key belongs to which tenant, and where each key is read.
+
+Law: says where a key is, never fetches it; a key written here is a `Secret` from the start.
+"""
+
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field, model_validator
+from pydantic.dataclasses import dataclass
+
+from gateway.secret import Secret
+from gateway.settings.values import (
+    TABLE,
+    EnvironmentName,
+    FilePath,
+    Reference,
+    Table,
+    TenantName,
+    Text,
+    Word,
+    expects,
+    refuse,
+)
+
+STORES: Final = ("openbao", "aws", "gcp", "azure")
+LOCAL: Final = ("env", "file", "value")
+KINDS: Final = (*LOCAL, *STORES)
+
+
+# Slots: a vault of 100,000 tenants has as many of these, and they live as long as the process.
+@dataclass(frozen=True, slots=True, kw_only=True, config=TABLE)
+class KeySource:
+    """Where one key is: exactly one of the kinds, and a `field` where a document is read."""
+
+    env: EnvironmentName | None = None
+    file: FilePath | None = None
+    value: Annotated[Secret, expects("a string")] | None = None
+    openbao: Reference | None = None
+    aws: Reference | None = None
+    gcp: Reference | None = None
+    azure: Reference | None = None
+    field: Text | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "KeySource":
+        if sum(getattr(self, kind) is not None for kind in KINDS) != 1:
+            raise refuse(f"exactly one of {', '.join(KINDS)}")
+        if self.field is not None and self.kind in {"env", "value"}:
+            raise refuse(f"no `field`: {self.kind} is the key itself")
+        return self
+
+    @property
+    def kind(self) -> str:
+        """One of `KINDS`."""
+        return next(kind for kind in KINDS if getattr(self, kind) is not None)
+
+    @property
+    def reference(self) -> str:
+        """Where in its kind: a variable's name, a path, a store's name; "" for `value`."""
+        return "" if self.value is not None else str(getattr(self, self.kind))
+
+    def describe(self) -> str:
+        """For people, without secret: `env ACME_INVOPOP_KEY`, `file /run/x#field`, `value`."""
+        field = f"#{self.field}" if self.field else ""
+        return f"{self.kind} {self.reference}{field}".strip()
+
+
+def _listed(source: KeySource) -> KeySource:
+    if source.kind in STORES and not {"{", "}"}.isdisjoint(source.reference):
+        raise refuse("no braces: {tenant} is for [discover]")
+    return source
+
+
+def _discovering(source: KeySource) -> KeySource:
+    if source.kind not in STORES:
+        raise refuse(f"a store ({', '.join(STORES)}): {source.kind} cannot find tenants")
+    prefix, found, suffix = source.reference.partition("{tenant}")
+    if not found or not prefix or not {"{", "}"}.isdisjoint(prefix + suffix):
+        raise refuse("a literal prefix, then {tenant} once")
+    return source
+
+
+def _local(source: KeySource) -> KeySource:
+    if source.kind not in LOCAL:
+        raise refuse(f"one of {', '.join(LOCAL)}: it must not need a store itself")
+    return source
+
+
+LocalSource = Annotated[KeySource, AfterValidator(_local)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=TABLE)
+class TenantEntry:
+    """One tenant: the key in use, the one still valid while rotating, the workspace they are of."""
+
+    key: Annotated[KeySource, AfterValidator(_listed)]
+    previous: Annotated[KeySource, AfterValidator(_listed)] | None = None
+    workspace: Word | None = None
+
+
+class Discover(Table):
+    """Where the key of a tenant is that is not listed: a store's name with `{tenant}` in it."""
+
+    key: Annotated[KeySource, AfterValidator(_discovering)]
+
+
+class VaultFile(Table):
+    """The whole vault: tenants by name, and how to find others."""
+
+    tenants: dict[TenantName, TenantEntry] = Field(default_factory=dict)
+    discover: Discover | None = None

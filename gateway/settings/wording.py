@@ -1,0 +1,85 @@
+"""How findings are put into words: key paths, what was found, the nearest known name. Pure.
+
+Law: what may be a secret, by its place or by its look, is named by its type alone.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from datetime import date, time
+from difflib import get_close_matches
+from typing import Any, Final
+
+KeyPath = tuple[str | int, ...]
+
+# Whatever stands at or below a member of these names is never shown.
+_HIDDEN: Final = frozenset(
+    {
+        "hash", "identity", "key", "placeholder_tokens", "previous", "role_id", "secret",
+        "secret_id", "storage_password", "token", "tokens", "value",
+    }
+)  # fmt: skip
+# Caller tokens, JWTs (as Invopop's keys are), and any other long run of letters and digits.
+_SECRET_LOOK: Final = re.compile(r"(igw_|eyJ)[\w.-]+|(?=[A-Za-z_+=]*[0-9])[A-Za-z0-9_+=]{24,}")
+_BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
+_LONGEST: Final = 80
+_TYPES: Final = (
+    (bool, "a boolean"),
+    (int, "an integer"),
+    (float, "a number"),
+    (str, "a string"),
+    (list | tuple, "a list"),
+    (date | time, "a date or time"),
+)
+
+
+def key_path(path: KeyPath) -> str:
+    """As one would write it: `callers.billing.tokens[1].hash`, names in quotes where TOML asks."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += f".{_name(part)}" if text else _name(part)
+    return text
+
+
+def _name(part: str) -> str:
+    return masked(part) if _BARE.fullmatch(part) else masked(json.dumps(part))
+
+
+def describe(value: Any, path: KeyPath) -> str:
+    """What was found at `path`, without a secret: the value if it is plain, else its type."""
+    if isinstance(value, dict):
+        names = ", ".join(_name(name) for name in list(value)[:8])
+        return f"a table with {names}" if value else "an empty table"
+    if isinstance(value, list) and not value:
+        return "an empty list"
+    kind = next((words for type_, words in _TYPES if isinstance(value, type_)), "a value")
+    if not _HIDDEN.isdisjoint(path) or isinstance(value, list):
+        return "an empty string" if value == "" else kind
+    if isinstance(value, str):
+        return _shown(value)
+    return f"{str(value).lower() if isinstance(value, bool) else value}"[:_LONGEST]
+
+
+def _shown(text: str) -> str:
+    if "@" in text:
+        return 'a string with "@", perhaps a password'
+    if len(text) > _LONGEST:
+        return f"a string of {len(text)} characters"
+    scheme, mark, rest = text.partition("://")
+    if mark and (cut := re.search(r"[?#]", rest)):
+        text = f"{scheme}://{rest[: cut.end()]}…"
+    return masked(json.dumps(text))
+
+
+def masked(text: str) -> str:
+    """The text without what looks like a token or a key."""
+    return _SECRET_LOOK.sub("[redacted]", text)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The known name that is most like this one, in words."""
+    matches = get_close_matches(name, known, n=1, cutoff=0.0)
+    return f"a known key; the nearest is `{matches[0]}`" if matches else "nothing here"

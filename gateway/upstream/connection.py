@@ -1,0 +1,245 @@
+"""One HTTP/1.1 connection: exchanges one after the other, until something makes it unfit for more.
+
+Law: whatever is not a whole, lawful exchange ends in a closed connection, never in a reused one.
+"""
+
+import asyncio
+import math
+from collections.abc import AsyncIterable, Callable
+from typing import Final, NamedTuple
+
+from gateway.errors import UpstreamError
+from gateway.upstream.errors_map import failure
+from gateway.upstream.reply_parser import ReplyParser
+from gateway.upstream.reply_stream import HIGH_WATER, ReplyStream
+from gateway.upstream.request_encoder import BodyEncoder, Encoded
+from gateway.upstream.wire import Wire
+
+_TICK: Final = 0.002  # seconds; the event loop's clock is no finer
+
+
+class StaleConnectionError(UpstreamError):
+    """A reused connection proves to be closed before any byte of a reply came."""
+
+    def __init__(self, *, sent: bool) -> None:
+        cause = failure("closed", sent=sent)
+        super().__init__(cause.key, cause.kind, sent=sent)
+
+
+class Hooks(NamedTuple):
+    """What a connection tells its pool: it is free again; it is closed (once)."""
+
+    freed: Callable[["Connection"], None]
+    closed: Callable[["Connection"], None]
+
+
+class Lifetime(NamedTuple):
+    """When a connection stops being reused: `expires` is loop time, `idle` seconds."""
+
+    expires: float
+    idle: float
+
+
+class Connection:
+    """A connection in a pool. Not for two exchanges at once."""
+
+    def __init__(self, wire: Wire, hooks: Hooks, lifetime: Lifetime) -> None:
+        self.closed = False
+        self.served = 0
+        self._wire = wire
+        self._hooks = hooks
+        self._lifetime = lifetime
+        self._loop = asyncio.get_running_loop()
+        self._reply: ReplyStream | None = None
+        self._read_timeout: float | None = None
+        # One timer, re-armed lazily: most deadlines are moved on before it fires.
+        self._deadline = math.inf
+        self._expired = "idle"
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = math.inf
+        wire.attach(self)
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else "idle" if self._reply is None else "active"
+        return f"<Connection {state}, {self.served} served>"
+
+    @property
+    def aged(self) -> bool:
+        """Whether it is too old for another exchange."""
+        return self._loop.time() >= self._lifetime.expires
+
+    async def exchange(self, request: Encoded) -> ReplyStream:
+        """Sends a request and returns its reply once the head is there; the body may follow.
+
+        Raises UpstreamError (StaleConnectionError if another connection may do better), whatever
+        the request's stream raises, or CancelledError; the connection is closed then.
+        """
+        self._check_fit()
+        self._read_timeout = request.timeouts.get("read")
+        self._reply = reply = ReplyStream(self, ReplyParser(to_head=request.to_head))
+        self._wire.write(request.data)
+        if request.stream is None:
+            self._arm(self._read_timeout, "read_timeout")
+        else:
+            self._deadline = math.inf  # the caller's pace is not the upstream's fault
+            reply.upload = self._loop.create_task(self._upload(reply, request, request.stream))
+        try:
+            await reply.head()
+        except UpstreamError as error:
+            await reply.aclose()
+            if error.kind == "closed" and self.served and not reply.parser.started:
+                raise StaleConnectionError(sent=True) from None
+            raise
+        except BaseException:
+            await reply.aclose()
+            raise
+        return reply
+
+    def close(self) -> None:
+        """Closes a connection at rest, politely."""
+        self._wire.close()
+        self._retire()
+
+    def abort(self) -> None:
+        """Closes at once: what is under way stays incomplete on both sides."""
+        self._wire.abort()
+        self._retire()
+
+    def on_data(self, data: bytes) -> None:
+        """Bytes of the reply; without a request under way they poison the connection."""
+        reply = self._reply
+        if reply is None:
+            self.abort()
+            return
+        parser = reply.parser
+        try:
+            parser.feed(data)
+        except UpstreamError as error:
+            self._fail(error)
+            return
+        if parser.complete:
+            self._finish(reply)
+        elif parser.buffered > HIGH_WATER and not reply.paused:
+            reply.paused = True
+            self._wire.pause_reading()
+        if parser.status:
+            reply.wake()
+
+    def on_end(self, *, clean: bool, kind: str) -> None:
+        """The connection is at its end, and so is a reply under way, lawfully or not."""
+        reply = self._reply
+        if reply is None:
+            self.abort()
+            return
+        try:
+            reply.parser.end(clean=clean)
+        except UpstreamError as error:
+            self._fail(failure("tls", sent=True) if kind == "tls" else error)
+            return
+        self._finish(reply)
+        reply.wake()
+
+    def reading(self) -> None:
+        """The reader waits for more of the body."""
+        self._arm(self._read_timeout, "read_timeout")
+
+    def resume(self) -> None:
+        """The reader has caught up."""
+        if self._reply is not None:
+            self._reply.paused = False
+        self._wire.resume_reading()
+
+    def _check_fit(self) -> None:
+        """Bytes, or an end, that came while nobody asked disqualify it (RFC 9112 6.3).
+
+        Also those that only the kernel has seen so far: they would pass for this request's reply.
+        """
+        if self.served and not self.closed and (self._wire.readable() or self.aged):
+            self.close()
+        if self.closed:
+            raise StaleConnectionError(sent=False)
+
+    async def _upload(
+        self, reply: ReplyStream, request: Encoded, stream: AsyncIterable[bytes]
+    ) -> None:
+        """Sends the body as the caller delivers it; goes on while an early reply streams."""
+        wire, parser, encoder = self._wire, reply.parser, BodyEncoder(request.length)
+        try:
+            async for data in stream:
+                wire.write(encoder.piece(data))
+                if wire.congested:
+                    await self._drain(reply, request.timeouts.get("write"))
+            wire.write(encoder.end())
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - its reader's to raise
+            self._fail(error)
+        else:
+            reply.upload = None
+            if not parser.status:
+                self._arm(self._read_timeout, "read_timeout")
+
+    async def _drain(self, reply: ReplyStream, timeout: float | None) -> None:  # noqa: ASYNC109
+        """Waits until the upstream has read enough. After the head only its reader's time runs."""
+        if not reply.parser.status:
+            self._arm(timeout, "write_timeout")
+        await self._wire.drain()
+        if not reply.parser.status:
+            self._deadline = math.inf
+
+    def _finish(self, reply: ReplyStream) -> None:
+        """The reply is whole. The connection is free again if nothing speaks against it."""
+        if reply.upload is not None:
+            self.abort()  # RFC 9112 9.3: the rest of the request is not worth sending
+        elif not reply.parser.keep_alive:
+            self.close()
+        else:
+            if reply.paused:  # its end came in the same read that made it pause
+                self._wire.resume_reading()
+            reply.source = self._reply = None
+            self.served += 1
+            self._arm(self._lifetime.idle, "idle")
+            self._hooks.freed(self)
+
+    def _fail(self, error: BaseException) -> None:
+        if self._reply is not None:
+            self._reply.fail(error)
+        self.abort()
+
+    def _retire(self) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        reply, self._reply = self._reply, None
+        if reply is not None:
+            self._release(reply)
+        self._hooks.closed(self)
+
+    def _release(self, reply: ReplyStream) -> None:
+        reply.source = None
+        if reply.upload is not None:
+            reply.upload.cancel()
+        if not reply.parser.complete and reply.error is None:
+            reply.fail(failure("closed", sent=True))
+
+    def _arm(self, seconds: float | None, expired: str) -> None:
+        self._expired = expired
+        self._deadline = math.inf if seconds is None else self._loop.time() + seconds
+        if self._deadline < self._timer_at:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._set_timer(self._deadline)
+
+    def _set_timer(self, deadline: float) -> None:
+        self._timer_at = deadline
+        self._timer = self._loop.call_at(deadline, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer, self._timer_at = None, math.inf
+        if self._deadline - self._loop.time() > _TICK:
+            if self._deadline < math.inf:
+                self._set_timer(self._deadline)
+        elif self._reply is None:
+            self.close()
+        elif self._expired == "write_timeout" or self._reply.waiting:
+            self._fail(failure(self._expired, sent=True))

@@ -1,0 +1,151 @@
+"""Which header fields cross the gateway, and what is put in their place, in both directions.
+
+Law: names are lower-case; order and repeats are kept; the key is the only credential that leaves.
+"""
+
+import re
+from typing import Final, NamedTuple
+
+from gateway.model import Headers, Inbound, Key
+
+NAME: Final = b"invopop-gateway"
+VIA: Final = (b"via", b"1.1 " + NAME)
+REDACTED: Final = b"[redacted]"
+
+# RFC 9110 7.6.1, and what only makes sense between two neighbours.
+_HOP_BY_HOP: Final = frozenset(
+    {
+        b"connection",
+        b"http2-settings",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authentication-info",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+_REQUEST_DROPPED: Final = _HOP_BY_HOP | {
+    b"authorization",
+    b"content-length",
+    b"cookie",
+    b"cookie2",
+    b"expect",
+    b"forwarded",
+    b"host",
+    b"x-http-method",
+    b"x-http-method-override",
+    b"x-invopop-tenant",
+    b"x-method-override",
+    b"x-original-url",
+    b"x-real-ip",
+    b"x-request-id",
+    b"x-request-timeout",
+    b"x-rewrite-url",
+}
+_REQUEST_DROPPED_PREFIXES: Final = (b"proxy-", b"x-forwarded-", b"x-ssl-client-")
+_REPLY_DROPPED: Final = _HOP_BY_HOP | {b"alt-svc"}
+_REPLY_REWRITTEN: Final = frozenset({b"location", b"proxy-status", b"x-request-id"})
+
+_NAMES_NOTHING: Final = ([b"keep-alive"], [b"close"])
+
+# CGI-like servers read all three spellings as one name.
+_DASHES: Final = bytes.maketrans(b"_.", b"--")
+# Without a body these say so (RFC 9110 8.6); to the others a body is strange, so they say nothing.
+_EXPECTS_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
+_VIA_MEMBER: Final = re.compile(rb"(?:^|,)\s*\S+\s+invopop-gateway\s*(?:$|[,(])", re.IGNORECASE)
+_PROXY_STATUS_MEMBER: Final = re.compile(rb'\s*"?invopop-gateway"?\s*(?:;|$)', re.IGNORECASE)
+# Commas that do not stand within a quoted string (RFC 8941 3.3.3).
+_LIST_COMMA: Final = re.compile(rb',(?=(?:[^"\\]|\\.|"(?:[^"\\]|\\.)*")*$)')
+
+
+class CleanReply(NamedTuple):
+    """End-to-end reply headers; `echoed` says that one of them had held the key."""
+
+    headers: Headers
+    echoed: bool
+
+
+def has_own_via(headers: Headers) -> bool:
+    """Whether a request has been through this gateway before: a loop (RFC 9110 7.6.3)."""
+    return any(name == b"via" and _VIA_MEMBER.search(value) for name, value in headers)
+
+
+def outbound_headers(inbound: Inbound, host: bytes, key: Key) -> Headers:
+    """The headers that go upstream: what the caller may say, and exactly one `authorization`.
+
+    What `Connection` names is removed before anything is added, so that it cannot name that.
+    """
+    headers = [(b"host", host)]
+    for field in _without_named(inbound.headers):
+        name = field[0].translate(_DASHES)
+        if name not in _REQUEST_DROPPED and not name.startswith(_REQUEST_DROPPED_PREFIXES):
+            headers.append(field)
+    length = inbound.content_length
+    if length is None:
+        headers.append((b"transfer-encoding", b"chunked"))
+    elif length or inbound.method in _EXPECTS_BODY:
+        headers.append((b"content-length", b"%d" % length))
+    headers.append((b"authorization", b"Bearer " + key.secret.reveal().encode("ascii")))
+    headers.append((b"x-request-id", inbound.request_id.encode("ascii")))
+    headers.append(VIA)
+    return headers
+
+
+def reply_headers(raw: Headers, key: Key, host: bytes, request_id: str) -> CleanReply:
+    """The reply's headers as the caller gets them. `host` is the upstream's `Host` field value."""
+    secret = key.secret.reveal().encode("ascii")
+    echoed = False
+    headers: Headers = []
+    for name, said in _without_named(raw):
+        value = said
+        if secret in said:
+            value, echoed = said.replace(secret, REDACTED), True
+        if name in _REPLY_REWRITTEN:
+            headers += _rewritten(name, value, host)
+        elif name not in _REPLY_DROPPED and not name.startswith(b"x-gateway-"):
+            headers.append((name, value))
+    headers.append((b"x-request-id", request_id.encode("ascii")))
+    headers.append(VIA)
+    return CleanReply(headers, echoed)
+
+
+def relative_location(location: bytes, host: bytes) -> bytes:
+    """A `Location` on the upstream's own origin as a relative reference; any other as it is.
+
+    One whose path would then be read as an authority (`//`, a backslash) also stays as it is.
+    """
+    origin = re.match(rb"(?:https:)?//([^/?#]*)", location, re.IGNORECASE)
+    if origin is None or _without_default_port(origin[1]) != _without_default_port(host):
+        return location
+    rest = location[origin.end() :]
+    path = re.split(rb"[?#]", rest, maxsplit=1)[0]
+    if path.startswith(b"//") or b"\\" in path:
+        return location
+    return rest if path else b"/" + rest
+
+
+def _without_named(headers: Headers) -> Headers:
+    """The fields less those that `Connection` declares hop-by-hop (RFC 9110 7.6.1)."""
+    lines = [value for name, value in headers if name == b"connection"]
+    if not lines or lines in _NAMES_NOTHING:
+        return headers
+    parts = b",".join(lines).lower().translate(_DASHES).split(b",")
+    named = {part.strip(b" \t") for part in parts}
+    return [field for field in headers if field[0].translate(_DASHES) not in named]
+
+
+def _rewritten(name: bytes, value: bytes, host: bytes) -> Headers:
+    if name == b"location":
+        return [(name, relative_location(value, host))]
+    if name == b"x-request-id":
+        return [(b"x-upstream-request-id", value)]
+    members = [part for part in _LIST_COMMA.split(value) if not _PROXY_STATUS_MEMBER.match(part)]
+    return [(name, b",".join(members).strip(b" \t"))] if members else []
+
+
+def _without_default_port(authority: bytes) -> bytes:
+    return authority.lower().removesuffix(b":443").removesuffix(b":")

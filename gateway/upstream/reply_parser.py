@@ -1,0 +1,257 @@
+"""The reply parser: bytes in; status, headers and body pieces out. Strict, as RFC 9112 asks.
+
+Law: no I/O, no clock. llhttp reads the head; where a reply ends is decided here, to the byte, so
+that what follows it is known to be left over. Raises UpstreamError for every unlawful reply.
+"""
+
+import re
+from typing import Final
+
+import httptools
+
+from gateway.model import Headers
+from gateway.upstream.errors_map import failure
+
+MAX_HEAD: Final = 128 * 1024
+MAX_HEADERS: Final = 512
+MAX_INTERIM: Final = 5  # 1xx replies before the final one; Go's net/http has the same cap
+MAX_LINE: Final = 4096  # one chunk-size line with its extensions
+MAX_TRAILERS: Final = 16 * 1024
+
+_CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
+_TRAILER: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*")
+# RFC 9112 4: llhttp lets control characters pass in the reason phrase.
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] [0-9]{3}(?: [\t\x20-\x7e\x80-\xff]*)?\r\n")
+_DIGITS: Final = re.compile(rb"[0-9]{1,18}")
+_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+_NO_BODY: Final = frozenset({204, 304})
+
+_LENGTH, _CHUNK_HEAD, _CHUNK_DATA, _CHUNK_END, _TRAILERS, _UNTIL_CLOSE = range(6)
+
+
+class ReplyParser:
+    """One reply, fed as it arrives.
+
+    `status` is 0 until the final head is complete. `keep_alive` says that the connection may be
+    used again once `complete`; bytes beyond the reply take that back. `started` says that any
+    byte of a reply has come.
+    """
+
+    __slots__ = (
+        "_chunks",
+        "_head",
+        "_interim",
+        "_left",
+        "_rest",
+        "_stage",
+        "_to_head",
+        "_trailers",
+        "buffered",
+        "complete",
+        "headers",
+        "keep_alive",
+        "started",
+        "status",
+    )
+
+    def __init__(self, *, to_head: bool) -> None:
+        self.status = 0
+        self.headers: Headers = []
+        self.complete = False
+        self.keep_alive = True
+        self.started = False
+        self.buffered = 0
+        self._to_head = to_head  # the reply to a HEAD request never has a body
+        self._chunks: list[bytes] = []
+        self._head: bytearray | None = None
+        self._interim = 0
+        self._stage = _LENGTH
+        self._left = 0
+        self._rest = b""
+        self._trailers = 0
+
+    def feed(self, data: bytes) -> None:
+        """Takes the next bytes. Raises UpstreamError `protocol` or `invalid_status`."""
+        self.started = True
+        if not self.status:
+            data = self._feed_head(data)
+        if not data:
+            return
+        if self.complete:
+            self.keep_alive = False  # RFC 9112 6.3: never the start of the next reply
+        elif self._stage == _LENGTH:
+            self._feed_sized(data)
+        elif self._stage == _UNTIL_CLOSE:
+            self._keep(data)
+        else:
+            self._feed_chunked(data)
+
+    def end(self, *, clean: bool) -> None:
+        """The connection is at its end; `clean` if TLS said so (close_notify).
+
+        Raises UpstreamError `closed` (no reply yet) or `truncated` (RFC 9112 8, 9.8).
+        """
+        self.keep_alive = False
+        if self.complete:
+            return
+        if not self.status:
+            raise failure("closed", sent=True)
+        if self._stage != _UNTIL_CLOSE or not clean:
+            raise failure("truncated", sent=True)
+        self.complete = True
+
+    def take(self) -> bytes:
+        """The body bytes that have come since the last call, in one piece."""
+        data = self.peek()
+        self._chunks.clear()
+        self.buffered = 0
+        return data
+
+    def peek(self) -> bytes:
+        """The same, without taking them."""
+        chunks = self._chunks
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Called by llhttp, once for each field."""
+        self.headers.append((name.lower(), value.rstrip()))
+
+    def _keep(self, data: bytes) -> None:
+        self._chunks.append(data)
+        self.buffered += len(data)
+
+    def _feed_head(self, data: bytes) -> bytes:
+        """Reads heads up to the final one; what follows that is the return value."""
+        while True:
+            if self._head is not None:
+                data = self._whole_head(data)
+            end = data.find(b"\r\n\r\n") + 4
+            if end > MAX_HEAD or (end < 4 and len(data) > MAX_HEAD):
+                raise failure("protocol", sent=True, detail="reply head too large")
+            if end < 4:
+                self._head = bytearray(data) if data else self._head
+                return b""
+            self._read_head(data[:end])
+            data = data[end:]
+            if self.status or not data:
+                return data
+
+    def _whole_head(self, data: bytes) -> bytes:
+        """All of a head that came in pieces, or nothing while its end is still to come."""
+        head = self._head
+        assert head is not None  # noqa: S101 - the caller looked
+        seen = max(0, len(head) - 3)
+        head += data
+        if head.find(b"\r\n\r\n", seen) < 0 and len(head) <= MAX_HEAD:
+            return b""
+        self._head = None
+        return bytes(head)
+
+    def _read_head(self, head: bytes) -> None:
+        self.headers = []
+        parser = httptools.HttpResponseParser(self)
+        try:
+            parser.feed_data(head)
+        except httptools.HttpParserInvalidStatusError:
+            raise failure("invalid_status", sent=True) from None
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            raise failure("protocol", sent=True) from None
+        status = parser.get_status_code()
+        if not _STATUS_LINE.match(head) or len(self.headers) > MAX_HEADERS:
+            raise failure("protocol", sent=True)
+        if 200 <= status <= 599:
+            self._frame(status, head[7:8] == b"1")
+        elif not 100 <= status <= 199:
+            raise failure("invalid_status", sent=True)
+        else:
+            self._skip_interim(status)
+
+    def _skip_interim(self, status: int) -> None:
+        self._interim += 1
+        if status == 101 or self._interim > MAX_INTERIM:
+            raise failure("protocol", sent=True)
+
+    def _frame(self, status: int, http11: bool) -> None:
+        """How long the body is: RFC 9112 6.3. Raises UpstreamError where it could be misread."""
+        lengths, codings, close = [], [], False
+        for name, value in self.headers:
+            if name in _FRAMING:
+                if name == b"content-length":
+                    lengths.append(value)
+                elif name == b"transfer-encoding":
+                    codings.append(value)
+                else:
+                    close = close or b"close" in value.lower()
+        _check_framing(lengths, codings, http11)
+        self.keep_alive = http11 and not close
+        self.status = status
+        if self._to_head or status in _NO_BODY:
+            self.complete = True
+            if status == 204 and (codings or lengths not in ([], [b"0"])):
+                self.keep_alive = False  # it may well send that body, some time
+        elif codings:
+            self._stage = _CHUNK_HEAD
+        elif lengths:
+            self._left = int(lengths[0])
+            self.complete = not self._left
+        else:
+            self._stage = _UNTIL_CLOSE
+            self.keep_alive = False
+
+    def _feed_sized(self, data: bytes) -> None:
+        left = self._left - len(data)
+        if left < 0:
+            data = data[: self._left]
+            self.keep_alive = False
+        self._keep(data)
+        self._left = max(left, 0)
+        self.complete = left <= 0
+
+    def _feed_chunked(self, data: bytes) -> None:
+        if self._rest:
+            data, self._rest = self._rest + data, b""
+        at = 0
+        while at < len(data) and not self.complete:
+            if self._stage == _CHUNK_DATA:
+                piece = data[at : at + self._left]
+                self._keep(piece)
+                at += len(piece)
+                self._left -= len(piece)
+                self._stage = _CHUNK_DATA if self._left else _CHUNK_END
+                continue
+            end = data.find(b"\r\n", at)
+            if end < 0:
+                self._rest = data[at:]
+                break
+            self._line(data[at:end])
+            at = end + 2
+        if len(self._rest) > MAX_LINE:
+            raise failure("protocol", sent=True)
+        if self.complete and at < len(data):
+            self.keep_alive = False
+
+    def _line(self, line: bytes) -> None:
+        """One line of the chunked coding (RFC 9112 7.1), without its CRLF. Trailers are dropped."""
+        if self._stage == _CHUNK_HEAD:
+            size = _CHUNK_SIZE.fullmatch(line)
+            if size is None or len(line) > MAX_LINE:
+                raise failure("protocol", sent=True)
+            self._left = int(size[1], 16)
+            self._stage = _CHUNK_DATA if self._left else _TRAILERS
+        elif self._stage == _CHUNK_END:
+            if line:
+                raise failure("protocol", sent=True)
+            self._stage = _CHUNK_HEAD
+        elif line:
+            self._trailers += len(line)
+            if self._trailers > MAX_TRAILERS or not _TRAILER.fullmatch(line):
+                raise failure("protocol", sent=True)
+        else:
+            self.complete = True
+
+
+def _check_framing(lengths: list[bytes], codings: list[bytes], http11: bool) -> None:
+    if codings and (lengths or not http11 or [c.lower() for c in codings] != [b"chunked"]):
+        raise failure("protocol", sent=True, detail="unlawful Transfer-Encoding")
+    if lengths and (len(lengths) > 1 or not _DIGITS.fullmatch(lengths[0])):
+        raise failure("protocol", sent=True, detail="unlawful Content-Length")

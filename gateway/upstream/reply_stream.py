@@ -1,0 +1,113 @@
+"""One reply as it arrives: its head is awaited, then its body is iterated, at the reader's pace."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Final, Protocol
+
+import httpx
+
+from gateway.upstream.reply_parser import ReplyParser
+
+HIGH_WATER: Final = 256 * 1024  # bytes of body held before the upstream has to wait
+
+
+class Source(Protocol):
+    """What a reply needs of its connection."""
+
+    def reading(self) -> None:
+        """The reader waits: its time runs from now."""
+
+    def resume(self) -> None:
+        """The reader has taken what was held: more may come."""
+
+    def abort(self) -> None:
+        """The reader wants no more of it."""
+
+
+class ReplyStream(httpx.AsyncByteStream):
+    """A reply. `source` is None once the connection is done with it, whether well or not.
+
+    One reader at a time. Iterating raises UpstreamError where the body breaks off; `aclose` must
+    be called in the end. A cancelled wait gives the connection up.
+    """
+
+    def __init__(self, source: Source, parser: ReplyParser) -> None:
+        self.source: Source | None = source
+        self.parser = parser
+        self.upload: asyncio.Task[None] | None = None
+        self.error: BaseException | None = None
+        self.paused = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    @property
+    def ready(self) -> bytes | None:
+        """The whole body if it is already here, else None. Only before any iteration."""
+        if self.parser.complete and self.error is None:
+            return self.parser.peek()
+        return None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the reader waits for something that has not come yet."""
+        return self._waiter is not None and not self._waiter.done()
+
+    async def head(self) -> None:
+        """Waits until `parser` has the final status and headers. Raises what has gone wrong.
+
+        Whoever cancels it closes the reply.
+        """
+        while not self.parser.status:
+            if self.error is not None:
+                raise self.error
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """The body bytes that have come, as one piece; never empty."""
+        parser = self.parser
+        while not parser.buffered:
+            if self.error is not None:
+                raise self.error
+            if parser.complete:
+                raise StopAsyncIteration
+            if self.source is not None:
+                self.source.reading()
+            await self._wait()
+        data = parser.take()
+        if self.paused and self.source is not None:
+            self.source.resume()
+        return data
+
+    async def aclose(self) -> None:
+        """Gives up what is left, if anything is: the connection is closed then, not reused.
+
+        Once it returns nothing reads the request's stream any more.
+        """
+        if self.source is not None:
+            self.source.abort()
+        upload = self.upload
+        if upload is not None and not upload.done():
+            upload.cancel()
+            await asyncio.wait((upload,))
+
+    def fail(self, error: BaseException) -> None:
+        """The reply breaks off here; what has come before it is still delivered."""
+        self.error = error
+        self.wake()
+
+    def wake(self) -> None:
+        """Something has come."""
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    async def _wait(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        except BaseException:
+            await self.aclose()
+            raise

@@ -1,0 +1,90 @@
+"""The request encoder: a request as bytes, framed by the headers that it was given.
+
+Law: adds nothing, changes nothing; refuses what would read as two requests. No I/O.
+"""
+
+from collections.abc import AsyncIterable, Mapping
+from typing import Final, NamedTuple
+
+from gateway.errors import GatewayFault
+from gateway.model import Headers, Outbound
+
+_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
+
+
+class Encoded(NamedTuple):
+    """A request ready to be written. `data` is its head, with the body if that is all there.
+
+    `stream` is the body still to come, `length` its declared size, None if it is chunked.
+    `fresh` asks for a connection that was not kept from an earlier exchange.
+    """
+
+    data: bytes
+    length: int | None
+    stream: AsyncIterable[bytes] | None
+    to_head: bool
+    fresh: bool
+    timeouts: Mapping[str, float | None]
+
+
+def encode(outbound: Outbound, timeouts: Mapping[str, float | None]) -> Encoded:
+    """A request ready to be sent; its body may have `ready`: all of it, already in memory.
+
+    Raises GatewayFault("internal_error") for a body that is not of its declared length.
+    """
+    method, target, headers, body, fresh = outbound
+    head, length = encode_head(method, target, headers)
+    ready: bytes | None = b"" if body is None else getattr(body, "ready", None)
+    to_head = method == "HEAD"
+    if ready is None:
+        return Encoded(head, length, body, to_head, fresh, timeouts)
+    if ready or length != 0:
+        encoder = BodyEncoder(length)
+        head += encoder.piece(ready) + encoder.end()
+    return Encoded(head, length, None, to_head, fresh, timeouts)
+
+
+def encode_head(method: str, target: bytes, headers: Headers) -> tuple[bytes, int | None]:
+    """The request line and header section (RFC 9112 3), and the body's length (None: chunked).
+
+    Header names are lower-case. Raises GatewayFault("internal_error") for a space or line break
+    where none may be, or more than one framing: all was checked before, this is the last door.
+    """
+    line = b"%b %b HTTP/1.1" % (method.encode("ascii"), target)
+    data = b"\r\n".join([line, *map(b": ".join, headers), b"\r\n"])
+    breaks = len(headers) + 2
+    if data.count(b"\n") != breaks or data.count(b"\r") != breaks or line.count(b" ") != 2:
+        raise GatewayFault("internal_error")
+    framing = [field for field in headers if field[0] in _FRAMING]
+    return data, _length(framing) if framing else 0
+
+
+class BodyEncoder:
+    """Frames a body piece by piece and holds it to its declared length."""
+
+    def __init__(self, length: int | None) -> None:
+        self._left = length
+
+    def piece(self, data: bytes) -> bytes:
+        """The bytes to send for the next piece. Raises GatewayFault if they are too many."""
+        if self._left is None:  # RFC 9112 7.1; an empty chunk would end the body
+            return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+        self._left -= len(data)
+        if self._left < 0:
+            raise GatewayFault("internal_error")
+        return data
+
+    def end(self) -> bytes:
+        """What ends the body. Raises GatewayFault if there were too few bytes."""
+        if self._left is None:
+            return b"0\r\n\r\n"
+        if self._left:
+            raise GatewayFault("internal_error")
+        return b""
+
+
+def _length(framing: Headers) -> int | None:
+    name, value = framing[0]
+    if len(framing) > 1 or (name == b"transfer-encoding" and value != b"chunked"):
+        raise GatewayFault("internal_error")
+    return int(value) if name == b"content-length" else None

@@ -1,0 +1,104 @@
+"""The sender: a request is attempted, through the circuit breaker, until an outcome stands.
+
+Law: acts on what `retry` and `breaker` decide; decides nothing. One attempt at a time, and a
+refused reply is given up before the next.
+"""
+
+from asyncio import sleep
+from time import perf_counter, time
+
+from gateway.errors import UpstreamError
+from gateway.events import Emit, Noticed, UpstreamFailed, UpstreamRetried
+from gateway.model import Exchange, Key, Outbound, Reply
+from gateway.upstream.breaker import FAILING_STATUSES, Breaker, Change
+from gateway.upstream.connection import StaleConnectionError
+from gateway.upstream.forwarder import Forwarder
+from gateway.upstream.retry import STALE, STATUSES, Outcome, Retries, Retry, Tried, failed, replied
+
+
+class Sender:
+    """Sends what `forwarder` has prepared, through it. Attempts are counted in the exchange."""
+
+    def __init__(
+        self, forwarder: Forwarder, retries: Retries, breaker: Breaker, emit: Emit
+    ) -> None:
+        self.forwarder = forwarder
+        self._retries = retries
+        self._breaker = breaker
+        self._emit = emit
+
+    @property
+    def circuit_open(self) -> bool:
+        """Whether requests are held back."""
+        return self._breaker.open
+
+    def check(self, tenant: str) -> None:
+        """Raises GatewayFault("circuit_open") while requests are held back."""
+        self._breaker.check(tenant, perf_counter())
+
+    async def send(self, outbound: Outbound, key: Key, x: Exchange) -> Reply:
+        """The reply that stands, its head there. Its body's `aclose` must be awaited in the end.
+
+        `outbound.body` may have `replayable`; it is then iterated from its start for each attempt.
+        Raises UpstreamError, GatewayFault, or what the outbound body raises.
+        """
+        self._retries.request(perf_counter())
+        while True:
+            try:
+                reply = await self._attempt(outbound, key, x)
+            except UpstreamError as error:
+                kind = STALE if isinstance(error, StaleConnectionError) else error.kind
+                retry = self._retry(outbound, x, failed(kind, sent=error.sent))
+                if retry is None:
+                    raise
+                if kind == STALE:  # the others that were kept may be closed as well
+                    outbound = outbound._replace(fresh=True)
+            else:
+                if reply.status not in STATUSES:
+                    return reply
+                outcome = replied(reply.status, reply.headers, time())
+                retry = self._retry(outbound, x, outcome)
+                if retry is None:
+                    return reply
+                await reply.body.aclose()
+            await sleep(retry.after)
+            self._emit(UpstreamRetried(retry.reason))
+
+    def broke_off(self, error: UpstreamError, tenant: str, request_id: str) -> None:
+        """A reply's body ended in an error: the attempt that began well has failed after all."""
+        self._emit(UpstreamFailed(error.kind, request_id))
+        self._tell(self._breaker.record(tenant, perf_counter(), False, None))
+
+    async def _attempt(self, outbound: Outbound, key: Key, x: Exchange) -> Reply:
+        """One attempt. Only what says something about Invopop counts for or against it."""
+        breaker, tenant = self._breaker, key.tenant
+        probe = breaker.admit(tenant, perf_counter())
+        x.attempts += 1
+        ok: bool | None = None
+        try:
+            reply = await self.forwarder.send(outbound, key, x.request_id)
+            ok = reply.status not in FAILING_STATUSES
+        except StaleConnectionError:  # closed while idle: as everyone may
+            raise
+        except UpstreamError:
+            ok = False
+            raise
+        finally:
+            if ok is None:
+                breaker.release(probe)
+            else:
+                self._tell(breaker.record(tenant, perf_counter(), ok, probe))
+        return reply
+
+    def _retry(self, outbound: Outbound, x: Exchange, outcome: Outcome) -> Retry | None:
+        if self._breaker.open:  # it would be held back: better the outcome that is here
+            return None
+        body, now = outbound.body, perf_counter()
+        replayable = body is None or getattr(body, "replayable", False)
+        tried = Tried(outbound.method, x.attempts, replayable, outcome, x.deadline - now)
+        return self._retries.next(tried, now)
+
+    def _tell(self, change: Change | None) -> None:
+        if change is not None:
+            name, level = ("opened", "warning") if change.open else ("closed", "info")
+            self._emit(Noticed(f"circuit_{name}", level, {"reason": change.reason}))

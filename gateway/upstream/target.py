@@ -1,0 +1,126 @@
+"""The target law: which request targets go to the upstream, byte for byte, and which are refused.
+
+Law: decides, never changes a byte of what it lets through; does no I/O.
+"""
+
+import re
+from typing import Final, NamedTuple
+
+from gateway.errors import CallerError
+
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 5.6.2
+# Visible ASCII without what needs a closer look in a path: # % . / ? \
+_PLAIN: Final = rb"[!-\"$&-\-0->@-\[\]-~]++"
+_QUERY: Final = rb"(?:\?[!-\"$-~]*+)?"
+_SEGMENT: Final = _PLAIN + rb"(?:\." + _PLAIN + rb")*+"  # a dot between others: never a dot segment
+_FAST: Final = re.compile(rb"(/(?:" + _SEGMENT + rb"(?:/" + _SEGMENT + rb")*+/?)?)" + _QUERY)
+_SLOW: Final = re.compile(rb"(/[!-\"$->@-\[\]-~]*)" + _QUERY)
+_BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
+_UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")
+# A dot segment, also one with path parameters ("..;a"), which some servers strip before resolving.
+_DOT_SEGMENT: Final = re.compile(r"/\.\.?(?:[/;]|$)")
+_ABSOLUTE: Final = re.compile(rb"(https?)://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
+_AUTHORITY: Final = re.compile(
+    rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9!$&'()*+,;=._~%-]+)(?::([0-9]{0,5}))?"
+)
+_DEFAULT_PORTS: Final = {b"http": 80, b"https": 443}
+
+
+class Authority(NamedTuple):
+    """The upstream's host, lower-case and with brackets if it is an IPv6 address, and its port."""
+
+    host: bytes
+    port: int
+
+
+class Target(NamedTuple):
+    """A lawful target: `raw` goes upstream as it is, `path` is its part before `?`."""
+
+    raw: bytes
+    path: bytes
+    proxy_form: bool
+
+
+def check_target(target: bytes) -> bytes:
+    """The path part of an origin-form target (RFC 9112 3.2.1), found lawful.
+
+    Raises CallerError("bad_request").
+    """
+    plain = _FAST.fullmatch(target)
+    if plain is not None:
+        return plain[1]
+    visible = _SLOW.fullmatch(target)
+    if visible is None:
+        raise _bad("the target must be a path and query of visible ASCII characters")
+    path = visible[1]
+    _check_path(path)
+    return path
+
+
+def resolve(method: str, target: bytes, upstream: Authority) -> Target:
+    """What a request line asks for: origin-form, or absolute-form for `upstream` (RFC 9112 3.2).
+
+    The absolute form may say http or https. Raises CallerError: `bad_request`,
+    `method_not_allowed`, or `misdirected` if it names another authority.
+    """
+    if method not in METHODS:
+        raise _refused_method(method)
+    if target[:1] == b"/":
+        return Target(target, check_target(target), proxy_form=False)
+    if target == b"*" and method == "OPTIONS":
+        raise CallerError("method_not_allowed", "OPTIONS * is not forwarded")
+    absolute = _ABSOLUTE.fullmatch(target)
+    if absolute is None:
+        raise _bad("the target must begin with a slash")
+    scheme, authority, rest = absolute.groups()
+    _check_authority(scheme.lower(), authority, upstream)
+    if not rest and method == "OPTIONS":  # RFC 9112 3.2.4: this is how a proxy is asked for `*`
+        raise CallerError("method_not_allowed", "OPTIONS * is not forwarded")
+    raw: bytes = rest if rest[:1] == b"/" else b"/" + rest
+    return Target(raw, check_target(raw), proxy_form=True)
+
+
+def _check_path(path: bytes) -> None:
+    if _BAD_ESCAPE.search(path):
+        raise _bad("the path holds a % that starts no valid escape")
+    once = _decode(path)
+    try:
+        text = once.decode()
+    except UnicodeDecodeError:
+        raise _bad("the path's escapes are not valid UTF-8") from None
+    # The second reading only looks for what must not be there: it need not be valid by itself.
+    for reading in (path.decode("ascii"), text, _decode(once).decode(errors="replace")):
+        if _UNSAFE.search(reading):
+            raise _bad("the path holds a backslash or a control character")
+        if "//" in reading:
+            raise _bad("the path holds an empty segment")
+        if _DOT_SEGMENT.search(reading):
+            raise _bad("the path holds a dot segment")
+
+
+def _decode(path: bytes) -> bytes:
+    return _ESCAPE.sub(lambda escape: bytes.fromhex(escape[1].decode()), path)
+
+
+def _check_authority(scheme: bytes, authority: bytes, upstream: Authority) -> None:
+    if b"@" in authority:
+        raise _bad("the target must not hold user information")
+    parts = _AUTHORITY.fullmatch(authority)
+    if parts is None:
+        raise _bad("the target's authority is malformed")
+    port = int(parts[2] or _DEFAULT_PORTS[scheme])
+    if parts[1].lower() != upstream.host or port not in (_DEFAULT_PORTS[scheme], upstream.port):
+        raise CallerError("misdirected", "the target names an authority that is not the upstream")
+
+
+def _refused_method(method: str) -> CallerError:
+    if _TOKEN.fullmatch(method):
+        return CallerError("method_not_allowed", "the method is not forwarded")
+    return _bad("the method is malformed")
+
+
+def _bad(detail: str) -> CallerError:
+    return CallerError("bad_request", detail)

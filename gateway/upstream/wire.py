@@ -1,0 +1,194 @@
+"""TLS over one TCP connection: decrypted bytes out, plain bytes in, and how it ended.
+
+Law: knows no HTTP. TLS runs over memory BIOs, not asyncio's own: only so can a close_notify be
+told from a cut connection, which decides whether a body is whole (RFC 9112 9.8).
+"""
+
+import asyncio
+import select
+import socket
+import ssl
+from typing import Final, Protocol, cast
+
+HIGH_WATER: Final = 64 * 1024  # unsent bytes above which writers wait
+_RECORD: Final = 16 * 1024  # the most that one TLS record holds
+
+
+class Reader(Protocol):
+    """Who gets the bytes. `on_end` comes once at least; more calls of it change nothing."""
+
+    def on_data(self, data: bytes) -> None:
+        """Decrypted bytes have come."""
+
+    def on_end(self, *, clean: bool, kind: str) -> None:
+        """Nothing more will come; `clean` after a close_notify. `kind` is "closed" or "tls"."""
+
+
+class Wire(asyncio.Protocol):
+    """One TCP connection with TLS on it. Use: `handshake`, then set `reader`, then write."""
+
+    def __init__(self, sock: socket.socket, context: ssl.SSLContext, server_name: str) -> None:
+        self.reader: Reader | None = None
+        self._sock = sock
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
+        self._read = self._tls.read
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._poll = select.poll()
+        self._poll.register(sock.fileno(), select.POLLIN)
+        self._ended = False
+        self._changed: asyncio.Future[None] | None = None
+        self._paused = False
+
+    async def handshake(self) -> None:
+        """Shakes hands and verifies the peer. Raises ssl.SSLError, ConnectionResetError."""
+        while not self._shake():
+            if self._ended:
+                raise ConnectionResetError
+            await self._wait()
+
+    def attach(self, reader: Reader) -> None:
+        """From now on `reader` hears what comes, also what came with the handshake."""
+        self.reader = reader
+        self._decrypt()
+        if self._ended:
+            reader.on_end(clean=False, kind="closed")
+
+    def readable(self) -> bool:
+        """Whether the kernel holds bytes, or an end, that the event loop has not seen yet."""
+        return bool(self._poll.poll(0))
+
+    def write(self, data: bytes) -> None:
+        """Encrypts and sends. Never blocks: whoever writes much awaits `drain` after it."""
+        if self._transport is None or self._ended:
+            return
+        self._tls.write(data)  # a memory BIO takes all of it
+        self._transport.write(self._outgoing.read())
+
+    async def drain(self) -> None:
+        """Waits until the peer has taken enough. Ends early if the connection does."""
+        while self._paused and not self._ended:
+            await self._wait()
+
+    @property
+    def congested(self) -> bool:
+        """Whether `drain` would wait."""
+        return self._paused and not self._ended
+
+    def pause_reading(self) -> None:
+        """Lets the kernel's window fill: the peer has to wait."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Undoes `pause_reading`."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def close(self) -> None:
+        """Says goodbye (close_notify) and closes once all is sent: for a connection at rest."""
+        if self._transport is None:
+            return
+        if self._ended or self._transport.get_write_buffer_size() > _RECORD:
+            self.abort()  # nobody is there, or does not read: that could wait for ever
+            return
+        try:
+            self._tls.unwrap()
+        except ssl.SSLError:
+            pass  # it would wait for the peer's own close_notify: we do not
+        self._flush()
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Closes at once, without a close_notify: what was under way shows as incomplete."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=HIGH_WATER)
+
+    def data_received(self, data: bytes) -> None:
+        self._incoming.write(data)
+        if self.reader is None:
+            self._wake()
+        else:
+            self._decrypt()
+
+    def eof_received(self) -> None:
+        self._end(clean=False, kind="closed")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if exc is not None and self.reader is not None and not self._ended:
+            self._rescue()
+        self._end(clean=False, kind="closed")
+
+    def pause_writing(self) -> None:
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        self._wake()
+
+    def _rescue(self) -> None:
+        """Reads what the peer said before it reset the connection, as it does to refuse an upload.
+
+        Event loops stop reading when a write fails; the kernel still has it until the socket is
+        closed, which comes after this.
+        """
+        try:
+            while data := self._sock.recv(HIGH_WATER):
+                self.data_received(data)
+        except OSError:
+            pass  # nothing more
+
+    def _shake(self) -> bool:
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        finally:
+            self._flush()  # on failure: the alert that tells the peer why
+        return True
+
+    def _decrypt(self) -> None:
+        incoming, read, reader = self._incoming, self._read, self.reader
+        assert reader is not None  # noqa: S101 - data_received looked
+        try:
+            while incoming.pending:
+                data = read(_RECORD)
+                if not data:  # the peer's close_notify
+                    self._end(clean=True, kind="closed")
+                    break
+                reader.on_data(data)
+        except ssl.SSLWantReadError:
+            pass  # the rest of a record is still to come
+        except ssl.SSLError:
+            self._end(clean=False, kind="tls")
+        if self._outgoing.pending:
+            self._flush()
+
+    def _end(self, *, clean: bool, kind: str) -> None:
+        self._ended = True
+        self._wake()
+        if self.reader is not None:
+            self.reader.on_end(clean=clean, kind=kind)
+
+    def _flush(self) -> None:
+        if self._outgoing.pending and self._transport is not None:
+            self._transport.write(self._outgoing.read())
+
+    async def _wait(self) -> None:
+        self._changed = self._loop.create_future()
+        try:
+            await self._changed
+        finally:
+            self._changed = None
+
+    def _wake(self) -> None:
+        if self._changed is not None and not self._changed.done():
+            self._changed.set_result(None)

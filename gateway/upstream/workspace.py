@@ -1,0 +1,85 @@
+"""Which workspace does a key open? `GET /access/v1/workspace`, asked of Invopop with that key."""
+
+import os
+
+import orjson
+
+from gateway.errors import GatewayError, GatewayFault, UpstreamError
+from gateway.model import Exchange, Inbound, Key, Peer, Reply
+from gateway.secret import Secret
+from gateway.upstream.sender import Sender
+
+LIMIT = 64 * 1024  # bytes of the answer; a workspace's description is a few hundred
+
+
+class WorkspaceCheck:
+    """Asks over the same connections as every request, so with the same verification.
+
+    Its sender is its own: what it meets is no tenant's traffic, and opens no circuit.
+    """
+
+    def __init__(self, sender: Sender) -> None:
+        self.sender = sender
+
+    async def __call__(self, secret: Secret) -> str | None:
+        """The id of the key's workspace, or None if Invopop did not name one."""
+        try:
+            return await self.ask(secret)
+        except GatewayError:
+            return None
+
+    async def ask(self, secret: Secret) -> str:
+        """The id of the key's workspace.
+
+        Raises `GatewayError`: `key_rejected` after a 401, or why there was no usable answer.
+        """
+        request_id = os.urandom(16).hex()
+        inbound = Inbound(
+            method="GET",
+            target=b"/access/v1/workspace",
+            path=b"/access/v1/workspace",
+            headers=[(b"accept", b"application/json")],
+            peer=Peer(""),
+            content_length=0,
+            request_id=request_id,
+            proxy_form=False,
+        )
+        key = Key("", "key", secret, "")
+        outbound = self.sender.forwarder.prepare(inbound, key, None)
+        reply = await self.sender.send(outbound, key, Exchange(0.0, request_id))
+        try:
+            body = await _body_of(reply)
+        finally:
+            await reply.body.aclose()
+        if reply.status == 401:
+            raise GatewayFault("key_rejected", "Invopop rejects this key (401).")
+        if reply.status != 200:
+            raise _unusable(f"Invopop answered {reply.status}.")
+        found = _workspace_id(body)
+        if found is None:
+            raise _unusable("Invopop named no workspace.")
+        return found
+
+
+async def _body_of(reply: Reply) -> bytes:
+    if reply.body.ready is not None:
+        return reply.body.ready
+    body = b""
+    async for chunk in reply.body:
+        body += chunk
+        if len(body) > LIMIT:
+            raise _unusable("Invopop's answer was too long.")
+    return body
+
+
+def _unusable(detail: str) -> UpstreamError:
+    return UpstreamError("upstream_protocol_error", "protocol", sent=True, detail=detail)
+
+
+def _workspace_id(body: bytes) -> str | None:
+    try:
+        told = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    found = told.get("id") if isinstance(told, dict) else None
+    return found if isinstance(found, str) else None

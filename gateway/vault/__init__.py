@@ -1,0 +1,1 @@
+"""With which key? Sources, the ring of each tenant's keys, refresh, pins, reload."""

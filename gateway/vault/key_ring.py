@@ -1,0 +1,161 @@
+"""A tenant's keys, and which of them to use now. Decides; does no I/O; time comes in as `now`.
+
+Law: a ring gives out its own tenant's keys only, each exactly as last read whole from its source,
+and with a pin only once Invopop has named the pinned workspace for that very value.
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from math import inf
+from typing import Final, NamedTuple
+
+from gateway.model import Key
+from gateway.secret import Secret
+from gateway.settings.vault_file import KeySource
+from gateway.vault.expiry import expiry
+
+NEVER: Final = -inf
+
+
+class NeedsRead(NamedTuple):
+    """No key can be used yet, but these slots have not been asked, or may be asked again."""
+
+    slots: "tuple[Slot, ...]"
+
+
+class Unavailable(NamedTuple):
+    """No key can be used, and asking again is pointless for `retry_after` seconds."""
+
+    reason: str
+    retry_after: float
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """One configured key of a tenant, and what is known of its value. Times are monotonic seconds.
+
+    `max_age` bounds how long a key outlives the last read that gave it. `candidate` is a value
+    that was read but whose workspace is not checked yet. `expires_at` is a hint, in seconds since
+    the epoch; `mark` is how its source looked before the last reload's read. A `retired` slot left
+    the configuration.
+    """
+
+    tenant: str
+    name: str
+    source: KeySource
+    workspace: str | None = None
+    max_age: float = inf
+    key: Key | None = None
+    good_until: float = NEVER
+    candidate: Key | None = None
+    read_started: float = NEVER
+    failure: str = ""
+    detail: str = ""
+    retry_at: float = NEVER
+    rejected_at: float = NEVER
+    expires_at: float | None = None
+    mark: Hashable = None
+    retired: bool = False
+
+    def loaded(self, secret: Secret, started: float) -> None:
+        """A read begun at `started` gave this value. One that a later read overtook is ignored."""
+        if started < self.read_started:
+            return
+        self.read_started = started
+        if self.key is not None and self.key.secret == secret:
+            self._use(self.key)
+        elif self.workspace is None:
+            self._use(self._key(secret))
+        elif self.candidate is None or self.candidate.secret != secret:
+            self.candidate = self._key(secret)
+
+    def failed(self, failure: str, retry_at: float, detail: str = "") -> None:
+        """A read, or a look at the pin, came to nothing: the last good key goes on until too old.
+
+        Before `retry_at` no request asks again. `failure` is a constant word, `detail` is for
+        operators.
+        """
+        self.failure = failure
+        self.detail = detail
+        self.retry_at = retry_at
+
+    def confirmed(self, candidate: Key) -> None:
+        """Invopop named the pinned workspace for this value: it takes over."""
+        if self.candidate is candidate:
+            self._use(candidate)
+
+    def refuted(self, candidate: Key, retry_at: float) -> None:
+        """Invopop named another workspace for this value: it is never used."""
+        if self.candidate is candidate:
+            self.candidate = None
+            self.failed("pin_mismatch", retry_at, "the key belongs to another workspace")
+
+    def _key(self, secret: Secret) -> Key:
+        return Key(self.tenant, self.name, secret, self.source.describe())
+
+    def _use(self, key: Key) -> None:
+        if key is not self.key:
+            self.rejected_at = NEVER
+            self.expires_at = expiry(key.secret)
+        self.key = key
+        self.good_until = self.read_started + self.max_age
+        self.candidate = None
+        self.failure = self.detail = ""
+        self.retry_at = NEVER
+
+
+class KeyRing:
+    """The slots of one tenant, in the order of preference: `key`, then `previous`."""
+
+    __slots__ = ("discovered", "idle_since", "reread_at", "slots", "used")
+
+    def __init__(self, slots: tuple[Slot, ...], *, discovered: bool = False) -> None:
+        self.slots = slots
+        self.discovered = discovered
+        self.used = True
+        self.idle_since = NEVER
+        self.reread_at = NEVER
+
+    def current(self, now: float) -> Key | NeedsRead | Unavailable:
+        """The key to send: one never rejected, else the one whose rejection is longest ago.
+
+        So the slot that worked last is remembered, and a new value is tried first.
+        """
+        first = self.slots[0]
+        if now < first.good_until and first.rejected_at == NEVER and first.key is not None:
+            return first.key  # nearly always; the rest may be slow
+        usable = self._usable(now)
+        if usable:
+            return usable[0]
+        asked = tuple(slot for slot in self.slots if now >= slot.retry_at)
+        if asked:
+            return NeedsRead(asked)
+        soonest = min(self.slots, key=lambda slot: slot.retry_at)
+        return Unavailable(first.failure or soonest.failure, soonest.retry_at - now)
+
+    def reject(self, key: Key, now: float) -> Slot | None:
+        """Invopop answered 401 to this key: a slot that still holds its value, if any does."""
+        holders = [
+            slot for slot in self.slots if slot.key is not None and slot.key.secret == key.secret
+        ]
+        for slot in holders:
+            slot.rejected_at = now
+        return holders[0] if holders else None
+
+    def alternative(self, rejected: Key, now: float) -> Key | None:
+        """The tenant's other or newer key: any usable one of another value than the rejected."""
+        return next((key for key in self._usable(now) if key.secret != rejected.secret), None)
+
+    def idle(self, now: float) -> float:
+        """For how long nobody asked for its key, in the grain of the calls to this."""
+        if self.used:
+            self.used = False
+            self.idle_since = now
+        return now - self.idle_since
+
+    def _usable(self, now: float) -> list[Key]:
+        slots = sorted(
+            (slot for slot in self.slots if now < slot.good_until),
+            key=lambda slot: slot.rejected_at,
+        )
+        return [slot.key for slot in slots if slot.key is not None]

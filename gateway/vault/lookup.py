@@ -1,0 +1,85 @@
+"""Looks for tenants that are not listed, on first use: `[discover]` at work.
+
+Law: one look-up per name at a time; a name that the store does not have answers exactly as one
+that the caller may not use.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+from gateway.errors import GatewayError, tenant_denied
+from gateway.settings.schema import Vault as VaultSettings
+from gateway.settings.vault_file import Discover
+from gateway.vault.discovery import Discovery
+from gateway.vault.fault import KeyNeeded, key_unavailable
+from gateway.vault.flights import Flights
+from gateway.vault.key_ring import Slot
+from gateway.vault.reader import Reader
+from gateway.vault.snapshot import new_slot
+from gateway.vault.sources.source import NOT_FOUND
+
+
+class LookUps:
+    """The look-ups in progress, and what is known of names. `found` takes each new tenant."""
+
+    def __init__(
+        self, reader: Reader, found: Callable[[Slot], None], clock: Callable[[], float]
+    ) -> None:
+        self.discovery: Discovery | None = None
+        self._reader = reader
+        self._found = found
+        self._clock = clock
+        self._flights = Flights()
+        self._settings: VaultSettings | None = None
+
+    def keeps(self, discover: Discover | None, settings: VaultSettings) -> bool:
+        """Whether tenants found so far may stay under this section."""
+        now = self.discovery.discover if self.discovery is not None else None
+        return discover == now and settings == self._settings
+
+    def adopt(self, discover: Discover | None, settings: VaultSettings) -> None:
+        """Looks by this section from now on."""
+        if not self.keeps(discover, settings):
+            ttl = settings.negative_ttl
+            self.discovery = Discovery(discover, ttl) if discover is not None else None
+        self._settings = settings
+
+    def missing(self, tenant: str) -> GatewayError | KeyNeeded:
+        """What to raise for a tenant that is not in memory."""
+        if self.discovery is None:
+            return tenant_denied("unknown_tenant")
+        now = self._clock()
+        absent = self.discovery.absent(tenant, now)
+        if absent is None:
+            return KeyNeeded()
+        if absent.reason == NOT_FOUND:
+            return tenant_denied("unknown_tenant")
+        return key_unavailable(absent.reason, absent.until - now)
+
+    def begin(self, tenant: str, caller: str) -> asyncio.Task[None]:
+        """The look-up of that name, begun now unless it is in progress; raises if it may not be."""
+        if (flight := self._flights.underway(tenant)) is not None:
+            return flight
+        missing = self.missing(tenant)
+        discovery, settings = self.discovery, self._settings
+        if discovery is None or settings is None or not isinstance(missing, KeyNeeded):
+            raise missing
+        if not discovery.may_look(caller, self._clock()):
+            raise key_unavailable("look_ups_exhausted", 1.0)
+        slot = new_slot(tenant, "key", discovery.source(tenant), settings)
+        return self._flights.join(tenant, partial(self._look, discovery, slot, caller))
+
+    async def aclose(self) -> None:
+        """Ends the look-ups in progress."""
+        await self._flights.aclose()
+
+    async def _look(self, discovery: Discovery, slot: Slot, caller: str) -> None:
+        await asyncio.wait((self._reader.read(slot),))
+        if self.discovery is not discovery:
+            return  # reloaded meanwhile: what was found may be allowed no more
+        if slot.key is None:
+            discovery.missed(slot.tenant, slot.failure, self._clock())
+        else:
+            discovery.found(caller)
+            self._found(slot)

@@ -1,0 +1,89 @@
+"""Which workspace does a key belong to? Asks Invopop, first need first.
+
+Law: a pinned key that Invopop has not vouched for is never used; whatever goes wrong, it waits.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final
+
+from gateway.events import Emit, KeyRefreshed
+from gateway.model import Key
+from gateway.secret import Secret
+from gateway.vault.flights import Flights
+from gateway.vault.key_ring import NEVER, Slot
+from gateway.vault.schedule import Schedule
+
+INTERVAL: Final = 0.1  # seconds between two checks: at most 10 a second
+CHECK_TIMEOUT: Final = 10.0
+RETRY_AFTER: Final = 2.0  # seconds until a request asks again for a check that came to nothing
+RETRY_BACKGROUND: Final = 30.0
+
+CheckWorkspace = Callable[[Secret], Awaitable[str | None]]
+"""Asks Invopop for the workspace of a key; None if it did not say. Errors count as None."""
+
+
+class Pins:
+    """The candidates that wait for their check, and the checks in progress."""
+
+    def __init__(self, check: CheckWorkspace, emit: Emit, clock: Callable[[], float]) -> None:
+        self._check = check
+        self._emit = emit
+        self._clock = clock
+        self._schedule = Schedule(clock)
+        self._flights = Flights()
+        self._ended: dict[Slot, asyncio.Event] = {}
+
+    def want(self, slot: Slot) -> None:
+        """Has the slot's candidate checked when nothing is more urgent."""
+        self._schedule.put(slot, self._clock())
+
+    async def urge(self, slot: Slot, deadline: float | None) -> None:
+        """Has the candidate checked next; waits for that, at most until the loop's `deadline`."""
+        ended = self._ended.setdefault(slot, asyncio.Event())
+        if self._flights.underway(slot) is None:
+            self._schedule.put(slot, NEVER)
+        try:
+            async with asyncio.timeout_at(deadline):
+                await ended.wait()
+        except TimeoutError:
+            return
+
+    async def run(self) -> None:
+        """Checks one candidate after the other, for as long as the vault lives."""
+        try:
+            while True:
+                slot = await self._schedule.next()
+                if slot.candidate is not None:
+                    self._flights.join(slot, partial(self._settle, slot, slot.candidate))
+                    await asyncio.sleep(INTERVAL)
+                else:
+                    self._tell(slot)
+        finally:
+            await self._flights.aclose()
+
+    async def _settle(self, slot: Slot, candidate: Key) -> None:
+        workspace = await self._ask(candidate.secret)
+        now = self._clock()
+        if workspace is None:
+            slot.failed("pin_unchecked", now + RETRY_AFTER)
+            self._schedule.put(slot, now + RETRY_BACKGROUND)
+        elif workspace == slot.workspace:
+            slot.confirmed(candidate)
+        else:
+            slot.refuted(candidate, now + RETRY_BACKGROUND)
+            reason = f"slot {slot.name}: the key belongs to another workspace than the pinned one"
+            self._emit(KeyRefreshed(slot.tenant, slot.source.kind, "failure", reason))
+        self._tell(slot)
+
+    async def _ask(self, secret: Secret) -> str | None:
+        try:
+            async with asyncio.timeout(CHECK_TIMEOUT):
+                return await self._check(secret)
+        except Exception:  # noqa: BLE001 - fails closed: the key stays unused, and is asked for again
+            return None
+
+    def _tell(self, slot: Slot) -> None:
+        if ended := self._ended.pop(slot, None):
+            ended.set()

@@ -1,0 +1,130 @@
+"""Reads slots from their sources and tells the ring: one flight per slot, bounded per kind.
+
+Law: nothing that a source does (fail, hang, answer garbage) leaves this room as an exception, and
+no event bears more of a key than where it comes from.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Final
+
+from gateway.events import Emit, KeyRefreshed
+from gateway.secret import Secret
+from gateway.settings.vault_file import STORES, KeySource
+from gateway.vault.flights import Flights
+from gateway.vault.key_check import check_key
+from gateway.vault.key_ring import NEVER, KeyRing, Slot
+from gateway.vault.snapshot import slots_of
+from gateway.vault.sources.registry import SOURCES
+from gateway.vault.sources.source import UNAVAILABLE, Source, SourceError
+
+READ_TIMEOUT: Final = 10.0  # seconds; a store that takes longer counts as hanging
+PER_KIND: Final = 32  # reads at once; the background loop takes at most half of them
+
+
+class Reader:
+    """The sources in use, and the reads in progress. `clock` gives monotonic seconds.
+
+    `ended` is told of each slot whose read has ended, well or not; `outcomes` holds, per kind of
+    source, how its last read ended: "" or a failure's word.
+    """
+
+    def __init__(
+        self, emit: Emit, ended: Callable[[Slot], None], clock: Callable[[], float]
+    ) -> None:
+        self.sources: Mapping[str, Source] = {}
+        self.negative_ttl = 0.0
+        self.outcomes: dict[str, str] = {}
+        self._emit = emit
+        self._ended = ended
+        self._clock = clock
+        self._gates = {kind: asyncio.Semaphore(PER_KIND) for kind in SOURCES}
+        self._flights = Flights()
+        self._begun: dict[Slot, float] = {}
+
+    def adopt(self, sources: Mapping[str, Source], negative_ttl: float) -> None:
+        """Reads from these sources from now on; those that are no more among them are closed."""
+        old, self.sources = self.sources, sources
+        self.negative_ttl = negative_ttl
+        for kind, source in old.items():
+            if sources.get(kind) is not source:
+                self._flights.join(id(source), source.aclose)
+
+    def read(self, slot: Slot) -> asyncio.Task[None]:
+        """The read of that slot in progress, or a new one; it never raises."""
+        return self._flights.join(slot, partial(self._read, slot))
+
+    async def read_since(self, slots: Sequence[Slot], since: float) -> None:
+        """Returns once each has had a read begun at `since` or later: older ones may be outdated.
+
+        They are read side by side.
+        """
+        while late := [
+            task
+            for slot in slots
+            if (task := self._flights.underway(slot)) and self._begun.get(slot, NEVER) < since
+        ]:
+            await asyncio.wait(late)
+        await asyncio.wait([self.read(slot) for slot in slots])
+
+    async def read_local(self, rings: Mapping[str, KeyRing]) -> None:
+        """Reads what stands on this machine and may have changed, with pauses for requests."""
+        since = self._clock()
+        changed = await asyncio.to_thread(self._changed, rings)
+        for first in range(0, len(changed), PER_KIND):
+            await self.read_since(changed[first : first + PER_KIND], since)
+
+    async def fetch(self, source: KeySource) -> Secret:
+        """One lawful key from its source; raises `SourceError`, whatever goes wrong."""
+        place = source.describe()
+        opened = self.sources.get(source.kind)
+        if opened is None:
+            raise SourceError(UNAVAILABLE, f"{place}: no such store is configured")
+        try:
+            async with asyncio.timeout(READ_TIMEOUT):
+                secret = await opened.read(source)
+        except SourceError:
+            raise
+        except TimeoutError:
+            raise SourceError(UNAVAILABLE, f"{place} did not answer in time") from None
+        except Exception as error:  # noqa: BLE001 - a source's bug must harm its own keys only
+            # Foreign messages may quote the reply, and so the key: the type's name must do.
+            raise SourceError(UNAVAILABLE, f"{place}: {type(error).__name__}") from None
+        check_key(secret)
+        return secret
+
+    async def aclose(self) -> None:
+        """Ends the reads in progress, then closes the sources."""
+        await self._flights.aclose()
+        for source in self.sources.values():
+            await source.aclose()
+
+    async def _read(self, slot: Slot) -> None:
+        kind = slot.source.kind
+        async with self._gates[kind]:
+            started = self._begun[slot] = self._clock()
+            try:
+                slot.loaded(await self.fetch(slot.source), started)
+            except SourceError as error:
+                slot.failed(error.outcome, self._clock() + self.negative_ttl, error.reason)
+                self.outcomes[kind] = error.outcome
+                self._emit(KeyRefreshed(slot.tenant, kind, "failure", f"{slot.name}: {error}"))
+            else:
+                self.outcomes[kind] = ""
+                self._emit(KeyRefreshed(slot.tenant, kind, "success"))
+            finally:
+                del self._begun[slot]
+        self._ended(slot)
+
+    def _changed(self, rings: Mapping[str, KeyRing]) -> list[Slot]:
+        changed = []
+        for slot in slots_of(rings):
+            if slot.source.kind in STORES:
+                continue
+            mark = self.sources[slot.source.kind].mark(slot.source)
+            if slot.failure or mark is None or mark != slot.mark:
+                # Taken before the read: a change in between is read twice, never missed.
+                slot.mark = mark
+                changed.append(slot)
+        return changed

@@ -1,0 +1,86 @@
+"""Keys in AWS Secrets Manager, through botocore. Credentials are found as the AWS tools do."""
+
+from collections.abc import Hashable
+from typing import Any, Final
+
+from gateway.secret import Secret
+from gateway.settings.vault_file import KeySource
+from gateway.vault.sources.extra import THREADS, Threads, extra
+from gateway.vault.sources.source import (
+    DENIED,
+    MALFORMED,
+    NOT_FOUND,
+    UNAVAILABLE,
+    Connections,
+    SourceError,
+    member,
+)
+
+TIMEOUT: Final = 4.0  # seconds to connect, and to read; with one retry that is under 10
+OUTCOMES: Final = {
+    "ResourceNotFoundException": NOT_FOUND,
+    "InvalidRequestException": NOT_FOUND,  # marked for deletion
+    "AccessDeniedException": DENIED,
+    "DecryptionFailure": DENIED,
+    "ExpiredTokenException": DENIED,
+    "InvalidSignatureException": DENIED,
+    "UnrecognizedClientException": DENIED,
+}
+
+
+class AwsSource:
+    """`{ aws = "NAME or ARN" }`; with `field`, a member of a JSON secret."""
+
+    def __init__(self, connections: Connections) -> None:
+        settings = connections.settings.aws
+        if settings is None:
+            raise SourceError(UNAVAILABLE, "aws: no [vault.aws] table")
+        self._errors = extra("botocore.exceptions", "aws")
+        options = extra("botocore.config", "aws").Config(
+            connect_timeout=TIMEOUT,
+            read_timeout=TIMEOUT,
+            retries={"mode": "standard", "total_max_attempts": 2},
+            max_pool_connections=THREADS,
+        )
+        session = extra("botocore.session", "aws").get_session()
+        try:
+            self._client = session.create_client(
+                "secretsmanager",
+                region_name=settings.region,
+                endpoint_url=settings.endpoint_url,
+                config=options,
+            )
+        except (self._errors.BotoCoreError, ValueError) as error:
+            raise SourceError(UNAVAILABLE, f"aws: {type(error).__name__}") from None
+        self._threads = Threads("aws")
+
+    async def read(self, source: KeySource) -> Secret:
+        """The secret's current version."""
+        place = source.describe()
+        text = await self._threads.run(self._get, source.reference, place)
+        return Secret(member(text, source.field, place))
+
+    def mark(self, source: KeySource) -> Hashable:
+        """Only the store knows."""
+        del source
+        return None
+
+    async def aclose(self) -> None:
+        """Closes the connections."""
+        self._threads.close()
+        self._client.close()
+
+    def _get(self, name: str, place: str) -> str:
+        try:
+            reply: dict[str, Any] = self._client.get_secret_value(SecretId=name)
+        except self._errors.ClientError as error:
+            code = error.response.get("Error", {}).get("Code", "")
+            raise SourceError(OUTCOMES.get(code, UNAVAILABLE), f"{place}: {code}") from None
+        except self._errors.NoCredentialsError:
+            raise SourceError(DENIED, f"{place}: no AWS credentials were found") from None
+        except self._errors.BotoCoreError as error:
+            raise SourceError(UNAVAILABLE, f"{place}: {type(error).__name__}") from None
+        text = reply.get("SecretString")
+        if not isinstance(text, str):
+            raise SourceError(MALFORMED, f"{place}: the secret is no text")
+        return text

@@ -1,0 +1,73 @@
+"""Keys in Azure Key Vault, through Microsoft's libraries; credentials are their default ones."""
+
+from collections.abc import Hashable
+from typing import Any, Final
+
+from gateway.secret import Secret
+from gateway.settings.vault_file import KeySource
+from gateway.vault.sources.extra import Threads, extra
+from gateway.vault.sources.source import (
+    DENIED,
+    MALFORMED,
+    NOT_FOUND,
+    UNAVAILABLE,
+    Connections,
+    SourceError,
+    member,
+)
+
+TIMEOUT: Final = 5
+OUTCOMES: Final = {404: NOT_FOUND, 401: DENIED, 403: DENIED}
+
+
+class AzureSource:
+    """`{ azure = "NAME" }`, or `NAME/VERSION`; with `field`, a member of a JSON secret."""
+
+    def __init__(self, connections: Connections) -> None:
+        settings = connections.settings.azure
+        if settings is None:
+            raise SourceError(UNAVAILABLE, "azure: no [vault.azure] table")
+        self._errors = extra("azure.core.exceptions", "azure")
+        secrets = extra("azure.keyvault.secrets", "azure")
+        identity = extra("azure.identity", "azure")
+        self._credential = identity.DefaultAzureCredential()
+        self._client = secrets.SecretClient(
+            settings.vault_url,
+            self._credential,
+            connection_timeout=TIMEOUT,
+            read_timeout=TIMEOUT,
+            retry_total=0,  # the vault has its own schedule
+        )
+        self._threads = Threads("azure")
+
+    async def read(self, source: KeySource) -> Secret:
+        """The secret's newest version, or the one named."""
+        place = source.describe()
+        text = await self._threads.run(self._get, source.reference, place)
+        return Secret(member(text, source.field, place))
+
+    def mark(self, source: KeySource) -> Hashable:
+        """Only the store knows."""
+        del source
+        return None
+
+    async def aclose(self) -> None:
+        """Closes the connections."""
+        self._threads.close()
+        self._client.close()
+        self._credential.close()
+
+    def _get(self, reference: str, place: str) -> str:
+        name, _, version = reference.partition("/")
+        try:
+            value: Any = self._client.get_secret(name, version or None).value
+        except self._errors.ClientAuthenticationError:
+            raise SourceError(DENIED, f"{place}: the credentials were refused") from None
+        except self._errors.HttpResponseError as error:
+            outcome = OUTCOMES.get(error.status_code, UNAVAILABLE)
+            raise SourceError(outcome, f"{place}: {error.status_code}") from None
+        except self._errors.AzureError as error:
+            raise SourceError(UNAVAILABLE, f"{place}: {type(error).__name__}") from None
+        if not isinstance(value, str):
+            raise SourceError(MALFORMED, f"{place}: the secret is no text")
+        return value

@@ -1,0 +1,44 @@
+"""Client libraries that not everyone installs, and threads for those that block.
+
+Law: a missing library is a finding with its remedy; none of them may log what it receives.
+"""
+
+import asyncio
+import importlib
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from gateway.vault.sources.source import UNAVAILABLE, SourceError
+
+THREADS: Final = 16
+T = TypeVar("T")
+
+
+def extra(module: str, name: str) -> Any:
+    """A module of the extra `name`; raises `SourceError` with the install hint without it."""
+    # At debug level these libraries log whole replies, and so keys.
+    logging.getLogger(module.partition(".")[0]).setLevel(logging.WARNING)
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError:
+        hint = f"its library is missing: pip install 'invopop-gateway[{name}]'"
+        raise SourceError(UNAVAILABLE, f"{name}: {hint}") from None
+
+
+class Threads:
+    """A store's own threads: one that hangs takes nobody else's."""
+
+    def __init__(self, name: str) -> None:
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix=name)
+
+    async def run(self, function: Callable[..., T], *arguments: Any) -> T:
+        """What the function returns or raises, in a thread."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, partial(function, *arguments))
+
+    def close(self) -> None:
+        """Takes no more work; a call that hangs ends with its own time-out."""
+        self._pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,104 @@
+"""Keys in Google Secret Manager, over its REST API; google-auth finds and renews credentials.
+
+Law: the bearer goes to the configured endpoint only; no reply is ever quoted.
+"""
+
+import asyncio
+import base64
+import binascii
+from collections.abc import Hashable
+from typing import Any, Final
+from urllib.parse import quote
+
+import httpx
+
+from gateway.secret import Secret
+from gateway.settings.vault_file import KeySource
+from gateway.vault.sources.extra import THREADS, Threads, extra
+from gateway.vault.sources.source import (
+    DENIED,
+    MALFORMED,
+    NOT_FOUND,
+    UNAVAILABLE,
+    Connections,
+    SourceError,
+    member,
+)
+
+ENDPOINT: Final = "https://secretmanager.googleapis.com"
+SCOPES: Final = ("https://www.googleapis.com/auth/cloud-platform",)
+TIMEOUT: Final = 5.0
+# 400 is FAILED_PRECONDITION: the version is disabled or destroyed.
+OUTCOMES: Final = {404: NOT_FOUND, 400: DENIED, 401: DENIED, 403: DENIED}
+
+
+class GcpSource:
+    """`{ gcp = "NAME" }`, or `NAME/versions/N`; with `field`, a member of a JSON secret."""
+
+    def __init__(self, connections: Connections) -> None:
+        settings = connections.settings.gcp
+        if settings is None:
+            raise SourceError(UNAVAILABLE, "gcp: no [vault.gcp] table names the project")
+        self._project = settings.project
+        self._auth = extra("google.auth", "gcp")
+        self._requests = extra("google.auth.transport.requests", "gcp")
+        self._errors = extra("google.auth.exceptions", "gcp")
+        self._threads = Threads("gcp")
+        self._lock = asyncio.Lock()
+        self._credentials: Any = None
+        self._http = httpx.AsyncClient(
+            base_url=settings.endpoint_url or ENDPOINT,
+            timeout=TIMEOUT,
+            trust_env=False,
+            limits=httpx.Limits(max_connections=THREADS),
+        )
+
+    async def read(self, source: KeySource) -> Secret:
+        """The secret's newest enabled version, or the one named."""
+        place = source.describe()
+        bearer = await self._bearer(place)
+        name, _, version = source.reference.partition("/versions/")
+        path = f"v1/projects/{quote(self._project)}/secrets/{quote(name)}/versions/"
+        url = f"{path}{quote(version) if version else 'latest'}:access"
+        try:
+            reply = await self._http.get(url, headers={"Authorization": f"Bearer {bearer}"})
+        except httpx.HTTPError as error:
+            raise SourceError(UNAVAILABLE, f"{place}: {type(error).__name__}") from None
+        if reply.status_code != 200:
+            outcome = OUTCOMES.get(reply.status_code, UNAVAILABLE)
+            raise SourceError(outcome, f"{place}: {reply.status_code}")
+        return Secret(member(_payload(reply, place), source.field, place))
+
+    def mark(self, source: KeySource) -> Hashable:
+        """Only the store knows."""
+        del source
+        return None
+
+    async def aclose(self) -> None:
+        """Closes the connections."""
+        self._threads.close()
+        await self._http.aclose()
+
+    async def _bearer(self, place: str) -> str:
+        # The one lock held over the network: whoever waits for it wants just this token.
+        async with self._lock:
+            if self._credentials is None or not self._credentials.valid:
+                await self._threads.run(self._renew, place)
+            return str(self._credentials.token)
+
+    def _renew(self, place: str) -> None:
+        try:
+            if self._credentials is None:
+                self._credentials, _ = self._auth.default(scopes=SCOPES)
+            self._credentials.refresh(self._requests.Request())
+        except self._errors.TransportError:
+            raise SourceError(UNAVAILABLE, f"{place}: Google's token service is away") from None
+        except self._errors.GoogleAuthError as error:
+            raise SourceError(DENIED, f"{place}: {type(error).__name__}") from None
+
+
+def _payload(reply: httpx.Response, place: str) -> str:
+    try:
+        return base64.b64decode(reply.json()["payload"]["data"], validate=True).decode()
+    except (ValueError, KeyError, TypeError, binascii.Error):
+        raise SourceError(MALFORMED, f"{place}: the reply holds no text") from None

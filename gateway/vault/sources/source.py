@@ -1,0 +1,73 @@
+"""What a key source is: one `read`, one error. Law: no message here ever carries a key's value."""
+
+import json
+from collections.abc import Hashable, Mapping
+from typing import Any, Final, NamedTuple, Protocol
+
+from gateway.secret import Secret
+from gateway.settings.schema import Vault as VaultSettings
+from gateway.settings.vault_file import KeySource
+
+NOT_FOUND: Final = "not_found"
+DENIED: Final = "denied"
+UNAVAILABLE: Final = "unavailable"
+MALFORMED: Final = "malformed"
+
+
+class SourceError(Exception):
+    """A key could not be had. `outcome` is one of the four words above; `reason` is for operators.
+
+    `reason` names the place (a variable, a path in a store), never what was found there.
+    """
+
+    def __init__(self, outcome: str, reason: str) -> None:
+        super().__init__(f"{outcome}: {reason}")
+        self.outcome = outcome
+        self.reason = reason
+
+
+class Connections(NamedTuple):
+    """What sources are made from: the `[vault]` settings and the process's environment."""
+
+    settings: VaultSettings
+    environ: Mapping[str, str]
+
+
+class Source(Protocol):
+    """One kind of key source, shared by all tenants that name it."""
+
+    async def read(self, source: KeySource) -> Secret:
+        """The value now at `source`, unchecked; raises `SourceError`. Cancelled if it hangs."""
+
+    def mark(self, source: KeySource) -> Hashable:
+        """Equal marks mean an equal value; None says nothing. Called in a thread: it may block."""
+
+    async def aclose(self) -> None:
+        """Gives up connections; no read may follow."""
+
+
+def member(text: str, field: str | None, place: str) -> str:
+    """The text itself, or with `field` that member of it as a JSON object."""
+    if field is None:
+        return text
+    try:
+        document = json.loads(text)
+    except ValueError:
+        # The decoder's own message quotes the document.
+        raise SourceError(MALFORMED, f"{place} is no JSON, but a field is asked of it") from None
+    return member_of(document, field, place)
+
+
+def member_of(document: Any, field: str | None, place: str) -> str:
+    """A string member of a JSON object; without `field` its only one."""
+    if not isinstance(document, dict):
+        raise SourceError(MALFORMED, f"{place} is no JSON object")
+    if field is None:
+        if len(document) != 1:
+            raise SourceError(MALFORMED, f"{place} has {len(document)} members, and no field named")
+        field = next(iter(document))
+    value = document.get(field)
+    if not isinstance(value, str):
+        found = "is no string" if field in document else "is not there"
+        raise SourceError(MALFORMED, f"member {field!r} of {place} {found}")
+    return value

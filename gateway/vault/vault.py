@@ -1,0 +1,299 @@
+"""With which key? What a request asks is answered from memory; reading goes on in the background.
+
+Law: a tenant's key, or an error; never another tenant's key, never a removed tenant's.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import Final
+
+from gateway.errors import CallerError, ConfigurationError, Problem
+from gateway.events import Emit, KeyRejected
+from gateway.model import Key
+from gateway.secret import Secret
+from gateway.settings.schema import Settings
+from gateway.settings.vault_file import LOCAL, STORES, KeySource, VaultFile
+from gateway.vault.expiry_watch import warn_of_expiry
+from gateway.vault.fault import KeyNeeded, key_unavailable
+from gateway.vault.flights import wait_until
+from gateway.vault.key_ring import KeyRing, NeedsRead, Slot, Unavailable
+from gateway.vault.lookup import LookUps
+from gateway.vault.pins import CheckWorkspace, Pins
+from gateway.vault.preparation import Snapshot, prepare
+from gateway.vault.reader import Reader
+from gateway.vault.refresh import Refresher
+from gateway.vault.rereads import Rereads
+from gateway.vault.snapshot import slots_of
+from gateway.vault.sources.registry import open_sources
+from gateway.vault.sources.source import NOT_FOUND, Connections, SourceError
+from gateway.vault.table import TenantRow, rows, unresolved
+from gateway.vault.uptake import Uptake
+
+PATIENCE: Final = 2.0  # seconds that a request waits for a read
+
+
+class Vault:
+    """Every tenant's keys. All methods belong to one event loop; `clock` is monotonic."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        vault_file: VaultFile,
+        environ: Mapping[str, str],
+        emit: Emit,
+        check: CheckWorkspace,
+    ) -> None:
+        self._first = (vault_file, settings)
+        self._settings = settings.vault
+        self._environ = environ
+        self._emit = emit
+        self._clock = time.monotonic
+        self._rings: dict[
+            str, KeyRing
+        ] = {}  # of listed tenants; replaced as a whole, never changed
+        self._found: dict[str, KeyRing] = {}  # of tenants that [discover] found
+        self._reader = Reader(emit, self._read_ended, self._clock)
+        self._refresher = Refresher(self._reader, self._clock)
+        self._pins = Pins(check, emit, self._clock)
+        self._lookups = LookUps(self._reader, self._discovered, self._clock)
+        self._rereads = Rereads(self._reader, self._pins, self._clock)
+        self._uptake = Uptake(self._take_up_committed)
+        self._files: frozenset[Path] = frozenset()
+        self._kinds: frozenset[str] = frozenset()
+        local, _ = open_sources(LOCAL, Connections(self._settings, environ), {})
+        self._reader.adopt(local, self._settings.negative_ttl)
+
+    # Requests
+
+    def key(self, tenant: str) -> Key:
+        """The tenant's key, at once.
+
+        Raises `KeyNeeded` if `read` may help, `key_unavailable` if not, and `tenant_denied` for
+        a tenant that does not exist.
+        """
+        ring = self._rings.get(tenant) or self._found.get(tenant)
+        if ring is None:
+            raise self._lookups.missing(tenant)
+        ring.used = True
+        now = self._clock()
+        found = ring.current(now)
+        if isinstance(found, Key):
+            return found
+        if isinstance(found, Unavailable):
+            raise key_unavailable(found.reason, found.retry_after)
+        raise KeyNeeded
+
+    def require(self, tenant: str) -> None:
+        """Raises `tenant_denied` for a tenant that certainly does not exist, before policy speaks.
+
+        One that a store may yet know is let pass: `read` asks the store.
+        """
+        if tenant not in self._rings:
+            missing = self._lookups.missing(tenant)
+            if isinstance(missing, CallerError):
+                raise missing
+
+    async def read(self, tenant: str, caller: str) -> Key:
+        """The tenant's key, waited for at most 2 s: its first read, look-up or workspace check.
+
+        Raises as `key` does, but `key_unavailable` in place of `KeyNeeded`. Look-ups of unlisted
+        tenants are limited per `caller`.
+        """
+        deadline = self._deadline()
+        ring = self._ring(tenant)
+        if ring is None:
+            await wait_until(self._lookups.begin(tenant, caller), deadline)
+        else:
+            await self._first_read(ring, deadline)
+        try:
+            return self.key(tenant)
+        except KeyNeeded:
+            raise key_unavailable("loading", 1.0) from None
+
+    async def rejected(self, key: Key) -> Key | None:
+        """Invopop answered 401 to this key: the tenant's other or newer key, or None.
+
+        Its sources are read again first (single flight, with a cool-down, waited for at most 2 s).
+        """
+        self._emit(KeyRejected(key.tenant, key.slot))
+        ring = self._ring(key.tenant)
+        if ring is not None and ring.reject(key, self._clock()):
+            await wait_until(self._rereads.begin(ring), self._deadline())
+        ring = self._ring(key.tenant)  # it may be another by now, or gone
+        return ring.alternative(key, self._clock()) if ring is not None else None
+
+    # Loading and reloading
+
+    async def load(self) -> list[Problem]:
+        """The first load: what is on this machine is read, stores follow in the background.
+
+        Returns why it must not be served: with `vault.strict` also each local key that cannot be
+        had. Then nothing, or all but those keys, is in use.
+        """
+        snapshot = await self.prepare(*self._first)
+        if snapshot.problems:
+            return list(snapshot.problems)
+        self.commit(snapshot)
+        return unresolved(self._slots(), self._settings) if self._settings.strict else []
+
+    async def prepare(self, vault_file: VaultFile, settings: Settings) -> Snapshot:
+        """Everything for `commit`: local keys are read; nothing new is in use yet.
+
+        A snapshot with `problems` is not to be committed. A single key that cannot be had is none.
+        """
+        kept = self._reader.sources if settings.vault == self._settings else {}
+        connections = Connections(settings.vault, self._environ)
+        known = (self._rings, dict(self._found))
+        snapshot = await prepare(vault_file, connections, known, kept)
+        if not snapshot.problems:
+            await self._reader.read_local(snapshot.rings)
+        return snapshot
+
+    def commit(self, snapshot: Snapshot) -> None:
+        """Takes a snapshot into use, at one stroke: requests see all of it or nothing.
+
+        Unchanged slots go on with what they know; a tenant that is gone is gone at once. What is
+        done here for each tenant holds up requests: nearly all of it was done by `prepare`.
+        """
+        keeps = self._lookups.keeps(snapshot.discover, snapshot.settings)
+        leaving = self._found.keys() & snapshot.rings.keys() if keeps else set(self._found)
+        ended = [slot for tenant in leaving for slot in self._found.pop(tenant).slots]
+        self._settings = snapshot.settings
+        self._rings = snapshot.rings
+        self._files = snapshot.files
+        self._kinds = snapshot.kinds
+        self._reader.adopt(snapshot.sources, snapshot.settings.negative_ttl)
+        self._lookups.adopt(snapshot.discover, snapshot.settings)
+        for slot in chain(ended, snapshot.gone):
+            ring = snapshot.rings.get(slot.tenant)
+            slot.retired = ring is None or slot not in ring.slots
+        self._uptake.add(snapshot.due)
+        self._uptake.add(slots_of(dict(self._found)))
+
+    async def reread(self) -> None:
+        """Reads changed keys on this machine under the configuration in use.
+
+        For a reload that was refused: a broken vault file must not hold up a rotated key file.
+        """
+        await self._reader.read_local(self._rings)
+
+    async def read_stores(self) -> None:
+        """Reads every listed key of a store now: for commands that look at all of them."""
+        if slots := [slot for slot in slots_of(self._rings) if slot.source.kind in STORES]:
+            await self._reader.read_since(slots, self._clock())
+
+    async def resolve(self, source: KeySource, file: str, key: str) -> Secret:
+        """Any other secret of the configuration, from a source on this machine.
+
+        Raises `ConfigurationError` with a problem at `key` of `file`.
+        """
+        try:
+            return await self._reader.fetch(source)
+        except SourceError as error:
+            problem = Problem(file, key, error.reason, "a secret that can be read")
+            raise ConfigurationError([problem]) from None
+
+    # Background
+
+    async def run(self) -> None:
+        """Refreshes keys, checks pins and warns of expiry, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._refresher.run())
+            group.create_task(self._pins.run())
+            group.create_task(self._uptake.run())
+            group.create_task(warn_of_expiry(self._slots, self._emit))
+
+    async def aclose(self) -> None:
+        """Ends reads in progress and gives up the stores' connections."""
+        await self._lookups.aclose()
+        await self._rereads.aclose()
+        await self._reader.aclose()
+
+    # Telling
+
+    def tenants(self) -> list[TenantRow]:
+        """A row for each slot in memory, without secrets."""
+        return rows(self._slots())
+
+    def held(self) -> list[Key]:
+        """The value of each listed slot, whether it may be used or still waits for its pin."""
+        keys = (slot.candidate or slot.key for slot in slots_of(self._rings))
+        return [key for key in keys if key is not None]
+
+    def expiries(self) -> list[tuple[str, str, float]]:
+        """Tenant, slot and expiry (seconds since 1970) of the keys that tell one. Any thread."""
+        return [
+            (slot.tenant, slot.name, slot.expires_at)
+            for slot in self._slots()
+            if slot.expires_at is not None
+        ]
+
+    def has(self, tenant: str) -> bool:
+        """Whether the tenant is known here: listed, or discovered."""
+        return tenant in self._rings or tenant in self._found
+
+    def files(self) -> frozenset[Path]:
+        """The key files in use, for the watcher."""
+        return self._files
+
+    def failing(self) -> dict[str, str]:
+        """The kinds of source whose last read failed, with the failure's word."""
+        return {kind: outcome for kind, outcome in self._reader.outcomes.items() if outcome}
+
+    def tried(self) -> bool:
+        """Whether every kind of source that a listed tenant names has been read from once."""
+        return self._kinds <= self._reader.outcomes.keys()
+
+    # Within
+
+    def _ring(self, tenant: str) -> KeyRing | None:
+        return self._rings.get(tenant) or self._found.get(tenant)
+
+    def _slots(self) -> Iterator[Slot]:
+        """All of now. Any thread: copied in one step, because requests go on meanwhile."""
+        return chain(slots_of(self._rings), slots_of(dict(self._found)))
+
+    def _deadline(self) -> float:
+        return asyncio.get_running_loop().time() + PATIENCE
+
+    async def _first_read(self, ring: KeyRing, deadline: float) -> None:
+        found = ring.current(self._clock())
+        if not isinstance(found, NeedsRead):
+            return
+        for slot in found.slots:
+            if slot.candidate is None:
+                await wait_until(self._reader.read(slot), deadline)
+            if slot.candidate is not None:
+                await self._pins.urge(slot, deadline)
+            if isinstance(ring.current(self._clock()), Key):
+                return
+
+    def _take_up(self, slot: Slot) -> None:
+        if slot.candidate is not None:
+            self._pins.want(slot)
+        self._refresher.later(slot, self._settings)
+
+    def _take_up_committed(self, slot: Slot) -> None:
+        take_up = self._refresher.now if slot.source.kind in STORES else self._take_up
+        take_up(slot)
+
+    def _read_ended(self, slot: Slot) -> None:
+        ring = self._ring(slot.tenant)
+        if ring is None or slot not in ring.slots:
+            return  # being prepared, or removed meanwhile
+        # Not in the store any more, or not asked for in a long time: first use finds it again.
+        if ring.discovered and (
+            slot.failure == NOT_FOUND or ring.idle(self._clock()) > slot.max_age
+        ):
+            slot.retired = True
+            del self._found[slot.tenant]
+            return
+        self._take_up(slot)
+
+    def _discovered(self, slot: Slot) -> None:
+        if not self.has(slot.tenant):
+            self._found[slot.tenant] = KeyRing((slot,), discovered=True)
+            self._refresher.later(slot, self._settings)

@@ -1,0 +1,217 @@
+"""The gateway within one process, with memory where the sockets are: for counting instructions.
+
+`pipeline` requests go to the ASGI app, `whole` ones as bytes to the listener's protocol; both
+leave by the real transport, whose connection answers from memory.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final, cast
+
+from gateway.app import Gateway
+from gateway.identity.tokens import hash_token
+from gateway.observe.logs import Logger
+from gateway.observe.writer import LineWriter
+from gateway.server.listener import Limits, Listener
+from gateway.server.protocol import HttpProtocol
+from gateway.settings.load import load
+from gateway.upstream.wire import Reader, Wire
+from tests.bench.stage import ISSUER, KEY, TOKEN
+from tests.support.certificates import Authority
+from tests.support.jwt import Issuer
+
+Drive = Callable[[int], Awaitable[None]]
+
+URL: Final = "https://upstream.bench"
+_BODY: Final = b'{"list":[],"limit":20}' * 8
+_REPLY_HEADERS: Final = (
+    (b"Date", b"Sun, 22 Nov 2026 12:00:00 GMT"),
+    (b"Content-Type", b"application/json"),
+    (b"Content-Length", b"%d" % len(_BODY)),
+    (b"Connection", b"keep-alive"),
+    (b"X-Request-Id", b"0193 of upstream"),
+)
+_REPLY: Final = b"".join(
+    (
+        b"HTTP/1.1 200 OK\r\n",
+        *(b"%b: %b\r\n" % field for field in _REPLY_HEADERS),
+        b"\r\n",
+        _BODY,
+    )
+)
+
+
+class _MemoryWire:
+    """Stands where TLS over TCP does: each write is a request, answered in the next turn."""
+
+    congested = False
+
+    def __init__(self) -> None:
+        self._reader: Reader | None = None
+        self._loop = asyncio.get_running_loop()
+
+    def attach(self, reader: Reader) -> None:
+        self._reader = reader
+
+    def readable(self) -> bool:
+        return False
+
+    def write(self, data: bytes) -> None:
+        self._loop.call_soon(cast("Reader", self._reader).on_data, _REPLY)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    abort = pause_reading = resume_reading = close
+
+
+async def _dial_memory(*_: object) -> Wire:
+    return cast("Wire", _MemoryWire())
+
+
+class _Caller(asyncio.Transport):
+    """A caller's socket: sends the next request as soon as it has a reply."""
+
+    def __init__(self, request: bytes) -> None:
+        super().__init__()
+        self._request = request
+        self._left = 0
+        self._loop = asyncio.get_running_loop()
+        self._done = self._loop.create_future()
+        self._protocol: asyncio.Protocol | None = None
+
+    def connect(self, protocol: asyncio.Protocol) -> None:
+        self._protocol = protocol
+        protocol.connection_made(self)
+
+    async def send(self, count: int) -> None:
+        self._left = count
+        self._done = self._loop.create_future()
+        self._next()
+        await self._done
+
+    def _next(self) -> None:
+        cast("asyncio.Protocol", self._protocol).data_received(self._request)
+
+    def write(self, data: Any) -> None:
+        if not bytes(data[:12]) == b"HTTP/1.1 200":
+            raise RuntimeError(f"the gateway answered {data!r}")
+        self._left -= 1
+        if self._left:
+            self._loop.call_soon(self._next)
+        else:
+            self._done.set_result(None)
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return ("127.0.0.1", 50000) if name in {"peername", "sockname"} else default
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Nothing is ever held back."""
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def is_closing(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    abort = close
+
+
+class Inside:
+    """A gateway that serves one tenant to two callers: by an opaque token, and by a JWT."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        issuer = Issuer(folder, ISSUER)
+        Authority(folder)
+        self._jwt = issuer.token(issuer.claims("jwt-caller", tenant="acme"))
+        (folder / "vault.toml").touch(mode=0o600)
+        (folder / "vault.toml").write_text(f'[tenants.acme]\nkey = {{ value = "{KEY}" }}\n')
+        (folder / "gateway.toml").write_text(
+            f'[upstream]\nurl = "{URL}"\nca_file = "ca.pem"\n'
+            f'[[issuers]]\nissuer = "{ISSUER}"\naudience = "invopop-gateway"\n'
+            'algorithms = ["RS256"]\njwks_file = "jwks.json"\ntenant_claim = "tenant"\n'
+            '[callers.jwt-caller]\ntenants = ["acme"]\n'
+            f'[callers.token-caller]\ntokens = ["{hash_token(TOKEN)}"]\ntenants = ["acme"]\n'
+        )
+
+    async def drives(self) -> dict[str, Drive]:
+        """What can be measured, by name: each serves so many requests, one after the other."""
+        return {
+            "pipeline, token": await self._pipeline(TOKEN),
+            "pipeline, JWT": await self._pipeline(self._jwt),
+            "whole GET, JWT": await self._whole(_request("GET", self._jwt, b"")),
+            "whole POST 1 KiB, JWT": await self._whole(_request("POST", self._jwt, bytes(1024))),
+        }
+
+    async def _gateway(self) -> Gateway:
+        loaded = load(self._folder / "gateway.toml", {})
+        writer = LineWriter(os.open(os.devnull, os.O_WRONLY))
+        gateway = Gateway(loaded, {}, Logger(writer, "info", "json"))
+        await gateway.load()
+        vars(gateway.transport)["_dial"] = _dial_memory
+        return gateway
+
+    async def _pipeline(self, token: str) -> Drive:
+        gateway = await self._gateway()
+        pipeline = gateway.callers
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Any) -> None:
+            if message.get("status", 200) != 200:
+                raise RuntimeError(f"the pipeline answered {message}")
+
+        async def drive(count: int) -> None:
+            for _ in range(count):
+                await pipeline(_scope(token), receive, send)
+
+        return drive
+
+    async def _whole(self, request: bytes) -> Drive:
+        gateway = await self._gateway()
+        listener = Listener(gateway.callers, Limits(), gateway.new_request_id, gateway.events.emit)
+        caller = _Caller(request)
+        caller.connect(HttpProtocol(listener))
+        return caller.send
+
+
+def _headers(token: str) -> list[tuple[bytes, bytes]]:
+    return [
+        (b"host", b"gateway.internal:8585"),
+        (b"authorization", b"Bearer " + token.encode()),
+        (b"accept", b"application/json"),
+        (b"user-agent", b"bench/1.0"),
+    ]
+
+
+def _request(method: str, token: str, body: bytes) -> bytes:
+    lines = [f"{method} /silo/v1/entries?limit=20 HTTP/1.1".encode()]
+    lines += [b"%b: %b" % field for field in _headers(token)]
+    if body:
+        lines += [b"content-type: application/json", b"content-length: %d" % len(body)]
+    return b"\r\n".join((*lines, b"", b"")) + body
+
+
+def _scope(token: str) -> dict[str, Any]:
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": "/silo/v1/entries",
+        "raw_path": b"/silo/v1/entries",
+        "query_string": b"limit=20",
+        "root_path": "",
+        "headers": _headers(token),
+        "client": ("127.0.0.1", 50000),
+        "server": ("127.0.0.1", 8585),
+        "extensions": {"invopop_gateway.target": b"/silo/v1/entries?limit=20"},
+    }

@@ -1,0 +1,210 @@
+"""`keys`: the real command, on plain and encrypted vault files."""
+
+import contextlib
+import os
+import resource
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import pyrage  # type: ignore[import-untyped]
+import pytest
+from typer.testing import CliRunner
+
+from gateway.cli import build
+from gateway.secret import Secret
+from tests.support.gateway import run
+
+PLAIN = """\
+# The vault of the tests.
+[tenants.acme]   # our first
+key = { env = "ACME" }
+workspace = "5b45453c-cdd0-11ed-afa1-0242ac120002"  # pinned
+
+# globex came second
+[tenants.globex]
+key = { value = "sk_globex_of_old" }
+"""
+NEW, NEWER = "sk_a_new_key", "sk_an_even_newer_key"
+KEYS = (NEW, NEWER, "sk_globex_of_old")
+
+
+class Done(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    output: str
+
+
+def _limit_files(most_bytes: int) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
+
+
+class Vault:
+    """A configuration with its vault file, and the command that works on it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.configure("vault.toml")
+        self.write("vault.toml", PLAIN.encode())
+
+    def configure(self, file: str, *more: str) -> None:
+        """Writes `gateway.toml`."""
+        text = "\n".join(["[vault]", f'file = "{file}"', *more, ""])
+        (self.directory / "gateway.toml").write_text(text)
+
+    def write(self, name: str, data: bytes) -> None:
+        """A file closed to others."""
+        (self.directory / name).write_bytes(data)
+        (self.directory / name).chmod(0o600)
+
+    def keys(self, *arguments: str, stdin: str = "", most_bytes: int = -1) -> Done:
+        """Runs `keys …`, with files of `most_bytes`; whatever it does, it shows no key."""
+        command = [sys.executable, "-m", "gateway", "keys", *arguments]
+        done = subprocess.run(
+            [*command, "--config", str(self.directory / "gateway.toml")],
+            input=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={"PATH": os.environ["PATH"]},
+            preexec_fn=partial(_limit_files, most_bytes) if most_bytes >= 0 else None,
+            timeout=30,
+            encoding="utf-8",
+            check=False,
+        )
+        leaked = [key for key in KEYS if key in done.stdout]
+        assert not leaked, done.stdout
+        assert "Traceback" not in done.stdout
+        return Done(done.returncode, done.stdout)
+
+    def files(self) -> dict[str, int]:
+        """What is in the directory, with the permissions of each."""
+        return {path.name: path.stat().st_mode & 0o777 for path in self.directory.iterdir()}
+
+
+@pytest.fixture
+def vault(tmp_path: Path) -> Vault:
+    """A plain vault file."""
+    return Vault(tmp_path)
+
+
+def test_a_plain_file_through_its_life(vault: Vault) -> None:
+    """set, rotate, list, remove: comments, order and mode stay; the gateway takes the result."""
+    path = vault.directory / "vault.toml"
+    assert vault.keys("set", "initech", stdin=NEW + "\n").code == 0
+    assert vault.keys("rotate", "globex", stdin=NEWER).code == 0
+    text = path.read_text()
+    assert text.startswith(PLAIN.partition("[tenants.globex]")[0])
+    assert f'key = {{value = "{NEWER}"}}\nprevious = {{value = "sk_globex_of_old"}}' in text
+    listed = vault.keys("list")
+    assert [line.split()[:2] for line in listed.output.splitlines()] == [
+        ["acme", "key"],
+        ["globex", "key"],
+        ["globex", "previous"],
+        ["initech", "key"],
+    ]
+    for key in KEYS:
+        assert Secret(key).fingerprint in listed.output
+    assert vault.keys("remove", "globex").code == 0
+    assert "globex]" not in path.read_text()
+    assert "# The vault of the tests." in path.read_text()
+    assert vault.files() == {"vault.toml": 0o600, "gateway.toml": vault.files()["gateway.toml"]}
+    config = str(vault.directory / "gateway.toml")
+    assert run(["check", "--config", config], {"ACME": "sk_of_acme"})[0] == 0
+
+
+def test_an_encrypted_file_through_its_life(vault: Vault) -> None:
+    """encrypt makes an identity and leaves no plain file; the others work alike; decrypt undoes."""
+    identity = vault.directory / "identity.txt"
+    sealed = vault.directory / "vault.toml.age"
+    assert vault.keys("encrypt", "--new-identity", str(identity)).code == 0
+    assert {name: mode for name, mode in vault.files().items() if name != "gateway.toml"} == {
+        "vault.toml.age": 0o600,
+        "identity.txt": 0o600,
+    }
+    vault.configure("vault.toml.age", 'identity = { file = "identity.txt" }')
+    assert vault.keys("rotate", "globex", stdin=NEW).code == 0
+    assert "sk_" not in sealed.read_bytes().decode("latin-1")
+    opened = pyrage.x25519.Identity.from_str(identity.read_text().strip())
+    text = pyrage.decrypt(sealed.read_bytes(), [opened]).decode()
+    assert text.startswith(PLAIN.partition("[tenants.globex]")[0])
+    assert "globex  previous" in vault.keys("list").output
+    assert vault.keys("remove", "acme").code == 0
+    assert vault.files()["vault.toml.age"] == 0o600
+    assert vault.keys("decrypt").code == 0
+    assert not sealed.exists()
+    assert (vault.directory / "vault.toml").stat().st_mode & 0o777 == 0o600
+    assert NEW in (vault.directory / "vault.toml").read_text()
+
+
+REFUSED = {
+    "no such tenant": (["rotate", "nobody"], NEW),
+    "empty key": (["set", "acme"], ""),
+    "key with a space": (["set", "acme"], "sk_a key"),
+    "key that is not ASCII": (["set", "acme"], "sk_clé"),
+    "unlawful tenant": (["set", "../acme"], NEW),
+    "reserved tenant": (["set", "other"], NEW),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_refused_changes_nothing(vault: Vault, case: str) -> None:
+    """A wrong name or key is an error, exit 1, and the file stays as it was, byte for byte.
+
+    In this process: starting one for each costs a second.
+    """
+    arguments, stdin = REFUSED[case]
+    command = ["keys", *arguments, "--config", str(vault.directory / "gateway.toml")]
+    done = CliRunner().invoke(build(), command, input=stdin, catch_exceptions=False)
+    assert (done.exit_code, (vault.directory / "vault.toml").read_text()) == (1, PLAIN)
+    assert stdin not in done.output or not stdin
+
+
+def test_a_full_disk_changes_nothing(vault: Vault) -> None:
+    """A change for which there is no room fails, exit 1; the file stays, nothing else is left."""
+    before = vault.files()
+    done = vault.keys("rotate", "globex", stdin=NEW, most_bytes=0)
+    assert done.code == 1
+    assert "vault.toml" in done.output
+    assert (vault.directory / "vault.toml").read_text() == PLAIN
+    assert vault.files() == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+def test_a_really_full_disk_changes_nothing(tmp_path: Path) -> None:
+    """The same on a file system of its own with no block left."""
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(tmp_path)], check=False
+    )
+    if mounted.returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        vault = Vault(tmp_path)
+        with contextlib.suppress(OSError), (tmp_path / "filler").open("wb", 0) as filler:
+            while True:
+                filler.write(b"x" * 4096)
+        before = vault.files()
+        done = vault.keys("set", "acme", stdin=NEW)
+        assert (done.code, vault.files()) == (1, before), done.output
+        assert "No space left" in done.output
+        assert (tmp_path / "vault.toml").read_text() == PLAIN
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_a_key_is_never_an_argument() -> None:
+    """A key in argv would be seen by everyone on the machine: wrong usage, exit 2."""
+    assert CliRunner().invoke(build(), ["keys", "set", "acme", "sk_in_argv"]).exit_code == 2
+
+
+def test_a_wrong_identity_opens_nothing(vault: Vault) -> None:
+    """An encrypted file whose identity is another's: exit 1, the file untouched."""
+    mine, other = pyrage.x25519.Identity.generate(), pyrage.x25519.Identity.generate()
+    data = pyrage.encrypt(PLAIN.encode(), [mine.to_public()])
+    vault.write("vault.toml.age", data)
+    vault.write("identity.txt", str(other).encode())
+    vault.configure("vault.toml.age", 'identity = { file = "identity.txt" }')
+    assert vault.keys("set", "acme", stdin=NEW).code == 1
+    assert (vault.directory / "vault.toml.age").read_bytes() == data

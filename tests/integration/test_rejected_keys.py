@@ -1,0 +1,107 @@
+"""A key that Invopop refuses: the tenant's other one is tried once, and remembered if it works."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.gateway import token_hash
+from tests.support.tls_wire import Seen
+from tests.support.world import KEY_A, KEY_B, VAULT, World, fields, request
+
+TOKEN = "igw_sentinel-token-of-rotating-000000000000"
+TENANTS = [f"turning-{number}" for number in range(8)]
+# Each tenant's memory of which key worked is its own, so each case has its own tenant.
+ROTATING = {"key": {"env": "TEST_KEY_A"}, "previous": {"env": "TEST_KEY_B"}}
+REFUSED = fields("401 Unauthorized", "WWW-Authenticate: Bearer", "Content-Length: 0")
+OK = fields("200 OK", "Content-Length: 2") + b"ok"
+
+
+@pytest.fixture(scope="module")
+def _turning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    vault = {"tenants": {**VAULT["tenants"], **dict.fromkeys(TENANTS, ROTATING)}}
+    caller = {"tokens": [token_hash(TOKEN)], "issuers": [], "tenants": ["turning-*"]}
+    changes = {"callers": {"rotating": caller}}
+    with World(tmp_path_factory.mktemp("turning"), changes, vault) as made:
+        yield made
+
+
+@pytest.fixture
+def turning(_turning: World) -> Iterator[World]:
+    """A gateway whose tenants are between two keys."""
+    yield _turning
+    _turning.check_invariants()
+
+
+def for_tenant(number: int, line: str, *lines: str, body: bytes = b"") -> bytes:
+    """A request on behalf of one of the tenants."""
+    return request(line, f"X-Invopop-Tenant: {TENANTS[number]}", *lines, token=TOKEN, body=body)
+
+
+def keys(seen: list[Seen]) -> list[str]:
+    """The keys that the origin was shown, in order."""
+    return [str(one.get("authorization")).removeprefix("Bearer ") for one in seen]
+
+
+def test_other_key_is_tried(turning: World) -> None:
+    """401 on the first key, then the other one: the caller sees only what that brought."""
+    turning.origin.answer(REFUSED)
+    turning.origin.answer(OK)
+    reply = turning.exchange(for_tenant(0, "GET /x"))
+    assert (reply.status, reply.body, reply.get("x-gateway-attempts")) == (200, b"ok", "2")
+    assert keys(turning.origin.requests) == [KEY_A, KEY_B]
+
+
+def test_post_goes_out_again_with_the_other_key(turning: World) -> None:
+    """The one case in which a POST is sent twice, whole both times."""
+    turning.origin.answer(REFUSED)
+    turning.origin.answer(OK)
+    raw = for_tenant(1, "POST /x", "Content-Length: 3", body=b"abc")
+    assert turning.exchange(raw, "POST").status == 200
+    assert [seen.body for seen in turning.origin.requests] == [b"abc", b"abc"]
+    assert keys(turning.origin.requests) == [KEY_A, KEY_B]
+
+
+def test_body_that_cannot_be_replayed(turning: World) -> None:
+    """A body beyond what is kept is not sent again: 502, for the caller's own token was fine."""
+    turning.origin.answer(REFUSED)
+    size = 200_000
+    raw = for_tenant(2, "POST /x", f"Content-Length: {size}", body=b"Z" * size)
+    reply = turning.exchange(raw, "POST")
+    assert (reply.status, reply.get("x-gateway-error")) == (502, "key_rejected")
+    assert len(turning.origin.requests) == 1
+
+
+def test_both_keys_refused(turning: World) -> None:
+    """Two refusals end it."""
+    rejected = turning.gateway.metric("key_rejected_total", tenant=TENANTS[3])
+    turning.origin.answer(REFUSED)
+    turning.origin.answer(REFUSED)
+    reply = turning.exchange(for_tenant(3, "GET /x"))
+    assert (reply.status, reply.get("x-gateway-error")) == (502, "key_rejected")
+    assert not reply.all("www-authenticate")
+    assert len(turning.origin.requests) == 2
+    assert turning.gateway.metric("key_rejected_total", tenant=TENANTS[3]) == rejected + 2
+
+
+def test_working_key_is_remembered(turning: World) -> None:
+    """The next request starts with the key that worked."""
+    turning.origin.answer(REFUSED)
+    for _ in range(2):
+        assert turning.exchange(for_tenant(4, "GET /x")).status == 200
+    assert keys(turning.origin.requests) == [KEY_A, KEY_B, KEY_B]
+
+
+def test_other_tenants_are_not_concerned(turning: World) -> None:
+    """One tenant's refusal changes nothing for another with the same keys."""
+    turning.origin.answer(REFUSED)
+    assert turning.exchange(for_tenant(5, "GET /x")).status == 200
+    assert turning.exchange(for_tenant(6, "GET /x")).status == 200
+    assert keys(turning.origin.requests) == [KEY_A, KEY_B, KEY_A]
+
+
+def test_other_statuses_are_invopops(turning: World) -> None:
+    """403 and 404 are answers to the request, not verdicts on the key."""
+    for status in ("403 Forbidden", "404 Not Found"):
+        turning.origin.answer(fields(status, "Content-Length: 0"))
+        assert turning.exchange(for_tenant(7, "GET /x")).status == int(status[:3])
+    assert keys(turning.origin.requests) == [KEY_A, KEY_A]

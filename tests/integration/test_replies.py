@@ -1,0 +1,219 @@
+"""What the origin may answer, lawful and not, and what of it the caller sees."""
+
+import pytest
+
+from tests.support.gateway import eventually
+from tests.support.world import KEY_A, KEY_B, TOK_A, TOK_B, World, fields, request
+
+OK = fields("200 OK", "Content-Length: 2") + b"ok"
+
+
+def broken(world: World, answer: bytes, end: str = "keep") -> None:
+    """The answer is a 502 of ours with a body, and its connection is not used again."""
+    world.origin.answer(answer, end=end)
+    reply = world.exchange(request("POST /x", "Content-Length: 0"), "POST")
+    assert (reply.status, reply.get("x-gateway-error")) == (502, "upstream_protocol_error")
+    assert reply.body
+    eventually(lambda: not world.origin.open_connections())
+    assert len(world.origin.requests) == 1
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 1234", "Transfer-Encoding: chunked"])
+def test_head(world: World, framing: str) -> None:
+    """Case 87: a reply to HEAD has its length and no body; the connection goes on."""
+    world.origin.answer(fields("200 OK", framing))
+    connection = world.connect()
+    connection.send(request("HEAD /x"))
+    reply = connection.reply("HEAD")
+    assert (reply.status, reply.body) == (200, b"")
+    if framing.startswith("Content"):
+        assert reply.get("content-length") == "1234"
+    connection.send(request("GET /next"))
+    assert (connection.reply().status, world.origin.requests[1].target) == (200, b"/next")
+
+
+BODILESS = {
+    "87 HEAD with a body": ("HEAD", fields("200 OK", "Content-Length: 6") + b"POISON"),
+    "87 HEAD with chunks": (
+        "HEAD", fields("200 OK", "Transfer-Encoding: chunked") + b"6\r\nPOISON\r\n0\r\n\r\n",
+    ),
+    "88 204 with a length": ("GET", fields("204 No Content", "Content-Length: 6") + b"POISON"),
+    "88 204 with chunks": (
+        "GET",
+        fields("204 No Content", "Transfer-Encoding: chunked") + b"6\r\nPOISON\r\n0\r\n\r\n",
+    ),
+    "89 304 with a body": ("GET", fields("304 Not Modified", "Content-Length: 6") + b"POISON"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BODILESS)
+def test_bodiless_reply_with_a_body(world: World, name: str) -> None:
+    """Cases 87-89, 101: bytes where no body can be are never passed on nor taken for a reply."""
+    method, answer = BODILESS[name]
+    world.origin.answer(answer)
+    connection = world.connect()
+    connection.send(request(f"{method} /x"))
+    reply = connection.reply(method)
+    assert (reply.status, reply.body) in {(int(answer[9:12]), b""), (502, b"")} | (
+        {(502, reply.body)} if method == "GET" else set()
+    )
+    assert b"POISON" not in connection.received
+    second = world.get("/b", token=TOK_B)
+    assert (second.status, second.body) == (200, world.origin.echo)
+    assert world.origin.requests[1].connection != world.origin.requests[0].connection
+
+
+@pytest.mark.parametrize("framing", ["Transfer-Encoding: chunked", "Content-Length: 0", None])
+def test_204(world: World, framing: str | None) -> None:
+    """Case 88: no framing field and not one byte of body (RFC 9110 section 8.6)."""
+    end = b"0\r\n\r\n" if framing and "chunked" in framing else b""
+    world.origin.answer(fields("204 No Content", *([framing] if framing else [])) + end)
+    connection = world.connect()
+    connection.send(request("DELETE /x") + request("GET /next"))
+    reply = connection.reply("DELETE")
+    assert reply.status == 204
+    assert not reply.all("content-length") + reply.all("transfer-encoding")
+    assert connection.reply().status == 200
+
+
+def test_304(world: World) -> None:
+    """Case 89: its validators and length pass, without a body; the connection goes on."""
+    world.origin.answer(fields("304 Not Modified", "Content-Length: 500", 'ETag: "e"'))
+    connection = world.connect()
+    connection.send(request("GET /x", 'If-None-Match: "e"'))
+    reply = connection.reply("HEAD")
+    assert (reply.status, reply.get("etag")) == (304, '"e"')
+    assert reply.all("content-length") in ([], ["500"])
+    connection.send(request("GET /next"))
+    assert connection.reply().status == 200
+
+
+def test_205(world: World) -> None:
+    """Case 90: an empty reply is framed as one."""
+    world.origin.answer(fields("205 Reset Content", "Content-Length: 0"))
+    reply = world.get("/x")
+    assert (reply.status, reply.body, reply.complete) == (205, b"", True)
+
+
+def test_interim_replies_are_skipped(world: World) -> None:
+    """Cases 92, 95: a few 1xx, asked for or not, do not disturb the final reply."""
+    world.origin.answer(
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + OK
+    )
+    reply = world.get("/x")
+    assert (reply.status, reply.body) == (200, b"ok")
+    assert not reply.all("link")
+
+
+def test_flood_of_interim_replies(world: World) -> None:
+    """Case 92: 2,000 of them are a broken reply."""
+    broken(world, b"HTTP/1.1 103 Early Hints\r\n\r\n" * 2000 + OK)
+
+
+def test_interim_reply_then_nothing(world: World) -> None:
+    """Case 93: a 103 is no answer."""
+    broken(world, b"HTTP/1.1 103 Early Hints\r\n\r\n", end="close")
+
+
+def test_switching_protocols(world: World) -> None:
+    """Case 95: 101 was never asked for."""
+    broken(world, fields("101 Switching Protocols", "Connection: upgrade", "Upgrade: h2c"))
+
+
+@pytest.mark.parametrize(
+    "status", ["600", "999", "099", "000", "20", "2000", "abc", "-20", "", "1"]
+)
+def test_impossible_status(world: World, status: str) -> None:
+    """Case 96: outside 100 to 599 there is no status."""
+    broken(world, b"HTTP/1.1 %s OK\r\nContent-Length: 2\r\n\r\nok" % status.encode())
+
+
+@pytest.mark.parametrize("status", ["299", "418", "451", "599", "500", "401"])
+def test_unusual_status(world: World, status: str) -> None:
+    """Case 96: within it any passes, 401 on a POST with only one key excepted."""
+    world.origin.answer(fields(f"{status} Odd", "Content-Length: 2") + b"ok")
+    reply = world.exchange(request("POST /x", "Content-Length: 0"), "POST")
+    assert reply.status == (502 if status == "401" else int(status))
+    assert reply.get("x-gateway-error") == ("key_rejected" if status == "401" else None)
+
+
+BROKEN = {
+    "98 length and chunks": fields("200 OK", "Content-Length: 3", "Transfer-Encoding: chunked")
+    + b"5\r\nabcde\r\n0\r\n\r\n",
+    "99 two lengths": fields("200 OK", "Content-Length: 2", "Content-Length: 3") + b"ok",
+    "99 signed": fields("200 OK", "Content-Length: +2") + b"ok",
+    "99 list": fields("200 OK", "Content-Length: 1, 2") + b"ok",
+    "99 gzip, chunked": fields("200 OK", "Transfer-Encoding: gzip, chunked")
+    + b"2\r\nok\r\n0\r\n\r\n",
+    "99 twice chunked": fields("200 OK", "Transfer-Encoding: chunked", "Transfer-Encoding: chunked")
+    + b"2\r\nok\r\n0\r\n\r\n",
+    "99 chunked on 1.0": b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"2\r\nok\r\n0\r\n\r\n",
+    "garbage": b"SSH-2.0-OpenSSH_9.2\r\n",
+    "HTTP/2": b"HTTP/2 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    "HTTP/0.9": b"<html>ok</html>",
+    "bare LF": OK.replace(b"\r\n", b"\n"),
+    "folded": fields("200 OK", "X: y\r\n z", "Content-Length: 2") + b"ok",
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_reply(world: World, name: str) -> None:
+    """Cases 98, 99: ambiguous framing is never guessed at."""
+    broken(world, BROKEN[name], end="close" if name in UNENDING else "keep")
+
+
+UNENDING = {"garbage", "HTTP/0.9", "bare LF"}  # heads that would never end by themselves
+
+POISON = fields("200 OK", "Content-Length: 6") + b"POISON"
+EXTRA = {
+    "a whole reply": (POISON, False),
+    "bytes": (b"XX", False),
+    "chunked": (
+        fields("200 OK", "Transfer-Encoding: chunked") + b"6\r\nPOISON\r\n0\r\n\r\n",
+        False,
+    ),
+    "later": (POISON, True),
+    "102 a 408 later": (fields("408 Timeout", "Connection: close", "Content-Length: 0"), True),
+}
+
+
+@pytest.mark.parametrize("name", EXTRA)
+@pytest.mark.parametrize("first", ["sized", "chunked"])
+def test_reply_nobody_asked_for(world: World, name: str, first: str) -> None:
+    """Cases 101, 102: what is left over on a connection is nobody's answer, and ends it."""
+    extra, later = EXTRA[name]
+    answer = OK if first == "sized" else (
+        fields("200 OK", "Transfer-Encoding: chunked") + b"2\r\nok\r\n0\r\n\r\n"
+    )  # fmt: skip
+    if later:
+        with world.origin.holding(answer, extra) as held:
+            assert world.get("/a", token=TOK_A).body == b"ok"
+            held.release()
+            held.wait_sent()
+            eventually(lambda: not world.origin.open_connections())
+    else:
+        world.origin.answer(answer + extra)
+        assert world.get("/a", token=TOK_A).body == b"ok"
+    second = world.get("/b", token=TOK_B)
+    assert (second.status, second.body) == (200, world.origin.echo)
+    a, b = world.origin.requests
+    assert a.connection != b.connection
+    assert (a.get("authorization"), b.get("authorization")) == (
+        f"Bearer {KEY_A}",
+        f"Bearer {KEY_B}",
+    )
+
+
+def test_status_line_without_a_reason(world: World) -> None:
+    """An empty reason phrase is lawful, with and without the space before it."""
+    world.origin.answer(b"HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nok")
+    assert world.get("/x").body == b"ok"
+
+
+def test_replies_are_not_cached(world: World) -> None:
+    """Case 176: two tenants that ask for the same thing get an answer each."""
+    answer = fields("200 OK", "Cache-Control: public, max-age=60", "Content-Length: 1")
+    world.origin.answer(answer + b"A")
+    world.origin.answer(answer + b"B")
+    assert [world.get("/x", token=t).body for t in (TOK_A, TOK_B)] == [b"A", b"B"]

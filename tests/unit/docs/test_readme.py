@@ -1,0 +1,75 @@
+"""The README's tables, held against the code."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gateway.cli import build
+from gateway.errors import KINDS
+from gateway.observe.families import (
+    FAMILIES,
+    OUTCOMES,
+    PHASES,
+    RETRY_REASONS,
+    STATES,
+    UPSTREAM_KINDS,
+)
+
+ROOT = Path(__file__).parents[3]
+README = (ROOT / "README.md").read_text()
+
+
+def rows(heading: str) -> list[list[str]]:
+    """The cells of the table under a heading."""
+    section = README.split(f"{heading}\n", 1)[1].split("\n#", 1)[0]
+    lines = [line for line in section.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_every_metric_is_in_the_table() -> None:
+    """Each family with its kind, labels and meaning, and nothing that is not there."""
+    assert rows("### Metrics") == [
+        [f"`{f.name}`", f.kind, ", ".join(f"`{label}`" for label in f.labels) or "–", f.meaning]
+        for f in FAMILIES
+    ]
+
+
+@pytest.mark.parametrize("closed", [PHASES, STATES, RETRY_REASONS, UPSTREAM_KINDS, OUTCOMES])
+def test_the_closed_lists_are_written_out(closed: tuple[str, ...]) -> None:
+    """Every value that a label of a closed list can have is named, in order."""
+    text = " ".join(README.split("The closed lists:", 1)[1].split("\n## ", 1)[0].split())
+    assert ", ".join(f"`{value}`" for value in closed) in text
+
+
+def test_every_error_is_in_the_table() -> None:
+    """Each error key with its statuses and what to do."""
+    table = {key.strip("`"): (statuses, advice) for statuses, key, advice in rows("## Errors")}
+    assert table.keys() == KINDS.keys()
+    for key, kind in KINDS.items():
+        statuses, advice = table[key]
+        assert str(kind.status) in statuses.split(", ")
+        assert advice
+
+
+def test_every_command_is_in_the_table() -> None:
+    """Each command of the program, and no other."""
+    app = build()
+    commands = {c.name or getattr(c.callback, "__name__", "") for c in app.registered_commands}
+    groups = {group.name for group in app.registered_groups}
+    named = {re.match(r"`(\w+)", row[0])[1] for row in rows("## Commands")}  # type: ignore[index]
+    assert named == commands | groups
+
+
+def test_the_two_commands_are_word_for_word() -> None:
+    """What a newcomer types first, and what continuous integration runs."""
+    test_command = "pip install -q uv && uv run pytest"
+    assert f"\n{test_command}\n" in README
+    assert "\npip install -q uv && uv run invopop-gateway demo\n" in README
+    assert (ROOT / ".ci" / "run").read_text().rstrip().endswith(test_command)
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))
+def test_every_link_leads_somewhere(link: str) -> None:
+    """Relative links point at files of this repository."""
+    assert link.startswith("http") or (ROOT / link).exists()

@@ -1,0 +1,167 @@
+"""Log lines: what they hold, and what can never be in them."""
+
+import logging
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import pytest
+
+from gateway.events import ConfigReloaded, Events, ExchangeEnded, KeyRefreshed, Noticed
+from gateway.model import Exchange
+from gateway.observe.access_log import AccessLog
+from gateway.observe.logs import Logger, bridge_library_logs, describe_exception
+from gateway.observe.writer import LineWriter
+
+
+class Capture:
+    def __init__(self) -> None:
+        self.out, self.into = os.pipe()
+        self.writer = LineWriter(self.into)
+
+    def lines(self) -> list[Any]:
+        self.writer.close()
+        os.close(self.into)
+        with os.fdopen(self.out, "rb") as read:
+            return [orjson.loads(line) for line in read]
+
+
+@pytest.fixture
+def capture() -> Capture:
+    return Capture()
+
+
+@pytest.fixture
+def untouched_logging() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_an_exchange_is_one_line(capture: Capture) -> None:
+    """Who, for whom, which operation, status, durations, bytes and the key's fingerprint."""
+    events = Events()
+    AccessLog(Logger(capture.writer, "info", "json")).subscribe(events)
+    x = Exchange(
+        0.0, request_id="r1", caller="billing", tenant="acme", method="POST", route="/x",
+        status=200, seconds=0.0125, upstream_seconds=0.01, upstream_status=200, bytes_in=3,
+        bytes_out=5, key_fingerprint="0123456789ab", attempts=1,
+    )  # fmt: skip
+    events.emit(ExchangeEnded(x))
+    (line,) = capture.lines()
+    assert line.pop("time").endswith("+00:00")
+    assert line == {
+        "level": "info", "event": "exchange", "request_id": "r1", "caller": "billing",
+        "tenant": "acme", "method": "POST", "route": "/x", "operation": "", "status": 200,
+        "duration_ms": 12.5, "bytes_in": 3, "bytes_out": 5, "key": "0123456789ab", "by": "",
+        "rule": "", "peer": "", "attempts": 1, "upstream_ms": 10.0, "upstream_status": 200,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"status": 403, "error": "tenant_denied", "cause": "unlisted"}, "info"),
+        ({"status": 502, "error": "upstream_unreachable"}, "warning"),
+        ({"status": 200, "would_deny": True}, "warning"),
+    ],
+)
+def test_levels_follow_whose_fault_it_is(
+    capture: Capture, fields: dict[str, Any], expected: str
+) -> None:
+    """A caller's mistake is information, ours and Invopop's a warning."""
+    events = Events()
+    AccessLog(Logger(capture.writer, "info", "json")).subscribe(events)
+    events.emit(ExchangeEnded(Exchange(0.0, **fields)))
+    (line,) = capture.lines()
+    assert line["level"] == expected
+    assert all(line[name] == value for name, value in fields.items())
+
+
+def test_a_higher_level_hides_the_access_log(capture: Capture) -> None:
+    """At level warning no exchange that went well is written."""
+    events = Events()
+    AccessLog(Logger(capture.writer, "warning", "json")).subscribe(events)
+    events.emit(ExchangeEnded(Exchange(0.0, status=200)))
+    assert capture.lines() == []
+
+
+def test_only_successes_are_sampled(capture: Capture) -> None:
+    """With a share of 0 what went well has no line, and everything else has its own."""
+    events = Events()
+    AccessLog(Logger(capture.writer, "info", "json"), sample_success=0.0).subscribe(events)
+    for fields in (
+        {"status": 200},
+        {"status": 404},
+        {"status": 200, "error": "upstream_protocol_error"},
+        {"status": 200, "would_deny": True},
+        {"status": 499},
+    ):
+        events.emit(ExchangeEnded(Exchange(0.0, **fields)))
+    assert [line["status"] for line in capture.lines()] == [404, 200, 200, 499]
+
+
+def test_other_events_become_lines(capture: Capture) -> None:
+    """Life-cycle events keep their name and fields; failures say why."""
+    events = Events()
+    Logger(capture.writer, "info", "json").subscribe(events)
+    events.emit(Noticed("listening", "info", {"listener": "callers", "url": "http://x"}))
+    events.emit(KeyRefreshed("acme", "env", "failure", "unset"))
+    events.emit(KeyRefreshed("acme", "env", "success"))
+    events.emit(ConfigReloaded("failure", ("gateway.toml: …",)))
+    listening, refresh, reload = capture.lines()
+    assert (listening["event"], listening["url"]) == ("listening", "http://x")
+    assert (refresh["event"], refresh["reason"]) == ("key_refresh", "unset")
+    assert (reload["level"], reload["problems"]) == ("error", ["gateway.toml: …"])
+
+
+def test_a_line_is_one_line_whatever_is_in_it(capture: Capture) -> None:
+    """Newlines and escape codes in a value are escaped by JSON."""
+    Logger(capture.writer, "info", "json").log("info", "x", {"value": "a\nb\x1b[31m"})
+    (line,) = capture.lines()
+    assert line["value"] == "a\nb\x1b[31m"
+
+
+def test_console_lines_are_for_people(capture: Capture) -> None:
+    """`format = "console"` writes time, level, event and fields without JSON."""
+    Logger(capture.writer, "info", "console").log("info", "listening", {"url": "http://x"})
+    capture.writer.close()
+    os.close(capture.into)
+    with os.fdopen(capture.out, "rb") as read:
+        assert read.read().decode().endswith("listening url=http://x\n")
+
+
+@pytest.mark.usefixtures("untouched_logging")
+def test_library_exceptions_lose_their_text(capture: Capture) -> None:
+    """Of an exception only its type and places are logged: its text may quote a header."""
+    bridge_library_logs(Logger(capture.writer, "debug", "json"))
+    try:
+        int("Illegal header value b'Bearer sk_live_SECRET'")
+    except ValueError:
+        logging.getLogger("some.library").exception("failed with %s", "sk_live_SECRET")
+    (line,) = capture.lines()
+    assert line["exception"] == "ValueError"
+    assert "sk_live_SECRET" not in str(line)
+    assert any("test_logs.py" in place for place in line["at"])
+
+
+@pytest.mark.usefixtures("untouched_logging")
+def test_chatty_libraries_are_quiet_even_at_debug(capture: Capture) -> None:
+    """httpx logs whole URLs at info and httpcore headers at debug: neither is ever written."""
+    bridge_library_logs(Logger(capture.writer, "debug", "json"))
+    logging.getLogger("httpx").info("GET https://x/?token=SECRET")
+    logging.getLogger("httpcore.http11").debug("send_request_headers SECRET")
+    assert capture.lines() == []
+
+
+def test_an_exception_is_described_without_its_text() -> None:
+    """Type and places, nothing else."""
+    try:
+        dict[str, str]()["SECRET"]
+    except KeyError as error:
+        told = describe_exception(error)
+    assert told["exception"] == "KeyError"
+    assert "SECRET" not in str(told)

@@ -1,0 +1,134 @@
+"""Metrics: what an exchange counts as, and how many series there can be."""
+
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway.errors import KINDS
+from gateway.events import ConfigReloaded, Events, ExchangeEnded, UpstreamFailed
+from gateway.model import Exchange
+from gateway.observe.families import FAMILIES
+from gateway.observe.metrics import Metrics
+
+
+def samples(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    text = metrics.exposition("")[0].decode()
+    return {
+        (s.name.removeprefix("invopop_gateway_"), tuple(sorted(s.labels.items()))): s.value
+        for family in text_string_to_metric_families(text)
+        for s in family.samples
+    }
+
+
+def counted(*exchanges: Exchange, max_series: int = 100) -> Metrics:
+    metrics, events = Metrics(max_series), Events()
+    metrics.subscribe(events)
+    for exchange in exchanges:
+        events.emit(ExchangeEnded(exchange))
+    return metrics
+
+
+def exchange(**fields: Any) -> Exchange:
+    known: dict[str, Any] = {
+        "caller": "billing",
+        "tenant": "acme",
+        "route": "/x",
+        "method": "GET",
+        "status": 200,
+    }
+    return Exchange(0.0, **(known | fields))
+
+
+def test_every_family_exists_from_the_first_scrape() -> None:
+    """A family without any event yet is there, so that an alert on it is not silent."""
+    text = Metrics(10).exposition("")[0].decode()
+    for family in FAMILIES:
+        assert f"# TYPE invopop_gateway_{family.name} {family.kind}" in text
+
+
+def test_closed_lists_start_at_zero() -> None:
+    """Every error key has its series before it ever occurs."""
+    seen = samples(Metrics(100))
+    for key in KINDS:
+        assert seen["rejected_total", (("reason", key),)] == 0
+
+
+def test_an_exchange_is_counted_once_everywhere() -> None:
+    """Requests, durations and bytes come from the one event that ends an exchange."""
+    seen = samples(counted(exchange(bytes_in=3, bytes_out=5, seconds=0.2, upstream_seconds=0.1)))
+    labels = (
+        ("caller", "billing"), ("method", "GET"), ("route", "/x"),
+        ("status", "200"), ("tenant", "acme"),
+    )  # fmt: skip
+    assert seen["requests_total", labels] == 1
+    assert seen["request_bytes_total", (("tenant", "acme"),)] == 3
+    assert seen["response_bytes_total", (("tenant", "acme"),)] == 5
+    where = (("method", "GET"), ("route", "/x"))
+    assert seen["request_duration_seconds_sum", where] == 0.2
+    assert seen["upstream_duration_seconds_count", where] == 1
+
+
+def test_refusals_and_leavers_are_told_apart() -> None:
+    """An error counts by its key; a caller that left counts by the phase it left in."""
+    seen = samples(
+        counted(
+            exchange(status=403, error="tenant_denied", tenant=""),
+            exchange(status=499, phase="waiting"),
+            exchange(would_deny=True),
+        )
+    )
+    assert seen["rejected_total", (("reason", "tenant_denied"),)] == 1
+    assert seen["client_disconnects_total", (("phase", "waiting"),)] == 1
+    assert seen["would_deny_total", (("caller", "billing"), ("route", "/x"))] == 1
+
+
+def test_series_are_bounded() -> None:
+    """Past `max_series`, new tenants and callers share "other", and none is lost."""
+    exchanges = [exchange(tenant=f"t{n}", caller=f"c{n}") for n in range(50)]
+    seen = samples(counted(*exchanges, max_series=10))
+    requests = {k: v for k, v in seen.items() if k[0] == "requests_total"}
+    assert len(requests) == 11
+    assert sum(requests.values()) == 50
+    (other,) = (v for k, v in requests.items() if ("tenant", "other") in k[1])
+    assert other == 40
+
+
+def test_key_expiry_is_read_at_each_scrape() -> None:
+    """What the vault says now is what the scrape shows; a key that is gone is gone."""
+    metrics = Metrics(2)
+    metrics.watch_expiries(lambda: [("acme", "key", 5.0), ("b", "key", 6.0), ("c", "key", 7.0)])
+    labels = (("slot", "key"), ("tenant", "acme"))
+    seen = {k: v for k, v in samples(metrics).items() if k[0] == "key_expiry_timestamp_seconds"}
+    assert seen["key_expiry_timestamp_seconds", labels] == 5.0
+    assert len(seen) == 2
+    metrics.watch_expiries(list)
+    assert not [k for k in samples(metrics) if k[0] == "key_expiry_timestamp_seconds"]
+
+
+def test_a_failed_reload_shows() -> None:
+    """`config_last_reload_successful` falls to 0 and the timestamp of the last success stays."""
+    metrics, events = Metrics(10), Events()
+    metrics.subscribe(events)
+    events.emit(ConfigReloaded("success"))
+    before = samples(metrics)["config_last_reload_success_timestamp_seconds", ()]
+    events.emit(ConfigReloaded("failure", ("x",)))
+    seen = samples(metrics)
+    assert seen["config_last_reload_successful", ()] == 0
+    assert seen["config_last_reload_success_timestamp_seconds", ()] == before > 0
+    assert seen["config_reloads_total", (("outcome", "failure"),)] == 1
+
+
+def test_a_trace_id_becomes_an_exemplar() -> None:
+    """OpenMetrics scrapes can jump from a bucket to a trace."""
+    metrics = counted(exchange(seconds=0.2, trace_id="ab" * 16))
+    body, content_type = metrics.exposition("application/openmetrics-text; version=1.0.0")
+    assert content_type.startswith("application/openmetrics-text")
+    assert f'# {{trace_id="{"ab" * 16}"}}' in body.decode()
+
+
+def test_upstream_failures_count_by_kind() -> None:
+    """The kinds are a closed list, which the table knows."""
+    metrics, events = Metrics(10), Events()
+    metrics.subscribe(events)
+    events.emit(UpstreamFailed("tls", "r"))
+    assert samples(metrics)["upstream_errors_total", (("kind", "tls"),)] == 1

@@ -1,0 +1,299 @@
+"""Grants: caller × tenant × operation, allowed or refused, in every reading of a path."""
+
+import pytest
+
+from gateway.errors import CallerError
+from gateway.model import Caller, Grant
+from gateway.policy import grants as grants_module
+from gateway.policy.grants import Grants, OperationDenied, compile_grants
+from gateway.settings.schema import CallerSettings
+
+BILLING = Caller("billing", "jwt", "acme")
+
+
+def compiled(
+    allow: tuple[str, ...] | None = None, deny: tuple[str, ...] = (), *, enforce: bool = True
+) -> Grants:
+    caller = CallerSettings(tenants=("acme", "globex"), allow=allow, deny=deny, enforce=enforce)
+    grants, problems = compile_grants({"billing": caller})
+    assert problems == []
+    return grants
+
+
+def decided(grants: Grants, method: str, path: str) -> str:
+    """The rule that allows a request, or `!` and the rule that refuses it."""
+    try:
+        return grants.decide(BILLING, (), method, path.encode()).rule
+    except OperationDenied as denied:
+        return f"!{denied.verdict.rule}"
+
+
+def test_a_grant_says_who_for_whom_what_and_by_which_rule() -> None:
+    """The grant is all that the rest of the way needs to know, and what the log tells."""
+    grants = compiled(("transform.*", "silo.*"))
+    grant = grants.decide(BILLING, [b"acme"], "PUT", b"/silo/v1/entries/e1")
+    assert grant == Grant(
+        "billing",
+        "acme",
+        "silo.entries.create",
+        "/silo/v1/entries/{id}",
+        "callers.billing.allow[1]",
+    )
+
+
+def test_by_default_every_operation_is_allowed() -> None:
+    """Without `allow` a caller may do everything, also what the table does not know."""
+    grants = compiled()
+    assert decided(grants, "DELETE", "/silo/v1/spool/k") == "callers.billing"
+    unknown = grants.decide(BILLING, (), "POST", b"/brand/new")
+    assert (unknown.operation, unknown.route) == ("other", "other")
+
+
+def test_an_empty_allow_allows_nothing() -> None:
+    """`allow = []` is not the same as no `allow`."""
+    assert decided(compiled(()), "GET", "/utils/v1/ping") == "!callers.billing.allow"
+
+
+ALLOW = ("silo.*", "transform.jobs.create", "GET /access/**")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "rule"),
+    [
+        ("POST", "/silo/v1/entries", "0"),
+        ("POST", "/silo/v1/entries/", "0"),
+        ("HEAD", "/silo/v1/entries", "0"),
+        ("POST", "/transform/v1/jobs", "1"),
+        ("PUT", "/transform/v1/jobs/j1", "1"),
+        ("GET", "/access/v1/workspace", "2"),
+        ("HEAD", "/access/v1/workspace", "2"),
+        ("GET", "/%61ccess/v1/workspace", "2"),
+        ("GET", "/access/brand/new", "2"),
+        ("GET", "/transform/v1/jobs/j1", None),
+        ("PATCH", "/access/v1/workspace", None),
+        ("GET", "/Silo/v1/entries", None),
+        ("GET", "/silo/v1/Entries", None),
+        ("GET", "/ACCESS/v1/workspace", None),
+        ("GET", "/accessx/v1", None),
+        ("GET", "/silo/v2/entries", None),
+        ("GET", "/silo/v1/brand/new", None),
+        ("DELETE", "/silo/v1/entries/e1", None),
+        ("GET", "/", None),
+    ],
+)
+def test_near_misses_of_an_allow_list_are_refused(method: str, path: str, rule: str | None) -> None:
+    """Letter case, method, version and prefix count; a trailing slash, HEAD and escapes do not."""
+    expected = f"callers.billing.allow[{rule}]" if rule else "!callers.billing.allow"
+    assert decided(compiled(ALLOW), method, path) == expected
+
+
+@pytest.mark.parametrize(
+    ("deny", "method", "path"),
+    [
+        ("silo.entries.create", "POST", "/silo/v1/entries"),
+        ("silo.entries.create", "POST", "/silo/v1/entries/"),
+        ("silo.entries.create", "POST", "/SILO/v1/Entries"),
+        ("silo.entries.create", "POST", "/silo/v1/%45ntries"),
+        ("silo.entries.create", "POST", "/silo%2Fv1%2fentries"),
+        ("silo.entries.create", "POST", "/silo/v1%2FENTRIES"),
+        ("silo.entries.create", "PUT", "/silo/v1/entries/e1"),
+        ("silo.entries.fetch", "GET", "/silo/v1/entries/key/k"),
+        ("silo.entries.fetch", "HEAD", "/silo/v1/entries/e1"),
+        ("silo.related.list", "GET", "/silo/v1/entries/Related"),
+        ("silo.files.fetch", "GET", "/silo/v1/entries/e1%2Ffiles%2Ff1"),
+        ("GET /access/**", "GET", "/access/v1/workspace"),
+        ("GET /access/**", "HEAD", "/Access"),
+        ("GET /access/**", "GET", "/access%2Fv1"),
+        ("GET /silo/v1/entries/key/INV", "GET", "/silo/v1/entries/key/inv"),
+        ("GET /silo/v1/entries/key/INV", "GET", "/silo/v1/entries/key/INV"),
+        ("* /silo/**/files/*", "PUT", "/silo/v1/entries/e1/FILES/f1"),
+        ("access.*", "POST", "/access/v9/keys"),
+        ("access.*", "POST", "/ACCESS/v9/keys"),
+        ("access.*", "POST", "/access%2Fv9%2Fkeys"),
+        ("@read_only", "GET", "/utils/v1/ping"),
+        ("*", "POST", "/brand/new"),
+        ("other", "POST", "/brand/new"),
+    ],
+)
+def test_deny_holds_in_every_letter_case_and_reading(deny: str, method: str, path: str) -> None:
+    """No spelling of a denied request gets by, whatever `allow` says and `enforce` is."""
+    for allow in (None, ("*", "* /**")):
+        for enforce in (True, False):
+            grants = compiled(allow, (deny,), enforce=enforce)
+            assert decided(grants, method, path) == "!callers.billing.deny[0]"
+
+
+def test_a_deny_leaves_alone_what_it_does_not_name() -> None:
+    """Denying one operation is not denying its neighbours."""
+    grants = compiled(None, ("silo.entries.create", "GET /access/v1/orgs"))
+    for method, path in (("GET", "/silo/v1/entries"), ("GET", "/access/v1/workspace")):
+        assert decided(grants, method, path) == "callers.billing"
+    assert decided(grants, "GET", "/silo/v1/entries/E1") == "callers.billing"
+
+
+@pytest.mark.parametrize(
+    ("allow", "path", "allowed"),
+    [
+        # The escaped slash lies in the last parameter, and read as a slash it is no operation.
+        ("silo.entries.fetch", "/silo/v1/entries/key/INV%2F1", True),
+        ("silo.entries.fetch", "/silo/v1/entries/key/INV%2f1%2F2", True),
+        ("GET /silo/v1/entries/key/*", "/silo/v1/entries/key/INV%2F1", True),
+        ("silo.related.list", "/silo/v1/entries/a%2Fb/related", True),
+        ("silo.files.fetch", "/silo/v1/entries/e1/files/f%2F1", True),
+        # Read as a slash it is another operation, which must be allowed too.
+        ("silo.entries.fetch", "/silo/v1/entries/key%2FINV", True),
+        ("silo.entries.fetch", "/silo/v1/entries/e1%2Fstates", False),
+        ("silo.states.list", "/silo/v1/entries/e1%2Fstates", False),
+        ("silo.*", "/silo/v1/entries/e1%2Fstates", True),
+        ("silo.entries.fetch", "/silo/v1/entries/e1%2F", True),
+        # It lies in another parameter than the last.
+        ("silo.files.fetch", "/silo/v1/entries/e%2F1/files/f1", False),
+        ("silo.files.fetch", "/silo/v1/entries/e%2F1/files/f%2F1", False),
+        # The path as sent is no operation, so it has no last parameter.
+        ("silo.*", "/silo%2Fv1/entries", False),
+        ("silo.*", "/silo/v1/entries%2Fe1", False),
+        ("GET /silo/**", "/silo/v1/entries%2Fe1", True),
+        ("GET /silo/v1/*", "/silo/v1/entries%2Fe1", False),
+        ("GET /new/*", "/new/a%2Fb", False),
+        ("GET /new/**", "/new/a%2Fb", True),
+        # Escaped twice it is no slash in any reading.
+        ("silo.entries.fetch", "/silo/v1/entries/e1%252Fstates", True),
+    ],
+)
+def test_with_an_escaped_slash_both_readings_must_be_allowed(
+    allow: str, path: str, allowed: bool
+) -> None:
+    """`%2F` is data in an entry's key, and opens no way around an `allow` elsewhere."""
+    rule = "callers.billing.allow[0]" if allowed else "!callers.billing.allow"
+    assert decided(compiled((allow,)), "GET", path) == rule
+
+
+def test_without_enforce_what_allow_refuses_goes_through_and_is_marked() -> None:
+    """`enforce = false` tries a policy out: the grant says that it would have been refused."""
+    grants = compiled(("silo.*",), ("access.*",), enforce=False)
+    tried = grants.decide(BILLING, (), "GET", b"/utils/v1/ping")
+    assert (tried.would_deny, tried.rule) == (True, "callers.billing.enforce")
+    allowed = grants.decide(BILLING, (), "GET", b"/silo/v1/entries")
+    assert (allowed.would_deny, allowed.rule) == (False, "callers.billing.allow[0]")
+    escaped = grants.decide(BILLING, (), "GET", b"/silo/v1/entries%2Fe1")
+    assert escaped.would_deny
+    assert decided(grants, "GET", "/access/v1/orgs") == "!callers.billing.deny[0]"
+    with pytest.raises(CallerError, match="tenant_denied"):
+        grants.decide(BILLING, [b"globex"], "GET", b"/silo/v1/entries")
+
+
+def test_a_tenant_is_checked_before_the_operation() -> None:
+    """The order of checks: a caller without the tenant does not learn what it may do."""
+    with pytest.raises(CallerError, match="tenant_denied"):
+        compiled(()).decide(Caller("billing", "token"), [b"initech"], "GET", b"/utils/v1/ping")
+
+
+def test_a_caller_without_a_policy_is_unknown() -> None:
+    """An identity that the configuration does not hold gets no grant."""
+    with pytest.raises(CallerError, match="caller_unknown"):
+        compiled().decide(Caller("reports", "jwt", "acme"), (), "GET", b"/utils/v1/ping")
+
+
+@pytest.mark.parametrize("path", [b"/%ff", b"/\xff"])
+def test_a_path_that_cannot_be_decoded_is_refused(path: bytes) -> None:
+    """What policy cannot read it does not let through."""
+    for grants in (compiled(), compiled(("* /**",))):
+        with pytest.raises(CallerError, match="bad_request"):
+            grants.decide(BILLING, (), "GET", path)
+
+
+def test_a_refusal_names_the_operation_and_never_the_path() -> None:
+    """The caller's own text does not come back in an error, nor does the configuration's."""
+    shown = {b"/silo/v1/entries/SECRET": "silo.entries.fetch", b"/SECRET": "method and path"}
+    for path, what in shown.items():
+        with pytest.raises(OperationDenied) as denied:
+            compiled(("utils.*",)).decide(BILLING, (), "GET", path)
+        assert what in denied.value.detail
+        assert "SECRET" not in denied.value.detail
+        assert denied.value.cause == "callers.billing.allow"
+
+
+def test_a_rule_of_a_caller_with_an_odd_name_has_its_key_path_as_toml_spells_it() -> None:
+    """`callers."prod/billing".allow[0]` can be searched for in the file."""
+    caller = CallerSettings(tenants=("acme",), allow=("utils.*",))
+    grants, _ = compile_grants({"prod/billing": caller})
+    grant = grants.decide(Caller("prod/billing", "jwt"), (), "GET", b"/utils/v1/ping")
+    assert grant.rule == 'callers."prod/billing".allow[0]'
+
+
+def test_every_wrong_entry_of_every_caller_is_reported() -> None:
+    """One run shows all: tenants, allow and deny, by file and key path."""
+    callers = {
+        "a": CallerSettings.model_construct(tenants=("a b",), allow=("x.*",), deny=("GET x",)),
+        "b": CallerSettings(tenants=("acme",), deny=("silo.*", "silo.nothing")),
+    }
+    _, problems = compile_grants(callers, file="my.toml")
+    assert [(problem.file, problem.key) for problem in problems] == [
+        ("my.toml", "callers.a.tenants[0]"),
+        ("my.toml", "callers.a.allow[0]"),
+        ("my.toml", "callers.a.deny[0]"),
+        ("my.toml", "callers.b.deny[1]"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "rule", "entry", "reading"),
+    [
+        ("/silo/v1/entries", "allow[0]", "silo.entries.*", "as sent"),
+        ("/silo/v1/new", "allow[1]", "GET /silo/v1/*", "as sent"),
+        ("/utils/v1/ping", "allow", "", "as sent"),
+        ("/silo/v1/entries/e1%2Fstates", "allow", "", "with %2F read as a slash"),
+        ("/silo/v1/search", "deny[0]", "silo.entries.search", "as sent"),
+        ("/silo/v1/Search", "deny[0]", "silo.entries.search", "in another letter case"),
+        ("/silo%2Fv1%2FSearch", "deny[0]", "silo.entries.search", "with %2F read as a slash"),
+    ],
+)
+def test_explain_tells_the_rule_its_text_and_the_reading(
+    path: str, rule: str, entry: str, reading: str
+) -> None:
+    """An operator sees which entry decided, and in which reading of the path."""
+    grants = compiled(("silo.entries.*", "GET /silo/v1/*"), ("silo.entries.search",))
+    explained = grants.explain(BILLING, (), "GET", path.encode())
+    assert explained.verdict is not None
+    assert explained.verdict.rule == f"callers.billing.{rule}"
+    assert explained.verdict.reading == reading
+    assert explained.entry == entry
+    assert (explained.grant is None) == (explained.error is not None)
+
+
+def test_explain_tells_of_a_tenant_that_is_refused() -> None:
+    """Before there is a tenant there is no verdict."""
+    explained = compiled().explain(Caller("billing", "token"), (), "GET", b"/utils/v1/ping")
+    assert explained.error is not None
+    assert (explained.error.key, explained.verdict) == ("tenant_required", None)
+
+
+@pytest.mark.parametrize(
+    ("allow", "deny", "granted", "refused"),
+    [
+        (None, "silo.related.list", "/silo/v1/entries/e1", "/silo/v1/entries/RELATED"),
+        (None, "silo.states.list", "/silo/v1/entries/e1", "/silo/v1/entries/e1%2Fstates"),
+        (None, "access.*", "/brand/new", "/access/v9/keys"),
+        (None, "GET /silo/**/e2", "/silo/v1/entries/e1", "/silo/v1/entries/e2"),
+        ("GET /silo/**/e1", None, "/silo/v1/entries/e1", "/silo/v1/entries/e2"),
+        ("silo.entries.fetch", None, "/silo/v1/entries/e1", "/silo/v1/entries/e1%2Fstates"),
+    ],
+)
+def test_a_remembered_grant_covers_no_other_request(
+    allow: str | None, deny: str | None, granted: str, refused: str
+) -> None:
+    """What was granted once says nothing of a path that has another reading or pattern."""
+    grants = compiled((allow,) if allow else None, (deny,) if deny else ())
+    assert not decided(grants, "GET", granted).startswith("!")
+    assert decided(grants, "GET", refused).startswith("!")
+
+
+def test_grants_are_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A caller that names ever new tenants does not fill the memory, and is still answered."""
+    monkeypatch.setattr(grants_module, "MAX_DECISIONS", 8)
+    grants, _ = compile_grants({"billing": CallerSettings(tenants=("*",))})
+    for number in range(50):
+        header = b"t%d" % number
+        grant = grants.decide(Caller("billing", "token"), [header], "GET", b"/utils/v1/ping")
+        assert grant.tenant == header.decode()
+        assert len(grants._decided) <= 8

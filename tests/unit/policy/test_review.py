@@ -1,0 +1,108 @@
+"""What `check` warns of: lawful, but probably not meant, or about to stop working."""
+
+import time
+from datetime import date
+from typing import Any
+
+import pytest
+
+from gateway.policy.review import SOON, review
+from gateway.settings.schema import Settings
+from gateway.settings.vault_file import VaultFile
+
+TODAY = date(2027, 1, 31)
+LIMITED = {"allow": ("silo.*",)}
+
+
+def warnings(vault: tuple[str, ...] = ("acme",), **callers: Any) -> list[str]:
+    """The warnings about these callers and a vault of these tenants."""
+    settings = Settings.model_validate({"callers": callers})
+    tenants = {name: {"key": {"env": "K"}} for name in vault}
+    return review(settings, VaultFile.model_validate({"tenants": tenants}), TODAY)
+
+
+def token(expires: date | None) -> dict[str, Any]:
+    """A caller whose second token ends then, and who is well otherwise."""
+    tokens = ({"hash": "a" * 64}, {"hash": "b" * 64, "expires": expires})
+    return {"tokens": tokens, "tenants": ("acme",), **LIMITED}
+
+
+def test_nothing_to_say() -> None:
+    """A caller with its tenant, its limits and a token without end is no news."""
+    assert warnings(billing=token(None)) == []
+
+
+@pytest.mark.parametrize(
+    ("expires", "text"),
+    [
+        (date(2027, 1, 30), "expired on 2027-01-30; it is refused, and can be removed"),
+        (date(2027, 1, 31), "expires today, at the end of 2027-01-31 (UTC)"),
+        (date(2027, 2, 1), "expires tomorrow, at the end of 2027-02-01 (UTC)"),
+        (date(2027, 3, 2), "expires in 30 days, at the end of 2027-03-02 (UTC)"),
+        (date(2027, 3, 3), None),
+    ],
+)
+def test_tokens_about_to_expire(expires: date, text: str | None) -> None:
+    """Told a month ahead, by key path; an expired one is told as such, for ever."""
+    told = [f"callers.billing.tokens[1]: {text}"] if text else []
+    assert warnings(billing=token(expires)) == told
+    assert SOON == 30
+
+
+def test_tenants_that_the_vault_lacks() -> None:
+    """Names and globs that lead nowhere; letter case counts, as it does for requests."""
+    tenants = ("acme", "Acme", "glob*", "ac*")
+    callers: dict[str, Any] = {"bill.ing": {"tenants": tenants, **LIMITED}}
+    unknown, unmatched = warnings(**callers)
+    assert unknown.startswith('callers."bill.ing".tenants[1]: the vault has no tenant "Acme"; ')
+    assert unmatched == 'callers."bill.ing".tenants[2]: no tenant of the vault matches "glob*"'
+
+
+def test_discovery_may_know_any_tenant() -> None:
+    """Where tenants are discovered nobody can say that a name is unknown."""
+    settings = Settings.model_validate({"callers": {"a": {"tenants": ("x", "y-*"), **LIMITED}}})
+    vault = {"discover": {"key": {"openbao": "secret/{tenant}"}}}
+    assert review(settings, VaultFile.model_validate(vault), TODAY) == []
+
+
+def test_tenants_nobody_may_use() -> None:
+    """All in one line, and a long list is cut short."""
+    caller = {"tenants": ("acme", "g-*"), **LIMITED}
+    assert warnings(("acme", "g-1", "G-1", "g"), a=caller) == ["tenants: no caller may use G-1, g"]
+    assert warnings(("acme",)) == ["tenants: no caller may use acme"]
+    many = ("acme", "g-1", *(f"t{number:02}" for number in range(12)))
+    listed = ", ".join(f"t{number:02}" for number in range(10))
+    assert warnings(many, a=caller) == [f"tenants: no caller may use {listed} and 2 more"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "text"),
+    [
+        ({}, ": may call every operation; `allow` or `deny` would limit it"),
+        ({"allow": ("silo.*", "*")}, ".allow: covers every operation"),
+        ({"allow": ("* /**",)}, ".allow: covers every operation"),
+        ({"allow": ("silo.*",), "enforce": False},
+         ".enforce: false, so that every operation is let through"),
+        ({"allow": ("silo.*",)}, None),
+        ({"allow": ("GET /**",)}, None),
+        ({"allow": ()}, None),
+        ({"allow": ("*",), "deny": ("access.*",)}, None),
+        ({"deny": ("access.*",)}, None),
+        ({"allow": ("silo.*",), "deny": ("access.*",), "enforce": False}, None),
+    ],
+)  # fmt: skip
+def test_callers_that_may_do_everything(rules: dict[str, Any], text: str | None) -> None:
+    """Whatever makes it so; a `deny` is a limit."""
+    told = [f"callers.billing{text}"] if text else []
+    assert warnings(billing={"tenants": ("acme",), **rules}) == told
+
+
+def test_a_large_vault_is_looked_over_quickly() -> None:
+    """200 callers with a glob each and 20,000 tenants take seconds, not minutes."""
+    callers = {f"c{n}": {"tenants": (f"c{n}-*", f"own{n}"), **LIMITED} for n in range(200)}
+    tenants = tuple(f"c{n % 200}-{n}" for n in range(20_000))
+    started = time.monotonic()
+    found = warnings(tenants, **callers)
+    assert time.monotonic() - started < 5
+    assert len(found) == 200
+    assert all("the vault has no tenant" in text for text in found)

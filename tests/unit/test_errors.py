@@ -1,0 +1,71 @@
+"""Errors: one key, one status, one shape."""
+
+import json
+
+import pytest
+
+from gateway.errors import KINDS, CallerError, ConfigurationError, Problem, UpstreamError, problem
+
+# RFC 9209 2.3: the registered error types that are in use here.
+REGISTERED = {
+    "connection_limit_reached", "destination_unavailable", "http_protocol_error",
+    "http_request_denied", "http_request_error", "http_response_timeout",
+    "proxy_configuration_error", "proxy_internal_error", "proxy_loop_detected",
+    "tls_protocol_error",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("key", sorted(KINDS))
+def test_every_error_has_the_documented_shape(key: str) -> None:
+    """RFC 9457 and Invopop's own members, told apart from Invopop's by two headers."""
+    headers, body = problem(CallerError(key, "Do this."), "req-1")
+    fields = dict(headers)
+    told = json.loads(body)
+    assert told == {
+        "type": f"urn:invopop-gateway:error:{key}",
+        "title": KINDS[key].title,
+        "status": KINDS[key].status,
+        "detail": "Do this.",
+        "request_id": "req-1",
+        "key": key,
+        "message": "Do this.",
+    }
+    assert fields[b"content-type"] == b"application/problem+json"
+    assert fields[b"content-length"] == str(len(body)).encode()
+    assert fields[b"x-gateway-error"] == key.encode()
+    assert fields[b"x-request-id"] == b"req-1"
+    name, _, error = fields[b"proxy-status"].decode().partition("; error=")
+    assert (name, error in REGISTERED) == ("invopop-gateway", True)
+
+
+@pytest.mark.parametrize(
+    ("error", "header"),
+    [
+        (CallerError("unauthenticated"), (b"www-authenticate", b"Bearer")),
+        (
+            CallerError("unauthenticated", status=407),
+            (b"proxy-authenticate", b'Basic realm="invopop-gateway"'),
+        ),
+        (
+            CallerError("method_not_allowed"),
+            (b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
+        ),
+        (CallerError("rate_limited", headers=[(b"retry-after", b"3")]), (b"retry-after", b"3")),
+    ],
+)
+def test_what_a_status_requires_is_there(error: CallerError, header: tuple[bytes, bytes]) -> None:
+    """RFC 9110: 401, 407 and 405 each must carry their field; a 429 says when to come back."""
+    assert header in problem(error, "r")[0]
+
+
+def test_an_upstream_error_says_whether_anything_was_sent() -> None:
+    """`sent` is the licence to retry, `kind` the metric's label."""
+    error = UpstreamError("upstream_unreachable", "connect_refused", sent=False)
+    assert (error.status, error.kind, error.sent) == (502, "connect_refused", False)
+
+
+def test_a_problem_reads_as_one_line() -> None:
+    """File, key path, what was found and what was expected, in this order."""
+    found = Problem("gateway.toml", "listen.port", "70000", "0 to 65535")
+    assert str(found) == "gateway.toml: listen.port: found 70000; expected 0 to 65535"
+    assert ConfigurationError([found]).problems == (found,)

@@ -1,0 +1,189 @@
+"""What the caller sent: the head judged in order, the body read once and counted."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from gateway.errors import CallerError
+from gateway.inbound import (
+    REPLAY_LIMIT,
+    Head,
+    InboundBody,
+    RequestIds,
+    read_inbound,
+    request_id_of,
+)
+from gateway.model import Peer
+from gateway.upstream.target import Authority
+
+UPSTREAM = Authority(b"api.invopop.com", 443)
+Headers = list[tuple[bytes, bytes]]
+
+
+def read(
+    *headers: tuple[bytes, bytes], method: str = "GET", target: bytes = b"/utils/v1/ping"
+) -> Head:
+    scope = {
+        "method": method,
+        "headers": list(headers),
+        "extensions": {
+            "invopop_gateway.target": target,
+            "invopop_gateway.peer": Peer("10.0.0.7"),
+        },
+    }
+    return read_inbound(scope, "r1", UPSTREAM)
+
+
+@pytest.mark.parametrize(
+    ("headers", "method", "target", "status", "key"),
+    [
+        ([], "CONNECT", b"evil:443", 405, "method_not_allowed"),
+        ([], "TRACE", b"/x", 405, "method_not_allowed"),
+        ([], "get", b"/x", 405, "method_not_allowed"),
+        ([], "G(T", b"/x", 400, "bad_request"),
+        ([], "OPTIONS", b"*", 405, "method_not_allowed"),
+        ([], "GET", b"/a/../b", 400, "bad_request"),
+        ([], "GET", b"http://evil.test/x", 421, "misdirected"),
+        ([(b"expect", b"a-pony")], "POST", b"/x", 417, "bad_request"),
+        ([(b"expect", b"100-continue, a-pony")], "POST", b"/x", 417, "bad_request"),
+        ([(b"x-request-timeout", b"-1")], "GET", b"/x", 400, "bad_request"),
+        ([(b"x-request-timeout", b"0")], "GET", b"/x", 400, "bad_request"),
+        ([(b"x-request-timeout", b"soon")], "GET", b"/x", 400, "bad_request"),
+        ([(b"x-request-timeout", b"1"), (b"x-request-timeout", b"2")], "GET", b"/x", 400,
+         "bad_request"),
+        ([(b"via", b"1.1 invopop-gateway")], "GET", b"/x", 508, "loop_detected"),
+        ([(b"via", b"1.0 edge, 1.1 invopop-gateway (x)")], "GET", b"/x", 508, "loop_detected"),
+        ([(b"authorization", b"a"), (b"authorization", b"b")], "GET", b"/x", 400, "bad_request"),
+        ([(b"content-length", b"+5")], "POST", b"/x", 400, "bad_request"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_head_is_said(
+    headers: Headers, method: str, target: bytes, status: int, key: str
+) -> None:
+    """Each unlawful head has its status and key, before anything else looks at it."""
+    with pytest.raises(CallerError) as caught:
+        read(*headers, method=method, target=target)
+    assert (caught.value.status, caught.value.key) == (status, key)
+
+
+def test_the_target_is_judged_before_the_loop() -> None:
+    """Of several faults the earlier in the contract's order answers."""
+    with pytest.raises(CallerError) as caught:
+        read((b"via", b"1.1 invopop-gateway"), target=b"/../x")
+    assert caught.value.key == "bad_request"
+
+
+def test_a_lawful_head_gives_its_parts() -> None:
+    """Target and path stay as sent; credentials, tenant and deadline are taken out."""
+    trace = b"00-" + b"ab" * 16 + b"-" + b"cd" * 8 + b"-01"
+    head = read(
+        (b"authorization", b"Bearer t"),
+        (b"x-invopop-tenant", b"acme"),
+        (b"x-request-timeout", b"2.5"),
+        (b"traceparent", trace),
+        (b"content-length", b"12"),
+        (b"expect", b"100-Continue"),
+        method="POST",
+        target=b"/silo/v1/entries?a=%zz",
+    )
+    assert head.inbound.target == b"/silo/v1/entries?a=%zz"
+    assert head.inbound.path == b"/silo/v1/entries"
+    assert head.inbound.content_length == 12
+    assert head.inbound.peer == Peer("10.0.0.7")
+    assert head.credentials.authorization == b"Bearer t"
+    assert head.credentials.proxy_authorization is None
+    assert (head.tenant_headers, head.timeout) == ((b"acme",), 2.5)
+    assert head.trace_id == "ab" * 16
+
+
+def test_body_framing_is_three_things() -> None:
+    """No body is 0 bytes, a chunked one has no length, a sized one its own."""
+    assert read().inbound.content_length == 0
+    assert read((b"transfer-encoding", b"chunked"), method="POST").inbound.content_length is None
+    assert read((b"content-length", b"7"), method="POST").inbound.content_length == 7
+
+
+@pytest.mark.parametrize(
+    ("values", "kept"),
+    [
+        ([b"abc-123"], "abc-123"),
+        ([b"x" * 128], "x" * 128),
+        ([b"x" * 129], None),
+        ([b""], None),
+        ([b"a b"], None),
+        ([b"caf\xc3\xa9"], None),
+        ([], None),
+    ],
+)
+def test_a_request_id_is_kept_if_it_is_visible_ascii(values: list[bytes], kept: str | None) -> None:
+    """1 to 128 visible ASCII characters are kept; anything else is replaced by a fresh id."""
+    fresh = RequestIds()
+    found = request_id_of([(b"x-request-id", value) for value in values], fresh)
+    assert found == kept if kept else len(found) == 32
+    assert fresh() != fresh()
+
+
+def receiver(*messages: dict[str, Any]) -> Callable[[], Awaitable[dict[str, Any]]]:
+    queue = list(messages)
+
+    async def receive() -> dict[str, Any]:
+        return queue.pop(0)
+
+    return receive
+
+
+def part(body: bytes, more: bool = True) -> dict[str, Any]:
+    return {"type": "http.request", "body": body, "more_body": more}
+
+
+async def taken(body: InboundBody) -> bytes:
+    return b"".join([chunk async for chunk in body])
+
+
+async def test_a_small_body_is_ready_after_its_first_bytes() -> None:
+    """What arrived whole needs no iteration, and can be sent any number of times."""
+    body = InboundBody(receiver(part(b"abc", more=False)), 0)
+    await body.prefetch()
+    assert body.ready == b"abc"
+    assert await taken(body) == await taken(body) == b"abc"
+
+
+async def test_a_body_is_replayed_up_to_its_limit() -> None:
+    """A second iteration gives the kept bytes again and then goes on reading."""
+    messages = part(b"a" * 10), part(b"b" * 10), part(b"", more=False)
+    body = InboundBody(receiver(*messages), 0)
+    first = aiter(body)
+    assert await anext(first) == b"a" * 10
+    assert body.replayable
+    assert await taken(body) == b"a" * 10 + b"b" * 10
+    assert body.received == 20
+
+
+async def test_a_large_body_is_not_kept() -> None:
+    """Past 64 KiB nothing is held: the body streams once, whole, its first bytes included."""
+    big = b"x" * (REPLAY_LIMIT + 1)
+    body = InboundBody(receiver(part(big), part(b"y", more=False)), 0)
+    await body.prefetch()
+    assert (body.replayable, body.ready) == (False, None)
+    assert await taken(body) == big + b"y"
+    with pytest.raises(RuntimeError):
+        await taken(body)
+
+
+async def test_a_body_never_passes_its_limit() -> None:
+    """A chunked body that grows past the limit fails at the chunk that crosses it."""
+    body = InboundBody(receiver(part(b"x" * 6), part(b"x" * 6, more=False)), 10)
+    chunks = aiter(body)
+    assert await anext(chunks) == b"x" * 6
+    with pytest.raises(CallerError) as caught:
+        await anext(chunks)
+    assert caught.value.key == "body_too_large"
+
+
+async def test_a_caller_that_leaves_ends_the_body_as_a_cancellation() -> None:
+    """A disconnect is never taken for the body's end."""
+    body = InboundBody(receiver(part(b"x"), {"type": "http.disconnect"}), 0)
+    with pytest.raises(asyncio.CancelledError):
+        await taken(body)

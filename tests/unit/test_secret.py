@@ -1,0 +1,72 @@
+"""`Secret`: no way out but `reveal`."""
+
+import copy
+import json
+import pickle
+
+import pytest
+from pydantic import BaseModel
+
+from gateway.secret import REDACTED, Secret
+
+VALUE = "sk_live_4f9c1a7be2d84e0f9a6b"
+
+
+class Holder(BaseModel):
+    secret: Secret
+
+
+def showings() -> list[str]:
+    secret = Secret(VALUE)
+    return [
+        str(secret),
+        repr(secret),
+        f"{secret}",
+        f"{secret:>40}",
+        "%s" % secret,  # noqa: UP031 - one of the ways that must not leak
+        repr([secret]),
+        repr({"key": secret}),
+        repr(Holder(secret=secret)),
+        Holder(secret=secret).model_dump_json(),
+        json.dumps(Holder(secret=secret).model_dump(), default=str),
+        pickle.dumps(secret).decode("latin-1"),
+        repr(copy.deepcopy(secret)),
+        repr(vars(Holder(secret=secret))),
+    ]
+
+
+@pytest.mark.parametrize("shown", showings())
+def test_no_showing_contains_the_value(shown: str) -> None:
+    """str, repr, format, pickle, copy and JSON are redacted, on their own and inside others."""
+    assert VALUE not in shown
+
+
+def test_reveal_is_the_way_out() -> None:
+    """What was put in comes out of `reveal`, unchanged."""
+    assert Secret(VALUE).reveal() == VALUE
+
+
+def test_fingerprint_is_a_short_digest() -> None:
+    """The fingerprint is the first 12 hex digits of the SHA-256, as operators can recompute."""
+    assert Secret("abc").fingerprint == "ba7816bf8f01"
+
+
+def test_equality_is_by_value() -> None:
+    """Equal values are equal secrets; a secret never equals a plain string."""
+    assert Secret("a") == Secret("a")
+    assert Secret("a") != Secret("b")
+    assert Secret("a") != "a"
+    assert len({Secret("a"), Secret("a")}) == 1
+
+
+def test_a_model_takes_strings_only() -> None:
+    """A number in place of a secret is an error whose text does not show it."""
+    with pytest.raises(ValueError, match="secret") as caught:
+        Holder(secret=123456789)
+    assert REDACTED not in str(caught.value)
+
+
+def test_empty_is_false() -> None:
+    """An empty secret is falsy, so that `if secret` asks whether there is one."""
+    assert not Secret("")
+    assert Secret("x")

@@ -1,0 +1,132 @@
+"""The circuit breaker: what opens it, for whom, and what closes it again."""
+
+import tracemalloc
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.upstream.breaker import Breaker, Change
+
+OPEN_FOR = 5.0
+
+
+def attempts(
+    breaker: Breaker, results: Iterable[tuple[str, bool]], now: float = 0.0
+) -> list[Change]:
+    """Ordinary attempts, all at one moment; the changes that they made."""
+    made = [breaker.record(tenant, now, ok, None) for tenant, ok in results]
+    return [change for change in made if change is not None]
+
+
+A, B, OK, FAILED = "acme", "globex", True, False
+
+JUDGED = [
+    ("all failed, for two tenants", [(A, FAILED), (B, FAILED)] * 10, True),
+    ("one attempt too few", [(A, FAILED), (B, FAILED)] * 9 + [(A, FAILED)], False),
+    ("half of them failed", [(A, FAILED), (B, OK)] * 9 + [(B, FAILED), (A, OK)], True),
+    ("half of them failed first", [(A, FAILED)] * 5 + [(B, FAILED)] * 5 + [(A, OK)] * 10, True),
+    ("less than half failed", [(A, FAILED), (B, OK)] * 9 + [(A, OK), (B, OK)], False),
+    ("all failed, for the only tenant", [(A, FAILED)] * 20, True),
+    ("all failed, for one of two", [(A, FAILED)] * 19 + [(B, OK)] + [(A, FAILED)] * 99, False),
+    ("the other one came first", [(B, OK)] + [(A, FAILED)] * 999, False),
+    ("the other one came between", [(A, FAILED)] * 9 + [(B, OK)] + [(A, FAILED)] * 9, False),
+    ("nothing failed", [(A, OK), (B, OK)] * 500, False),
+]
+
+
+@pytest.mark.parametrize(
+    ("results", "opens"), [row[1:] for row in JUDGED], ids=[row[0] for row in JUDGED]
+)
+def test_what_opens_the_circuit(results: list[tuple[str, bool]], opens: bool) -> None:
+    """Enough attempts, enough failures, and not one tenant's alone among others."""
+    breaker = Breaker(0.5, OPEN_FOR)
+    changes = attempts(breaker, results)
+    assert [change.open for change in changes] == [True] * opens
+    assert breaker.open == opens
+
+
+def test_the_change_says_why() -> None:
+    """The log gets the figures; nothing is told twice."""
+    breaker = Breaker(0.5, OPEN_FOR)
+    changes = attempts(breaker, [(A, FAILED), (B, FAILED)] * 50)
+    assert changes == [Change(True, "20 of 20 attempts within 10 s failed")]
+
+
+def test_ratio_zero_never_opens() -> None:
+    """The operator can do without."""
+    breaker = Breaker(0.0, OPEN_FOR)
+    assert attempts(breaker, [(A, FAILED), (B, FAILED)] * 500) == []
+    assert breaker.admit(A, 0.0) is None
+
+
+def test_ratio_one_wants_every_attempt_to_fail() -> None:
+    """One success within the window is enough to keep it closed."""
+    breaker = Breaker(1.0, OPEN_FOR)
+    assert attempts(breaker, [(A, OK)] + [(A, FAILED), (B, FAILED)] * 50) == []
+    assert attempts(breaker, [(A, FAILED), (B, FAILED)] * 10, now=10.0)
+
+
+def test_old_failures_are_forgotten() -> None:
+    """Twenty failures that do not lie within ten seconds do not open it."""
+    breaker = Breaker(0.5, OPEN_FOR)
+    for index in range(200):
+        assert not attempts(breaker, [(A, FAILED), (B, FAILED)][index % 2 :][:1], now=index * 0.6)
+    for index in range(20):
+        attempts(breaker, [(A, FAILED), (B, FAILED)][index % 2 :][:1], now=1000 + index * 0.45)
+    assert breaker.open
+
+
+def test_old_traffic_is_forgotten() -> None:
+    """Who was quiet for ten seconds no longer keeps the circuit closed."""
+    breaker = Breaker(0.5, OPEN_FOR)
+    attempts(breaker, [(B, OK)], now=0.0)
+    assert not attempts(breaker, [(A, FAILED)] * 30, now=9.9)
+    assert attempts(breaker, [(A, FAILED)], now=10.0)
+
+
+def test_memory_does_not_grow_with_tenants() -> None:
+    """A hundred thousand tenants within one window leave no trace of their number."""
+    breaker = Breaker(0.9, OPEN_FOR)
+    tracemalloc.start()
+    try:
+        for index in range(100_000):
+            breaker.record(f"tenant-{index}", index / 10_000, index % 2 > 0, None)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 20_000
+
+
+steps = st.lists(
+    st.tuples(st.sampled_from([0, 0, 0, 0, 1, 2, 7]), st.sampled_from("abc"), st.booleans()),
+    max_size=150,
+)
+
+
+@given(steps, st.sampled_from([0.2, 0.5, 0.9, 1.0]))
+def test_it_opens_exactly_when_it_should(steps: list[tuple[int, str, bool]], ratio: float) -> None:
+    """The counts of constant size decide as a complete record of the window would."""
+    breaker, now = Breaker(ratio, OPEN_FOR), 50.0
+    record: list[tuple[float, str, bool]] = []
+    for wait, tenant, ok in steps:
+        now += wait / 2
+        record.append((now, tenant, ok))
+        window = [entry for entry in record if entry[0] > now - 10.0]
+        failing = {name for _, name, good in window if not good}
+        traffic = {name for _, name, _ in window}
+        failures = sum(not good for _, _, good in window)
+        due = len(window) >= 20 and failures >= ratio * len(window)
+        expected = due and (len(failing) > 1 or len(traffic) == 1)
+        assert (breaker.record(tenant, now, ok, None) is not None) == expected
+        if expected:
+            break
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.booleans()), max_size=300))
+def test_one_tenants_failures_never_open_it_for_others(mixed: list[tuple[str, bool]]) -> None:
+    """However they are mixed with the others' successes."""
+    breaker = Breaker(0.1, OPEN_FOR)
+    attempts(breaker, [("b", OK)])
+    assert attempts(breaker, [(name, ok or name != "a") for name, ok in mixed]) == []

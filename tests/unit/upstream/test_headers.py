@@ -1,0 +1,281 @@
+"""Header laws as tables: what crosses, what stays behind, what is put in its place."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.model import Headers, Inbound, Key, Peer
+from gateway.secret import Secret
+from gateway.upstream.headers import (
+    has_own_via,
+    outbound_headers,
+    relative_location,
+    reply_headers,
+)
+
+SECRET = "key_" + "a1B2" * 9
+KEY = Key("acme", "key", Secret(SECRET), "env ACME")
+HOST = b"api.invopop.com"
+ADDED = [
+    (b"authorization", b"Bearer " + SECRET.encode()),
+    (b"x-request-id", b"req-1"),
+    (b"via", b"1.1 invopop-gateway"),
+]
+
+
+def inbound(headers: Headers, method: str = "GET", length: int | None = 0) -> Inbound:
+    return Inbound(method, b"/x", b"/x", headers, Peer(""), length, "req-1", proxy_form=False)
+
+
+def out(headers: Headers, method: str = "GET", length: int | None = 0) -> Headers:
+    return outbound_headers(inbound(headers, method, length), HOST, KEY)
+
+
+def back(headers: Headers) -> Headers:
+    return reply_headers(headers, KEY, HOST, "req-1").headers
+
+
+@pytest.mark.parametrize(
+    ("method", "length", "framing"),
+    [
+        ("GET", 0, []),
+        ("HEAD", 0, []),
+        ("DELETE", 0, []),
+        ("OPTIONS", 0, []),
+        ("POST", 0, [(b"content-length", b"0")]),
+        ("PUT", 0, [(b"content-length", b"0")]),
+        ("PATCH", 0, [(b"content-length", b"0")]),
+        ("POST", 7, [(b"content-length", b"7")]),
+        ("DELETE", 3, [(b"content-length", b"3")]),
+        ("POST", None, [(b"transfer-encoding", b"chunked")]),
+        ("GET", None, [(b"transfer-encoding", b"chunked")]),
+    ],
+)
+def test_framing(method: str, length: int | None, framing: Headers) -> None:
+    """Cases 32, 33: exactly the framing field that the body needs, whatever the caller spelt."""
+    said = [(b"content-length", b"99"), (b"transfer-encoding", b"x"), (b"content_length", b"9")]
+    assert out(said, method, length) == [(b"host", HOST), *framing, *ADDED]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"authorization",
+        b"proxy-authorization",
+        b"x-invopop-tenant",
+        b"cookie",
+        b"host",
+        b"expect",
+        b"content-length",
+        b"transfer-encoding",
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",
+        b"proxy-authenticate",
+        b"te",
+        b"trailer",
+        b"upgrade",
+        b"http2-settings",
+        b"forwarded",
+        b"x-forwarded-for",
+        b"x-forwarded-client-cert",
+        b"x-forwarded-uri",
+        b"x-real-ip",
+        b"x-ssl-client-cert",
+        b"x-http-method-override",
+        b"x-http-method",
+        b"x-method-override",
+        b"x-original-url",
+        b"x-rewrite-url",
+        b"x-request-timeout",
+        b"x-request-id",
+    ],
+)
+def test_fields_that_never_leave(name: bytes) -> None:
+    """Cases 9, 36, 39, 41, 66, 156: in every spelling that a CGI-like server reads as the same."""
+    spellings = {name, name.replace(b"-", b"_"), name.replace(b"-", b".")}
+    said = [(spelling, b"evil") for spelling in sorted(spellings)]
+    assert out(said) == [(b"host", HOST), *ADDED]
+
+
+def test_end_to_end_fields_pass_in_order_with_repeats() -> None:
+    """Cases 17, 54: everything else passes byte for byte, obs-text and underscores included."""
+    said = [
+        (b"accept", b"a"),
+        (b"x-y", b"\xff"),
+        (b"accept", b"b"),
+        (b"traceparent", b"00-1"),
+        (b"idempotency-key", b"k"),
+        (b"x_custom", b"1"),
+        (b"via", b"1.0 edge"),
+    ]
+    assert out(said) == [(b"host", HOST), *said, *ADDED]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [b"x-foo"],
+        [b"", b"X-Foo"],
+        [b"close", b"keep-alive , X-FOO"],
+        [b"x_foo"],
+    ],
+)
+def test_what_connection_names_is_removed(lines: list[bytes]) -> None:
+    """Cases 36, 38: on one line or several, in any case."""
+    said = [(b"connection", line) for line in lines] + [(b"x-foo", b"1"), (b"x-bar", b"2")]
+    assert out(said) == [(b"host", HOST), (b"x-bar", b"2"), *ADDED]
+
+
+def test_connection_cannot_name_what_the_gateway_adds() -> None:
+    """Case 37: stripping comes before injection."""
+    named = b"Authorization, Host, Content-Length, X-Request-Id, Via"
+    sent = out([(b"connection", named)], "POST", 3)
+    assert sent == [(b"host", HOST), (b"content-length", b"3"), *ADDED]
+
+
+NAMES = st.one_of(
+    st.sampled_from(
+        [b"authorization", b"Authorization".lower(), b"authorization_", b"proxy_authorization"]
+    ),
+    st.sampled_from([b"connection", b"host", b"content-length", b"transfer_encoding"]),
+    st.from_regex(rb"[a-z0-9_.-]{1,12}", fullmatch=True),
+)
+VALUES = st.one_of(
+    st.sampled_from([b"authorization", b"close, host", b"Bearer x", b"chunked", b""]),
+    st.binary(max_size=12).filter(lambda value: not set(value) & set(b"\r\n\0")),
+)
+
+
+@given(st.lists(st.tuples(NAMES, VALUES), max_size=12), st.sampled_from([0, 5, None]))
+def test_exactly_one_credential_whatever_comes_in(headers: Headers, length: int | None) -> None:
+    """Cases 37, 39: always one host, one framing, one authorization, and it is the key."""
+    names = [
+        name.translate(bytes.maketrans(b"_.", b"--")) for name, _ in out(headers, "GET", length)
+    ]
+    assert names.count(b"authorization") == 1
+    assert names.count(b"host") == 1
+    assert names.count(b"content-length") + names.count(b"transfer-encoding") <= 1
+    assert not {b"connection", b"cookie", b"proxy-authorization", b"te"} & set(names)
+    assert (b"authorization", b"Bearer " + SECRET.encode()) in out(headers, "GET", length)
+
+
+@pytest.mark.parametrize(
+    ("via", "own"),
+    [
+        (b"1.1 invopop-gateway", True),
+        (b"1.0 a, 1.1 Invopop-Gateway", True),
+        (b"HTTP/1.1 invopop-gateway (x), 1.1 b", True),
+        (b"1.1 invopop-gateway2", False),
+        (b"1.1 my.invopop-gateway", False),
+        (b"1.1 invopop-gateway:80", False),
+        (b"1.1 edge", False),
+    ],
+)
+def test_loops_are_seen(via: bytes, own: bool) -> None:
+    """A request that bears our own Via has been here; a similar name has not."""
+    assert has_own_via([(b"accept", b"1.1 invopop-gateway"), (b"via", via)]) is own
+
+
+RETURNED = [(b"x-request-id", b"req-1"), (b"via", b"1.1 invopop-gateway")]
+
+
+def test_reply_loses_what_is_hop_by_hop() -> None:
+    """Case 47: also Alt-Svc, which would lead callers past the gateway."""
+    said = [
+        (b"connection", b"X-Hop, close"),
+        (b"x-hop", b"secret"),
+        (b"keep-alive", b"timeout=5"),
+        (b"proxy-authenticate", b"Basic"),
+        (b"transfer-encoding", b"chunked"),
+        (b"trailer", b"X-T"),
+        (b"upgrade", b"h2c"),
+        (b"alt-svc", b'h2="evil:443"'),
+        (b"x-gateway-error", b"fake"),
+        (b"x-gateway-attempts", b"9"),
+        (b"x-extension", b"keep"),
+        (b"content-length", b"5"),
+        (b"set-cookie", b"a=1"),
+        (b"set-cookie", b"b=2"),
+        (b"via", b"1.1 cdn"),
+    ]
+    assert back(said) == [*said[10:], *RETURNED]
+
+
+def test_upstreams_request_id_gets_another_name() -> None:
+    """The caller can quote both ids."""
+    assert back([(b"x-request-id", b"up-9")]) == [(b"x-upstream-request-id", b"up-9"), *RETURNED]
+
+
+@pytest.mark.parametrize(
+    ("value", "left"),
+    [
+        (b"invopop-gateway; error=x", []),
+        (b"invopop-gateway", []),
+        (
+            b'cdn; details="a, invopop-gateway; b", invopop-gateway; error=y',
+            [b'cdn; details="a, invopop-gateway; b"'],
+        ),
+        (b'"invopop-gateway"; error=x, cdn', [b"cdn"]),
+        (b"cdn; fwd=miss", [b"cdn; fwd=miss"]),
+        (b"invopop-gateway-2; error=x", [b"invopop-gateway-2; error=x"]),
+    ],
+)
+def test_a_proxy_status_named_like_ours_is_dropped(value: bytes, left: list[bytes]) -> None:
+    """Only this gateway says what this gateway did."""
+    expected = [(b"proxy-status", one) for one in left]
+    assert back([(b"proxy-status", value)]) == [*expected, *RETURNED]
+
+
+@pytest.mark.parametrize(
+    ("location", "relative"),
+    [
+        (b"https://api.invopop.com/a?b#c", b"/a?b#c"),
+        (b"HTTPS://API.invopop.com:443/a", b"/a"),
+        (b"//api.invopop.com/a", b"/a"),
+        (b"https://api.invopop.com", b"/"),
+        (b"https://api.invopop.com?x", b"/?x"),
+        (b"https://api.invopop.com#f", b"/#f"),
+        (b"https://api.invopop.com/a?u=//x\\y", b"/a?u=//x\\y"),
+    ],
+)
+def test_a_location_on_the_upstream_becomes_relative(location: bytes, relative: bytes) -> None:
+    """Callers follow it through the gateway again."""
+    assert relative_location(location, HOST) == relative
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        b"/a",
+        b"a/b",
+        b"",
+        b"http://api.invopop.com/a",
+        b"https://api.invopop.com:8443/a",
+        b"https://api.invopop.com.evil.com/a",
+        b"https://u:p@api.invopop.com/a",
+        b"https://evil.test/",
+        b"//evil",
+        b"https://api.invopop.com//evil.com",
+        b"https://api.invopop.com/\\evil.com",
+        b"https://api.invopop.com/a\\b",
+    ],
+)
+def test_any_other_location_stays(location: bytes) -> None:
+    """Case 65: verbatim, also where a relative form would be read as an authority."""
+    assert relative_location(location, HOST) == location
+
+
+def test_an_echoed_key_is_redacted_and_reported() -> None:
+    """The key never reaches a caller in a header, whatever the upstream does."""
+    said = [(b"x-debug", b"auth=Bearer " + SECRET.encode() + b"; x"), (b"x-ok", b"1")]
+    headers, echoed = reply_headers(said, KEY, HOST, "req-1")
+    assert echoed
+    assert headers == [(b"x-debug", b"auth=Bearer [redacted]; x"), (b"x-ok", b"1"), *RETURNED]
+    assert not reply_headers([(b"x-ok", b"1")], KEY, HOST, "req-1").echoed
+
+
+@pytest.mark.parametrize("name", [b"location", b"x-request-id", b"proxy-status"])
+def test_an_echo_in_a_rewritten_field_is_redacted_too(name: bytes) -> None:
+    """No field is an exception."""
+    assert SECRET.encode() not in repr(back([(name, b"x" + SECRET.encode())])).encode()

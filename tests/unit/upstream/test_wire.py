@@ -1,0 +1,148 @@
+"""TLS over a fake TCP transport: orders of arrival that a network gives only by chance."""
+
+import asyncio
+import ssl
+from typing import Any, cast
+
+import pytest
+
+from gateway.upstream.tls import client_context
+from gateway.upstream.wire import Wire
+from tests.support.origin import Certificates
+
+
+class FakeTransport:
+    """Keeps what is written; says that so much of it is unsent."""
+
+    def __init__(self, unsent: int = 0) -> None:
+        self.unsent = unsent
+        self.written = b""
+        self.calls: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_, **__: self.calls.append(name)
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def taken(self) -> bytes:
+        """What was written since the last call."""
+        data, self.written = self.written, b""
+        return data
+
+
+class FakeSocket:
+    def fileno(self) -> int:
+        return 0
+
+
+class Heard:
+    """A reader that notes what it hears."""
+
+    def __init__(self) -> None:
+        self.heard: list[Any] = []
+
+    def on_data(self, data: bytes) -> None:
+        self.heard.append(data)
+
+    def on_end(self, *, clean: bool, kind: str) -> None:
+        self.heard.append((clean, kind))
+
+
+class Peer:
+    """The other end of the TLS connection, in memory."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_side=True)
+
+    def shake(self, data: bytes) -> bytes:
+        """Takes a flight of the handshake and gives the answer."""
+        self.incoming.write(data)
+        try:
+            self.tls.do_handshake()
+        except ssl.SSLWantReadError:
+            pass
+        return self.outgoing.read()
+
+
+@pytest.fixture
+async def shaken(certificates: Certificates) -> tuple[Wire, FakeTransport, Peer]:
+    """A wire that has shaken hands; what the peer says after that has not come yet."""
+    transport, peer = FakeTransport(), Peer(certificates.context())
+    context = client_context(certificates.ca_file, ca_only=True)
+    wire = Wire(cast("Any", FakeSocket()), context, "localhost")
+    wire.connection_made(cast("Any", transport))
+    shaking = wire.handshake()
+    shaking.send(None)  # it now waits for the peer's answer
+    wire.data_received(peer.shake(transport.taken()))
+    with pytest.raises(StopIteration):
+        shaking.send(None)
+    wire.data_received(peer.shake(transport.taken()))  # its session tickets
+    return wire, transport, peer
+
+
+async def test_what_comes_before_anyone_listens_is_heard(
+    shaken: tuple[Wire, FakeTransport, Peer],
+) -> None:
+    """Case 101: unasked bytes right behind the handshake reach the reader, who refuses them."""
+    wire, _, peer = shaken
+    peer.tls.write(b"unasked")
+    wire.data_received(peer.outgoing.read())
+    heard = Heard()
+    wire.attach(heard)
+    assert heard.heard == [b"unasked"]
+
+
+async def test_an_end_before_anyone_listens_is_heard(
+    shaken: tuple[Wire, FakeTransport, Peer],
+) -> None:
+    """Case 115: a connection that died at once is not taken as good."""
+    wire, _, _ = shaken
+    wire.eof_received()
+    heard = Heard()
+    wire.attach(heard)
+    assert heard.heard == [(False, "closed")]
+
+
+@pytest.mark.parametrize(("unsent", "call"), [(0, "close"), (100_000, "abort")])
+async def test_a_polite_close_does_not_wait_for_a_peer_that_does_not_read(
+    shaken: tuple[Wire, FakeTransport, Peer], unsent: int, call: str
+) -> None:
+    """A transport closes only once all is sent: that could be never."""
+    wire, transport, _ = shaken
+    transport.unsent = unsent
+    wire.close()
+    assert transport.calls[-1] == call
+
+
+async def test_a_polite_close_says_so(shaken: tuple[Wire, FakeTransport, Peer]) -> None:
+    """The peer gets a close_notify, and sees no truncation."""
+    wire, transport, peer = shaken
+    wire.close()
+    peer.incoming.write(transport.taken())
+    assert peer.tls.read(10) == b""
+
+
+async def test_after_an_end_nothing_is_written(shaken: tuple[Wire, FakeTransport, Peer]) -> None:
+    """Whoever still writes is told by the reader's end, not by an exception here."""
+    wire, transport, _ = shaken
+    wire.connection_lost(None)
+    wire.write(b"late")
+    assert transport.written == b""
+
+
+async def test_waiting_to_write_ends_with_the_connection(
+    shaken: tuple[Wire, FakeTransport, Peer],
+) -> None:
+    """Case 119: an upload to a peer that is gone does not wait for it."""
+    wire, _, _ = shaken
+    wire.pause_writing()
+    draining = asyncio.ensure_future(wire.drain())
+    await asyncio.sleep(0)
+    assert wire.congested
+    wire.connection_lost(None)
+    await asyncio.wait_for(draining, 5)

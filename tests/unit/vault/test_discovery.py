@@ -1,0 +1,68 @@
+"""Look-ups of unlisted tenants: templates, what is remembered, and who may look."""
+
+import pytest
+
+from gateway.settings.vault_file import Discover
+from gateway.vault import discovery as discovery_module
+from gateway.vault.discovery import MISSES_AT_ONCE, MISSES_PER_SECOND, Discovery
+from tests.support.vaults import vault_file
+
+
+def discovery(**key: str) -> Discovery:
+    """A section at work, whose misses are believed for 30 s."""
+    file = vault_file(discover={"key": key or {"aws": "invopop/{tenant}"}})
+    assert isinstance(file.discover, Discover)
+    return Discovery(file.discover, 30.0)
+
+
+@pytest.mark.parametrize(
+    ("template", "place"),
+    [
+        ({"aws": "invopop/{tenant}"}, "aws invopop/a.b-c_d"),
+        ({"openbao": "kv/x/{tenant}/key", "field": "f"}, "openbao kv/x/a.b-c_d/key#f"),
+        ({"gcp": "invopop-{tenant}"}, "gcp invopop-a.b-c_d"),
+        ({"azure": "invopop-{tenant}"}, "azure invopop-a.b-c_d"),
+    ],
+)
+def test_the_name_goes_into_the_template(template: dict[str, str], place: str) -> None:
+    """The tenant's name takes its place, and nothing else changes."""
+    assert discovery(**template).source("a.b-c_d").describe() == place
+
+
+def test_a_miss_is_believed_for_its_time() -> None:
+    """What was not found is not asked for again before `negative_ttl` is over."""
+    looked = discovery()
+    looked.missed("x", "not_found", 0.0)
+    absent = looked.absent("x", 29.9)
+    assert absent is not None
+    assert absent.reason == "not_found"
+    assert looked.absent("x", 30.0) is None
+    assert looked.absent("y", 0.0) is None
+
+
+def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of too many absent names the oldest are forgotten."""
+    monkeypatch.setattr(discovery_module, "MAX_ABSENT", 3)
+    looked = discovery()
+    for name in "abcde":
+        looked.missed(name, "not_found", 0.0)
+    assert [name for name in "abcde" if looked.absent(name, 1.0)] == ["c", "d", "e"]
+
+
+def test_misses_use_up_a_callers_look_ups() -> None:
+    """A caller may miss so many times at once, then so many a second; others are not touched."""
+    looked = discovery()
+    taken = sum(looked.may_look("prober", 0.0) for _ in range(1000))
+    assert taken == MISSES_AT_ONCE
+    assert looked.may_look("honest", 0.0)
+    later = sum(looked.may_look("prober", 2.0) for _ in range(1000))
+    assert later == 2 * MISSES_PER_SECOND
+
+
+def test_a_find_gives_the_look_up_back() -> None:
+    """Tenants that exist cost nothing, and nobody can save up more than the whole."""
+    looked = discovery()
+    for _ in range(1000):
+        assert looked.may_look("busy", 0.0)
+        looked.found("busy")
+    assert sum(looked.may_look("busy", 1000.0) for _ in range(1000)) == MISSES_AT_ONCE

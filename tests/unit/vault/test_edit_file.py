@@ -1,0 +1,157 @@
+"""Vault files on disk: replaced whole, closed to others, encrypted or not."""
+
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import ConfigurationError
+from gateway.secret import Secret
+from gateway.settings.sealed import new_identity
+from gateway.vault import edit_file
+from gateway.vault.edit import EditError, with_key
+from gateway.vault.edit_file import VaultText, change, convert, open_vault, read, write
+from tests.support.vaults import vault_settings
+
+TEXT = '# mine\n[tenants.a]\nkey = { value = "sk_canary" }\n'
+
+
+@pytest.fixture(scope="module")
+def identity() -> Secret:
+    """An age identity."""
+    return new_identity()[0]
+
+
+def plain(tmp_path: Path) -> VaultText:
+    """A plain vault file with one tenant."""
+    vault = VaultText(tmp_path / "vault.toml", None)
+    write(vault, TEXT)
+    return vault
+
+
+def test_a_vault_file_is_closed_to_others(tmp_path: Path) -> None:
+    """Whatever it was, and whatever the umask, the file ends as 0600."""
+    vault = plain(tmp_path)
+    vault.path.chmod(0o666)
+    write(vault, TEXT)
+    assert stat.S_IMODE(vault.path.stat().st_mode) == 0o600
+    assert list(tmp_path.iterdir()) == [vault.path]
+
+
+def test_a_failed_write_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk changes nothing, and leaves nothing behind."""
+    vault = plain(tmp_path)
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(EditError, match="No space left"):
+        write(vault, "[tenants]\n")
+    assert vault.path.read_text() == TEXT
+    assert list(tmp_path.iterdir()) == [vault.path]
+
+
+def test_a_symlink_stays_one(tmp_path: Path) -> None:
+    """The file that a link leads to is replaced, not the link."""
+    vault = plain(tmp_path)
+    link = tmp_path / "link.toml"
+    link.symlink_to(vault.path)
+    write(VaultText(link, None), "[tenants]\n")
+    assert link.is_symlink()
+    assert vault.path.read_text() == "[tenants]\n"
+
+
+def test_changes_at_once_are_all_kept(tmp_path: Path) -> None:
+    """Two that edit the file at the same time wait for each other."""
+    vault = plain(tmp_path)
+
+    def add(name: str) -> None:
+        change(vault, lambda text: with_key(text, name, Secret(f"key-{name}")))
+
+    threads = [threading.Thread(target=add, args=(f"t{n}",)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(f"[tenants.t{n}]" in read(vault) for n in range(8))
+
+
+def test_encryption_and_back(tmp_path: Path, identity: Secret) -> None:
+    """`encrypt` and `decrypt` change the form and not one character; the old form is gone."""
+    sealed = convert(VaultText(plain(tmp_path).path, identity), tmp_path / "vault.toml.age")
+    data = sealed.path.read_bytes()
+    assert data.startswith(b"age-encryption.org/v1")
+    assert b"canary" not in data
+    assert list(tmp_path.iterdir()) == [sealed.path]
+    assert read(sealed) == TEXT
+    change(sealed, lambda text: with_key(text, "b", Secret("key-b")))
+    assert "key-b" in read(sealed)
+    opened = convert(sealed, tmp_path / "vault.toml")
+    assert opened.path.read_text().startswith(TEXT)
+
+
+def test_an_identity_may_be_a_file_of_age_keygen(tmp_path: Path, identity: Secret) -> None:
+    """Comments and several identities in one file are as age-keygen writes them."""
+    other, _ = new_identity()
+    keys = tmp_path / "keys.txt"
+    keys.write_text(f"# created: today\n{other.reveal()}\n\n{identity.reveal()}\n")
+    path = tmp_path / "vault.toml.age"
+    write(VaultText(path, identity), TEXT)
+    vault = open_vault(vault_settings(file=path, identity={"file": keys}).vault, {})
+    assert read(vault) == TEXT
+
+
+@pytest.mark.parametrize(
+    ("table", "environ"),
+    [
+        ({}, {}),
+        ({"identity": {"env": "AGE"}}, {}),
+        ({"identity": {"env": "AGE"}}, {"AGE": "sk_canary"}),
+        ({"identity": {"file": "/nowhere"}}, {}),
+    ],
+    ids=["none", "unset", "wrong", "no file"],
+)
+def test_without_its_identity_a_vault_stays_shut(
+    tmp_path: Path, identity: Secret, table: dict[str, object], environ: dict[str, str]
+) -> None:
+    """Each way of not having the identity is one readable problem, without secrets."""
+    path = tmp_path / "vault.toml.age"
+    write(VaultText(path, identity), TEXT)
+    with pytest.raises(ConfigurationError) as caught:
+        read(open_vault(vault_settings(file=path, **table).vault, environ))
+    assert "canary" not in str(caught.value.problems)
+    assert caught.value.problems[0].key == "vault.identity"
+
+
+@pytest.mark.parametrize("cut", [0, 10, -1])
+def test_a_torn_or_foreign_file_is_refused(tmp_path: Path, identity: Secret, cut: int) -> None:
+    """Authenticated encryption: half a file, or one for somebody else, gives nothing at all."""
+    vault = VaultText(tmp_path / "vault.toml.age", identity)
+    write(vault, TEXT)
+    stranger, _ = new_identity()
+    with pytest.raises(ConfigurationError, match="1 problem"):
+        read(VaultText(vault.path, stranger))
+    vault.path.write_bytes(vault.path.read_bytes()[:cut])
+    with pytest.raises(ConfigurationError, match="1 problem"):
+        read(vault)
+
+
+def test_a_missing_extra_says_what_to_install(
+    tmp_path: Path, identity: Secret, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without pyrage an encrypted vault names the extra."""
+    vault = VaultText(tmp_path / "vault.toml.age", identity)
+    write(vault, TEXT)
+
+    def missing(name: str) -> None:
+        raise ModuleNotFoundError(name)
+
+    monkeypatch.setattr("importlib.import_module", missing)
+    with pytest.raises(ConfigurationError) as caught:
+        edit_file.read(vault)
+    assert "invopop-gateway[age]" in str(caught.value.problems)

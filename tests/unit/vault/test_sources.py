@@ -1,0 +1,114 @@
+"""The sources on this machine: environment, files, values."""
+
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.vault.sources.registry import SOURCES
+from gateway.vault.sources.source import Connections, SourceError
+from tests.support.vaults import key_source, vault_settings
+
+CANARY = "sk_live_canary"
+LONG_AGO = 1_000_000_000
+
+
+async def read(environ: dict[str, str] | None = None, **source: Any) -> str:
+    """One key, read as the vault would."""
+    named = key_source(**source)
+    opened = SOURCES[named.kind](Connections(vault_settings().vault, environ or {}))
+    return (await opened.read(named)).reveal()
+
+
+def settled(path: Path, content: bytes) -> Path:
+    """A file that nobody is writing."""
+    path.write_bytes(content)
+    os.utime(path, (LONG_AGO, LONG_AGO))
+    return path
+
+
+async def test_env_reads_the_environment_it_was_given() -> None:
+    """`env` gives the variable's value as it is."""
+    assert await read({"ACME": " as is "}, env="ACME") == " as is "
+
+
+async def test_env_unset_names_the_variable() -> None:
+    """A variable that is not set is not found, and named."""
+    with pytest.raises(SourceError, match=r"not_found.*ACME is not set"):
+        await read(env="ACME")
+
+
+async def test_value_is_itself() -> None:
+    """`value` gives what stands in the vault file."""
+    assert await read(value=CANARY) == CANARY
+
+
+@pytest.mark.parametrize(
+    ("content", "key"),
+    [
+        (b"key", "key"),
+        (b"key\n", "key"),
+        (b"key\n\n", "key\n"),
+        (b"key\r\n", "key\r"),
+        (b"\n", ""),
+        (b"", ""),
+        (b" key ", " key "),
+        ("\ufeffkey".encode(), "\ufeffkey"),
+    ],
+)
+async def test_file_loses_one_newline(tmp_path: Path, content: bytes, key: str) -> None:
+    """Exactly one trailing newline is stripped, and nothing else: the rest is for `check_key`."""
+    assert await read(file=settled(tmp_path / "key", content)) == key
+
+
+async def test_field_is_a_member_of_a_json_file(tmp_path: Path) -> None:
+    """With `field` the file is a JSON object, and the key its member."""
+    path = settled(tmp_path / "keys.json", json.dumps({"a": CANARY, "b": 1}).encode())
+    assert await read(file=path, field="a") == CANARY
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (f"{CANARY}".encode(), "is no JSON"),
+        (json.dumps([CANARY]).encode(), "is no JSON object"),
+        (json.dumps({"other": CANARY}).encode(), "is not there"),
+        (json.dumps({"a": {"deep": CANARY}}).encode(), "is no string"),
+        (b"\xff" + CANARY.encode(), "is no UTF-8"),
+        (b" " * (1024 * 1024 + 1), "larger than"),
+    ],
+)
+async def test_a_malformed_file_is_not_quoted(tmp_path: Path, content: bytes, said: str) -> None:
+    """What is wrong with a JSON file is said without a word of it, also down the cause chain."""
+    path = settled(tmp_path / "keys.json", content)
+    with pytest.raises(SourceError, match=said) as caught:
+        await read(file=path, field="a")
+    assert caught.value.outcome == "malformed"
+    assert CANARY not in repr(caught.value) + repr(caught.value.__cause__)
+
+
+async def test_a_file_that_is_not_there_is_not_found(tmp_path: Path) -> None:
+    """A missing file, or one under a file, is not found; the path is named."""
+    with pytest.raises(SourceError, match=r"not_found.*nothing"):
+        await read(file=tmp_path / "nothing")
+
+
+async def test_a_directory_or_fifo_is_no_key(tmp_path: Path) -> None:
+    """What is no regular file is refused at once, and never waited for."""
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path, tmp_path / "fifo"):
+        with pytest.raises(SourceError):
+            await read(file=path)
+
+
+async def test_a_file_being_rewritten_is_waited_for(tmp_path: Path) -> None:
+    """Case 164: a read that meets a truncated file waits, and takes the whole new key."""
+    path = tmp_path / "key"
+    path.write_bytes(b"")  # truncated just now, by a writer that pauses
+    timer = threading.Timer(0.05, lambda: path.write_bytes(b"whole\n"))
+    timer.start()
+    assert await read(file=path) == "whole"
+    timer.join()

@@ -1,0 +1,63 @@
+"""What the vault tells about its keys."""
+
+import time
+
+import jwt
+
+from gateway.secret import Secret
+from gateway.vault.expiry_watch import expiry_warnings
+from gateway.vault.key_ring import Slot
+from gateway.vault.table import DAY, rows
+from tests.support.vaults import key_source
+
+
+def slot(name: str, expires_in: float | None) -> Slot:
+    """A loaded slot, its key a JWT with that much life left."""
+    claims = {} if expires_in is None else {"exp": int(time.time() + expires_in)}
+    made = Slot(name, "key", key_source(env="K"))
+    made.loaded(Secret(jwt.encode(claims, "k" * 32, algorithm="HS256")), 0.0)
+    return made
+
+
+def test_keys_near_their_end_are_warned_of_once_a_day() -> None:
+    """A warning 14 days before, daily, with tenant, slot, fingerprint and date; no key."""
+    soon, past, late, never = (
+        slot("soon", 13 * DAY),
+        slot("past", -DAY),
+        slot("late", 15 * DAY),
+        slot("never", None),
+    )
+    warned: dict[Slot, float] = {}
+    slots = [soon, past, late, never]
+    told = list(expiry_warnings(slots, warned))
+    assert [one.fields["tenant"] for one in told] == ["soon", "past"]
+    assert soon.key is not None
+    assert told[0].fields["key_fingerprint"] == soon.key.fingerprint
+    assert soon.key.secret.reveal() not in repr(told)
+    assert list(expiry_warnings(slots, warned)) == []
+    warned[soon] -= DAY
+    assert len(list(expiry_warnings(slots, warned))) == 1
+
+
+def test_a_rotated_key_is_warned_of_no_more() -> None:
+    """A key that was replaced in time leaves the memory of warnings."""
+    one = slot("soon", DAY)
+    warned: dict[Slot, float] = {}
+    list(expiry_warnings([one], warned))
+    one.loaded(slot("x", 99 * DAY).key.secret, 1.0)  # type: ignore[union-attr]
+    assert list(expiry_warnings([one], warned)) == []
+    assert warned == {}
+
+
+def test_rows_tell_each_state() -> None:
+    """Loaded, not yet read, failed, waiting for its pin: each has its word."""
+    ok, unread, failed = slot("a", None), Slot("b", "key", key_source(env="K")), slot("c", None)
+    failed.failed("denied", 9.0, "the store said no")
+    pinned = Slot("d", "key", key_source(env="K"), "w-1")
+    pinned.loaded(Secret("key"), 0.0)
+    found = rows([pinned, failed, unread, ok])
+    assert [(row.tenant, row.state) for row in found] == [
+        ("a", "ok"), ("b", "loading"), ("c", "denied"), ("d", "unchecked"),
+    ]  # fmt: skip
+    assert found[2].detail == "the store said no"
+    assert found[3].fingerprint == Secret("key").fingerprint
