@@ -9,21 +9,18 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from functools import partial
 from typing import Final
 
 from starlette.routing import Router
 
 from gateway.admin.app import admin_app
-from gateway.admin.health import DRAINING, READY, Finding, Health
+from gateway.admin.health import DRAINING, READY
 from gateway.errors import ConfigurationError, Problem
 from gateway.events import ConfigReloaded, Events, Noticed
 from gateway.identity.authenticator import Authenticator
 from gateway.identity.listener_tls import TlsInForce
 from gateway.inbound import RequestIds
-from gateway.observe.access_log import AccessLog
 from gateway.observe.logs import Logger, describe_exception
-from gateway.observe.metrics import Metrics
 from gateway.outward import new_sender, new_transport
 from gateway.pipeline import Pipeline
 from gateway.policy.permits import Permits
@@ -33,6 +30,7 @@ from gateway.rooms import Rooms
 from gateway.rules import Rules, compile_rules, files_of, restart_required, trust_of
 from gateway.settings.load import Loaded, load
 from gateway.settings.schema import Settings
+from gateway.telling import Telling
 from gateway.upstream.sender import Sender
 from gateway.upstream.workspace import WorkspaceCheck
 from gateway.vault.preparation import Snapshot
@@ -54,24 +52,21 @@ class Gateway:
         self.loaded = loaded
         self._started = settings
         self._environ = environ
-        self._logger = logger
         self._shared_rates: SharedRates | None = None
         self._authenticating: asyncio.Task[None] | None = None
         self.listener_tls = TlsInForce()
         self.new_request_id = RequestIds()
         self.events = Events()
-        self.metrics = Metrics(settings.metrics.max_series)
-        self.metrics.subscribe(self.events)
-        logger.subscribe(self.events)
-        AccessLog(logger, settings.log.sample_success).subscribe(self.events)
+        self.telling = Telling(settings, logger)
+        self.telling.observe(self.events)
         self._trust = trust_of(settings.upstream, str(loaded.file))
         self.transport = new_transport(settings.upstream, self._trust.context, self.events.emit)
         self._check_workspace = WorkspaceCheck(self._sender(settings, circuit=False))
         self.vault = Vault(settings, loaded.vault, environ, self.events.emit, self._check_workspace)
         self._watcher = Watcher(self.reload)
         self._loading_since = time.time()
-        self.health = Health()
-        self.admin = admin_app(self.health, self.metrics.exposition)
+        self.health = self.telling.health
+        self.admin = admin_app(self.health, self.telling.metrics.exposition)
         self.rooms: Rooms
         self.callers: Router
 
@@ -90,8 +85,7 @@ class Gateway:
         self.rooms = self._new_rooms(self.loaded.settings, rules)
         self.listener_tls.current = rules.listener
         self._watch_files()
-        self._watch_figures()
-        self.health.rooms = {"vault": self._vault_health, "issuers": self._issuers_health}
+        self.telling.watch(self.rooms, lambda: self.transport)
         # A bare router: the application's own middleware costs 5 % and catches what we answer.
         pipeline = Pipeline(self.rooms, self.new_request_id, self.events.emit)
         self.callers = Router(default=pipeline, redirect_slashes=False, lifespan=self._lifespan)
@@ -120,7 +114,7 @@ class Gateway:
             keys, files = self._kept_up(self.vault.run), self._kept_up(self._watcher.run)
             loops = [group.create_task(keys), group.create_task(files)]
             self._authenticate(self.rooms.authenticator)
-            self.metrics.configuration_in_force(took_effect=True)
+            self.telling.metrics.configuration_in_force(took_effect=True)
             self.health.state = READY
             # What was loaded lives long: full collections need not walk it while requests wait.
             gc.collect()
@@ -233,31 +227,6 @@ class Gateway:
             password, emit = rules.storage_password, self.events.emit
             self._shared_rates = connect(settings.limits, password, rates, emit)
         return self._shared_rates
-
-    # Telling
-
-    def _watch_figures(self) -> None:
-        """Gauges read what the rooms know, at each scrape."""
-        watch, rooms = self.metrics.watch, self.rooms
-        self.metrics.watch_expiries(self.vault.expiries)
-        watch("requests_in_flight", lambda: rooms.permits.in_flight)
-        watch("circuit_open", lambda: rooms.sender.circuit_open)
-        for state in ("active", "idle", "waiting"):
-            watch("upstream_connections", partial(self._pooled, state), state)
-
-    def _vault_health(self) -> Finding:
-        failing = self.vault.failing()
-        trouble = ", ".join(f"{kind} {word}" for kind, word in sorted(failing.items()))
-        return Finding(self.vault.tried(), trouble)
-
-    def _issuers_health(self) -> Finding:
-        states = self.rooms.authenticator.issuers()
-        away = [state.issuer for state in states if not state.healthy]
-        trouble = f"keys of {', '.join(away)} not refreshed" if away else ""
-        return Finding(all(state.tried for state in states), trouble)
-
-    def _pooled(self, state: str) -> int:
-        return sum(getattr(pool, state) for pool in self.transport.pools)
 
     def _tell_warnings(self) -> None:
         for warning in self.loaded.warnings:

@@ -1,5 +1,6 @@
 """Throw-away certificate authorities and the certificates, good and bad, that tests show."""
 
+import socket
 import ssl
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -48,3 +49,12 @@ def server_context(pem: Path) -> ssl.SSLContext:
     context.load_cert_chain(pem)
     context.set_alpn_protocols(["http/1.1"])
     return context
+
+
+def accept_tls(context: ssl.SSLContext, connection: socket.socket) -> ssl.SSLSocket:
+    """TLS on a connection just accepted. Raises `OSError`, also where the peer has left already.
+
+    CPython leaves a socket open that it is to wrap once its peer has reset it.
+    """
+    connection.getpeername()
+    return context.wrap_socket(connection, server_side=True)

@@ -13,16 +13,26 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from tests.support.certificates import accept_tls
+
 
 class _Server(ThreadingHTTPServer):
     """Closes its connections when it ends, also those that their client still keeps."""
 
-    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        handler: type[BaseHTTPRequestHandler],
+        tls: ssl.SSLContext | None,
+    ) -> None:
         self._accepted: list[socket.socket] = []
+        self._tls = tls
         super().__init__(address, handler)
 
     def get_request(self) -> tuple[socket.socket, Any]:
         connection, peer = super().get_request()
+        if self._tls is not None:
+            connection = accept_tls(self._tls, connection)
         self._accepted.append(connection)
         return connection, peer
 
@@ -73,10 +83,8 @@ class CloudStore:
         self.fail: int | None = None
         self.garbage = False
         self.calls: list[str] = []
-        self._server = _Server(("127.0.0.1", 0), Handler)
+        self._server = _Server(("127.0.0.1", 0), Handler, tls)
         self._server.daemon_threads = True
-        if tls is not None:
-            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self.port = self._server.server_port
 
     def __enter__(self) -> Self:

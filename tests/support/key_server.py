@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
+from tests.support.certificates import accept_tls
+
 JWKS = "/jwks"
 DISCOVERY = "/.well-known/openid-configuration"
 
@@ -131,7 +133,7 @@ class _Server(ThreadingHTTPServer):
         """In the connection's own thread, so that a handshake delays nobody."""
         with contextlib.suppress(OSError):
             request.settimeout(20)
-            with self._context.wrap_socket(request, server_side=True) as session:
+            with accept_tls(self._context, request) as session:
                 super().finish_request(session, client_address)
 
     def shutdown_request(self, request: Any) -> None:

@@ -17,6 +17,8 @@ from typing import NamedTuple, Self
 
 import trustme
 
+from tests.support.certificates import accept_tls
+
 PATIENCE = 10.0  # seconds after which a test that waits has failed
 
 
@@ -296,5 +298,5 @@ class Origin:
         assert self.context is not None
         named: list[str | None] = []
         self.context.sni_callback = lambda _sock, name, _context: named.append(name)
-        connection.sock = self.context.wrap_socket(connection.sock, server_side=True)
+        connection.sock = accept_tls(self.context, connection.sock)
         connection.sni = named[0] if named else None

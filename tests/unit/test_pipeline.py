@@ -360,7 +360,7 @@ async def test_an_open_circuit_answers_before_the_vault(world: World) -> None:
     assert 1 <= int(headers["retry-after"]) <= 5
     assert (await world.call(headers={"x-invopop-tenant": "ghost"}))[0] == 403
     assert world.gateway.rooms.permits.in_flight == 0
-    assert b"invopop_gateway_circuit_open 1.0" in world.gateway.metrics.exposition("")[0]
+    assert b"invopop_gateway_circuit_open 1.0" in world.gateway.telling.metrics.exposition("")[0]
 
 
 async def test_a_reply_that_breaks_off_is_counted(world: World) -> None:
@@ -374,5 +374,5 @@ async def test_a_reply_that_breaks_off_is_counted(world: World) -> None:
     world.wire.answer = lambda _: httpx.Response(200, stream=Truncated())
     with pytest.raises(UpstreamError):
         await world.call(headers=ACME)
-    shown = world.gateway.metrics.exposition("")[0]
+    shown = world.gateway.telling.metrics.exposition("")[0]
     assert b'invopop_gateway_upstream_errors_total{kind="truncated"} 1.0' in shown
