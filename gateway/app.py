@@ -80,6 +80,7 @@ class Gateway:
         except ConfigurationError as error:
             problems += error.problems
         problems += await self.vault.load()
+        problems += await self.telling.outlets.problems(str(self.loaded.file), self.vault.resolve)
         if problems:
             raise ConfigurationError(problems)
         self.rooms = self._new_rooms(self.loaded.settings, rules)

@@ -16,6 +16,7 @@ from gateway.settings.findings import Findings
 from gateway.settings.notices import notices
 from gateway.settings.schema import (
     Admin,
+    Audit,
     CallerSettings,
     Issuer,
     Limits,
@@ -23,6 +24,7 @@ from gateway.settings.schema import (
     Log,
     Metrics,
     Settings,
+    Tracing,
     Upstream,
     Vault,
 )
@@ -39,6 +41,8 @@ _SECTIONS: Final[tuple[tuple[str, type[Table]], ...]] = (
     ("limits", Limits),
     ("metrics", Metrics),
     ("log", Log),
+    ("audit", Audit),
+    ("tracing", Tracing),
 )
 _LONGEST_NAME: Final = 256
 # Deeper than any key source lies; dotted keys can nest without bound.

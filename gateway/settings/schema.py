@@ -10,15 +10,19 @@ from pydantic import AfterValidator, Field, Strict, ValidationInfo, model_valida
 
 from gateway.settings.stores import Aws, Azure, Gcp, OpenBao
 from gateway.settings.values import (
+    STDOUT,
     Algorithm,
+    CollectorUrl,
     Count,
     Date,
+    FieldName,
     FilePath,
     Flag,
     Host,
     HttpsUrl,
     Network,
     Origin,
+    Outlet,
     PeerNetwork,
     Port,
     Positive,
@@ -225,6 +229,35 @@ class Log(Table):
     sample_success: Ratio = 1.0
 
 
+class Audit(Table):
+    """Who used which tenant's key; no audit log without a `file`.
+
+    `write_before_forward`: nothing of a request leaves before the line that says so is on disk.
+    """
+
+    file: Outlet | None = None
+    write_before_forward: Flag = False
+
+    @property
+    def on_stdout(self) -> bool:
+        """Whether the lines go among those of the log."""
+        return self.file == STDOUT
+
+
+class Tracing(Table):
+    """OpenTelemetry traces (extra `otel`); none without an `endpoint`.
+
+    `sample_ratio` is the share of the requests that come without a trace context; one that has a
+    context is traced if that says so.
+    """
+
+    endpoint: CollectorUrl | None = None
+    sample_ratio: Ratio = 1.0
+    service_name: Text = "invopop-gateway"
+    ca_file: FilePath | None = None
+    headers: dict[FieldName, LocalSource] = Field(default_factory=dict)
+
+
 class Settings(Table):
     """The whole of `gateway.toml`."""
 
@@ -237,3 +270,5 @@ class Settings(Table):
     limits: Limits = Limits()
     metrics: Metrics = Metrics()
     log: Log = Log()
+    audit: Audit = Audit()
+    tracing: Tracing = Tracing()
