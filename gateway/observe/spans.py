@@ -61,7 +61,7 @@ class Spans:
         error = x.error or (x.cause if x.status == 499 else "")
         error = error or (str(x.status) if x.status >= 500 else "")
         return ReadableSpan(
-            f"{x.method} {route}" if route else _method(x),
+            f"{'HTTP' if x.method == 'OTHER' else x.method} {route}".rstrip(),
             _context(trace, trace.span_id),
             _context(trace, trace.parent_id, remote=True) if trace.parent_id else None,
             self._resource,
