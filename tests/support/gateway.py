@@ -182,6 +182,10 @@ class GatewayProcess:
         """The log's records of one event."""
         return [record for record in self.records() if record.get("event") == name]
 
+    def told(self, name: str, times: int = 1) -> list[dict[str, Any]]:
+        """The log's records of one event, once there are so many: lines follow after a moment."""
+        return eventually(lambda: found if len(found := self.events(name)) >= times else [])
+
     def exchange(self, request_id: str) -> dict[str, Any]:
         """The access log's record of one request, once it is there."""
         found = eventually(
