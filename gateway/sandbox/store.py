@@ -120,6 +120,7 @@ class Workspace:
     country: str
     created_at: str
     updated_at: str
+    logo_url: str = ""
     entries: dict[str, Entry] = field(default_factory=dict)
     entry_keys: dict[str, str] = field(default_factory=dict)
     spool: dict[str, tuple[str, str, bytes]] = field(default_factory=dict)
