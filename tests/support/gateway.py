@@ -24,6 +24,7 @@ from prometheus_client.parser import text_string_to_metric_families
 T = TypeVar("T")
 START_TIMEOUT = 15.0
 STOP_TIMEOUT = 15.0
+_KEPT = ("PATH", "HOME", "LANG", "COVERAGE_PROCESS_CONFIG")
 
 
 def eventually(get: Callable[[], T], timeout: float = 5.0) -> T:
@@ -280,7 +281,7 @@ def run(arguments: list[str], environ: Mapping[str, str] | None = None) -> tuple
 
 
 def _minimal(extra: Mapping[str, str]) -> dict[str, str]:
-    kept = {k: os.environ[k] for k in ("PATH", "HOME", "LANG") if k in os.environ}
+    kept = {k: os.environ[k] for k in _KEPT if k in os.environ}
     return {**kept, "PYTHONDEVMODE": "1", "COLUMNS": "200", **extra}
 
 
