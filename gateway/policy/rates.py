@@ -29,9 +29,6 @@ class Rate(NamedTuple):
         return cls(per_second, burst or max(1, ceil(per_second)))
 
 
-UNLIMITED: Final = Rate(0.0, 1)
-
-
 class Buckets:
     """The token buckets of many names, all of one kind.
 

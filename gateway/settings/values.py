@@ -45,7 +45,7 @@ _TRACES: Final = "/v1/traces"  # where OTLP over HTTP is received if an endpoint
 class Table(BaseModel):
     """A TOML table: frozen, without unknown keys; its errors never quote what they found."""
 
-    model_config = ConfigDict(**TABLE, frozen=True)
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, frozen=True)
 
 
 def refuse(expected: str) -> PydanticCustomError:

@@ -77,7 +77,8 @@ class Operated(World):
 
     def told(self) -> dict[str, Any]:
         """The log's last line on a reload."""
-        return self.gateway.events("config_reload")[-1]
+        times = int(self.reloads("success") + self.reloads("failure"))
+        return self.gateway.told("config_reload", times)[-1]
 
     def reloads(self, outcome: str) -> float:
         """How many there were."""
