@@ -54,6 +54,7 @@ class AuditFile:
         self._rest = b"\n" if _torn(self._file) else b""  # the thread's: taken, and not written
         self._whole = True  # the last byte written ended a line
         self._awake = threading.Event()
+        self._urgent = threading.Event()
         self._closing = threading.Event()
         self.failing = False
         self.dropped = 0
@@ -66,7 +67,8 @@ class AuditFile:
             queued = self._queue(line)
         if not queued and self.dropped == 1:
             self._tell("error", "audit_lines_lost", {"file": str(self._path)})
-        self._awake.set()
+        if not self._awake.is_set():
+            self._awake.set()
 
     async def written(self, line: bytes) -> bool:
         """Whether the line is on disk, all before it included; false as soon as it cannot be.
@@ -79,6 +81,7 @@ class AuditFile:
                 return False
             self._waiters.append(waiter)
         self._awake.set()
+        self._urgent.set()
         try:
             async with asyncio.timeout(PATIENCE):
                 return await waiter
@@ -95,6 +98,7 @@ class AuditFile:
         """Writes what is waiting, for at most `timeout` seconds."""
         self._closing.set()
         self._awake.set()
+        self._urgent.set()
         self._thread.join(timeout)
         if not self._thread.is_alive():
             os.close(self._file)
@@ -112,9 +116,9 @@ class AuditFile:
     def _run(self) -> None:
         while True:
             self._awake.wait()
-            if not self._waiters:
-                self._closing.wait(BATCH_SECONDS)
+            self._urgent.wait(BATCH_SECONDS)
             self._awake.clear()
+            self._urgent.clear()
             waiters = self._take()
             try:
                 self._append(durably=bool(waiters))

@@ -21,7 +21,7 @@ from gateway.settings.schema import Tracing
 
 QUEUE: Final = 4096  # exchanges that wait at most
 BATCH: Final = 256  # exchanges in one message
-EVERY_SECONDS: Final = 1.0
+EVERY_SECONDS: Final = 0.5
 TIMEOUT: Final = 5.0  # for one message, its repetitions included
 FLUSH_SECONDS: Final = 2.0  # at exit, for all that is left
 

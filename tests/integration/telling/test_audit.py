@@ -17,9 +17,11 @@ from tests.support.tls_wire import Seen, Wire
 from tests.support.world import (
     ENVIRON,
     KEY_A,
+    KEY_B,
     SECRETS,
     TOK_A,
     TOK_S,
+    TWO_KEYS,
     VAULT,
     World,
     fields,
@@ -28,7 +30,7 @@ from tests.support.world import (
 )
 
 QUERY = "sentinel-value-of-a-query"
-PRINT_A = Secret(KEY_A).fingerprint
+PRINT_A, PRINT_B = Secret(KEY_A).fingerprint, Secret(KEY_B).fingerprint
 REFUSED = fields("401 Unauthorized", "Content-Length: 0")
 
 
@@ -37,7 +39,7 @@ class Audited(World):
 
     def __init__(self, directory: Path, **changes: Any) -> None:
         self.path = directory / "audit.jsonl"
-        super().__init__(directory, {"audit": {"file": str(self.path), **changes}})
+        super().__init__(directory, {"audit": {"file": str(self.path), **changes}}, TWO_KEYS)
 
     def audit(self, path: Path | None = None) -> list[dict[str, Any]]:
         """Every line of the file so far; one that still has no end is no line yet."""
@@ -118,8 +120,9 @@ def test_refusals_are_on_record(audited: Audited) -> None:
     eventually(lambda: [ln for ln in audited.audit() if ln.get("error") == "bad_request"])
 
 
-def test_a_rejected_key_is_on_record(audited: Audited) -> None:
-    """With its fingerprint, beside the request that met it."""
+def test_rejected_keys_are_on_record(audited: Audited) -> None:
+    """Each with its fingerprint, beside the request that met them."""
+    audited.origin.answer(REFUSED)
     audited.origin.answer(REFUSED)
     audited.get("/x", "X-Request-Id: rejected")
     (line,) = audited.of("rejected")
@@ -129,7 +132,8 @@ def test_a_rejected_key_is_on_record(audited: Audited) -> None:
         401,
     )
     rejected = [ln for ln in audited.audit() if ln["event"] == "key_rejected"]
-    assert rejected[-1].items() >= {"tenant": "acme", "slot": "key", "key": PRINT_A}.items()
+    told = [(line["tenant"], line["slot"], line["key"]) for line in rejected[-2:]]
+    assert told == [("acme", "key", PRINT_A), ("acme", "previous", PRINT_B)]
 
 
 def test_nothing_secret_is_on_record(audited: Audited) -> None:
@@ -198,6 +202,16 @@ def test_on_disk_before_it_is_sent(witnessed: Audited) -> None:
     assert [ln["event"] for ln in witnessed.of("first")] == ["key_taken", "key_used"]
 
 
+def test_each_key_has_its_own_line_first(witnessed: Audited) -> None:
+    """Invopop refuses one key: the other is on record too before it is used."""
+    witnessed.origin.answer(REFUSED)
+    assert witnessed.get("/x", "X-Request-Id: two").status == 200
+    first, second, used = witnessed.of("two")
+    assert [line["event"] for line in (first, second, used)] == ["key_taken"] * 2 + ["key_used"]
+    assert {first["key"], second["key"]} == {PRINT_A, PRINT_B}
+    assert used["key"] == second["key"]
+
+
 def test_what_cannot_be_recorded_is_not_sent(witnessed: Audited) -> None:
     """503 `audit_unavailable`, and not a byte upstream; refused requests need no record first."""
     witnessed.get("/x")
@@ -240,8 +254,15 @@ def test_stdout_takes_it_too(tmp_path: Path) -> None:
         assert (audit[0], audit[-1]) == ("started", "stopped")
 
 
-@pytest.mark.parametrize("command", ["serve", "check"])
-@pytest.mark.parametrize("place", ["nowhere/audit.jsonl", "link", "directory"])
+@pytest.mark.parametrize(
+    ("command", "place"),
+    [
+        ("serve", "link"),
+        ("check", "link"),
+        ("check", "nowhere/audit.jsonl"),
+        ("check", "directory"),
+    ],
+)
 def test_a_file_that_cannot_be_written_stops_the_start(
     tmp_path: Path, command: str, place: str
 ) -> None:

@@ -18,6 +18,7 @@ from tests.support.world import (
     TOK_A,
     TOK_B,
     TOK_S,
+    TWO_KEYS,
     VAULT,
     World,
     fields,
@@ -33,12 +34,6 @@ BUSY = fields("503 Busy", "Content-Length: 0")
 REFUSED = fields("401 Unauthorized", "Content-Length: 0")
 COLLECTOR_KEY = "sentinel-key-of-the-collector-000000000001"
 OWN = "invopop_gateway."
-TWO_KEYS = {
-    "tenants": {
-        "acme": {"key": {"env": "TEST_KEY_A"}, "previous": {"env": "TEST_KEY_B"}},
-        "globex": {"key": {"env": "TEST_KEY_B"}},
-    }
-}
 
 
 class Traced(World):

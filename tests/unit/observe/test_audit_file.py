@@ -100,6 +100,17 @@ async def test_written_means_on_disk(
     assert synced == [b"first\nsecond\n"]
 
 
+async def test_who_waits_is_not_held_up_for_company(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lines that nobody waits for may take their time; one that is waited for takes them along."""
+    monkeypatch.setattr(audit_file, "BATCH_SECONDS", 60.0)
+    file = opened()
+    for _ in range(3):
+        file.write(b"plain\n")
+        assert await file.written(b"urgent\n")
+
+
 async def test_those_who_wait_share_one_synchronisation(
     opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
