@@ -31,7 +31,8 @@ from gateway.identity.keys import (
 from gateway.identity.networks import Networks
 from gateway.identity.tokens import compile_tokens
 from gateway.identity.verifier import TrustedIssuer, Verifier
-from gateway.settings.schema import Issuer, Settings
+from gateway.settings.callers import Issuer
+from gateway.settings.schema import Settings
 
 T = TypeVar("T")
 
