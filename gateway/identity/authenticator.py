@@ -7,9 +7,10 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from gateway.errors import CallerError
+from gateway.identity.browsers import may_be_a_page
 from gateway.identity.certificates import Certificates
 from gateway.identity.credentials import presented, unauthenticated
 from gateway.identity.jwks import RemoteKeys
@@ -17,17 +18,17 @@ from gateway.identity.networks import Networks
 from gateway.identity.tokens import OpaqueToken
 from gateway.identity.verdicts import Verdicts
 from gateway.identity.verifier import KeyNeeded, Verifier
-from gateway.model import Caller, Credentials, Headers, Inbound
+from gateway.model import Caller, Credentials, Inbound
 
 __all__ = ["Authenticator", "IssuerState", "KeyNeeded", "Ways"]
-
-# Fetch metadata and CORS: only browsers send these, and pages cannot leave them out.
-_FROM_A_PAGE: Final = frozenset({b"origin", b"sec-fetch-site"})
 
 
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """The ways in which a caller can be known. `tokens` are found by their SHA-256."""
+    """The ways in which a caller can be known. `tokens` are found by their SHA-256.
+
+    `upstream` is Invopop's host name: clients may go by it, though it leads to us.
+    """
 
     placeholders: frozenset[bytes]
     tokens: Mapping[bytes, OpaqueToken]
@@ -35,6 +36,7 @@ class Ways:
     certificates: Certificates
     networks: Networks
     remote: Sequence[RemoteKeys]
+    upstream: bytes
 
 
 class IssuerState(NamedTuple):
@@ -109,10 +111,6 @@ class Authenticator:
         name = self._ways.networks.find(peer)
         if name is None:
             raise unauthenticated("no_credential")
-        if _is_from_a_page(inbound.headers):
+        if may_be_a_page(inbound, self._ways.upstream):
             raise CallerError("browser_refused")
         return Caller(name, "network")
-
-
-def _is_from_a_page(headers: Headers) -> bool:
-    return any(name in _FROM_A_PAGE for name, _ in headers)

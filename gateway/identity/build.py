@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import inf
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -72,6 +73,7 @@ def build_authenticator(
         verifier=Verifier(issuers, _believed(settings)),
         certificates=Certificates({n: c.certificates for n, c in settings.callers.items()}),
         networks=Networks({n: c.networks for n, c in settings.callers.items()}),
+        upstream=(urlsplit(settings.upstream.url).hostname or "").encode(),
         remote=tuple(i.keys for i in issuers if isinstance(i.keys, RemoteKeys)),
     )
     return Authenticator(ways), problems
