@@ -4,10 +4,10 @@ Nobody attacks: a variable is not set, a file is missing, a secret has not been 
 that puts the text of the setting, an empty string or nothing into `Authorization` sends requests
 that fail in ways nobody expects, or tells a third party how secrets are named (CWE-636).
 
-Templating languages do so by design: what is unknown stays as it is, or becomes empty. Here a
-setting says where a key is, by kind, and is never a key: a bare string is refused before anything
-starts. A key that cannot be had, or could not stand in a header, is 503 `key_unavailable` for that
-tenant, and no request is ever sent without one.
+Templating languages do so by design: what is unknown stays as it is, or becomes empty. In the
+gateway a setting says where a key is, by kind, and is never a key: a bare string is refused before
+anything starts. A key that cannot be had, or could not stand in a header, is 503 `key_unavailable`
+for that tenant, and no request is ever sent without one.
 """
 
 from collections.abc import Iterator

@@ -4,8 +4,9 @@ The attacker needs no token: they open connections, begin a request, and add a b
 server that waits for the rest as long as bytes keep coming runs out of connections (RSnake, 2009;
 Apache, CVE-2007-6750).
 
-uvicorn has no limit on how long a head may take. Here a head must be whole by `header_timeout` from
-its connection's or its own first byte, and trickling buys no time; others are served meanwhile.
+uvicorn has no limit on how long a head may take. To the gateway a head must be whole by
+`header_timeout` from its connection's or its own first byte, and trickling buys no time; others are
+served meanwhile.
 """
 
 import time
