@@ -54,14 +54,3 @@ def test_every_attack_is_told(path: object) -> None:
     assert "gateway" in story.lower()
     assert re.search(r"RFC [0-9]+|CVE-[0-9]+-[0-9]+|CWE-[0-9]+", story), path
     assert len(story.split("\n\n")) >= 3
-
-
-DOCUMENTS = ("SECURITY.md", "tests/attacks/README.md", "tests/integration/README.md")
-
-
-@pytest.mark.parametrize("document", DOCUMENTS)
-def test_every_link_leads_somewhere(document: str) -> None:
-    """Relative links point at files of this repository."""
-    path = ROOT / document
-    for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", path.read_text()):
-        assert link.startswith("http") or (path.parent / link).exists(), link
