@@ -7,10 +7,10 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from gateway.errors import CallerError
-from gateway.identity.browsers import may_be_a_page
+from gateway.identity.browsers import sign_of_a_page
 from gateway.identity.certificates import Certificates
 from gateway.identity.credentials import presented, unauthenticated
 from gateway.identity.jwks import RemoteKeys
@@ -21,6 +21,12 @@ from gateway.identity.verifier import KeyNeeded, Verifier
 from gateway.model import Caller, Credentials, Inbound
 
 __all__ = ["Authenticator", "IssuerState", "KeyNeeded", "Ways"]
+
+
+_TO_PAGES: Final = (
+    "An address is no identity for web pages: show a token, or call the gateway by an address, "
+    "localhost or a local name."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +117,6 @@ class Authenticator:
         name = self._ways.networks.find(peer)
         if name is None:
             raise unauthenticated("no_credential")
-        if may_be_a_page(inbound, self._ways.upstream):
-            raise CallerError("browser_refused")
+        if sign := sign_of_a_page(inbound, self._ways.upstream):
+            raise CallerError("browser_refused", _TO_PAGES, cause=sign)
         return Caller(name, "network")

@@ -20,15 +20,18 @@ _NOT_OWNABLE: Final = re.compile(
 _PORT: Final = re.compile(rb"\.?(:[0-9]*)?$")
 
 
-def may_be_a_page(inbound: Inbound, upstream: bytes) -> bool:
-    """True also for a Host that a stranger may own; `upstream` is the name that clients go by."""
+def sign_of_a_page(inbound: Inbound, upstream: bytes) -> str:
+    """What speaks for a page: a field of browsers, or a Host that a stranger can own; else "".
+
+    `upstream` is Invopop's name, by which clients of the gateway may go.
+    """
     host = b""
     for name, value in inbound.headers:
         if name in _SENT_BY_BROWSERS:
-            return True
+            return "browser_field"
         if name == b"host":
             host = _PORT.sub(b"", value.lower())
     # No browser asks in proxy form, over a Unix socket, or without Host.
     if inbound.proxy_form or not inbound.peer.address or host in {b"", upstream}:
-        return False
-    return _NOT_OWNABLE.fullmatch(host) is None
+        return ""
+    return "" if _NOT_OWNABLE.fullmatch(host) else "host_name"

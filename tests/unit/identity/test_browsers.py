@@ -2,27 +2,25 @@
 
 import pytest
 
-from gateway.identity.browsers import may_be_a_page
+from gateway.identity.browsers import sign_of_a_page
 from gateway.model import Inbound, Peer
 
 LOCAL = Peer("127.0.0.1")
 
 
-def judged(
-    host: bytes | None, *fields: bytes, peer: Peer = LOCAL, proxy_form: bool = False
-) -> bool:
+def judged(host: bytes | None, *fields: bytes, peer: Peer = LOCAL, proxy_form: bool = False) -> str:
     """The verdict on a request for that host."""
     headers = [(name, b"x") for name in fields]
     headers += [] if host is None else [(b"host", host)]
     inbound = Inbound("GET", b"/", b"/", headers, peer, 0, "id", proxy_form=proxy_form)
-    return may_be_a_page(inbound, b"api.invopop.com")
+    return sign_of_a_page(inbound, b"api.invopop.com")
 
 
 @pytest.mark.parametrize("field", [b"origin", b"sec-fetch-site"])
 def test_fields_of_browsers(field: bytes) -> None:
     """Whatever their value, and over whatever the request came."""
-    assert judged(b"localhost", field)
-    assert judged(None, field, peer=Peer(""))
+    assert judged(b"localhost", field) == "browser_field"
+    assert judged(None, field, peer=Peer("")) == "browser_field"
     assert not judged(b"localhost", b"referer")
 
 
@@ -50,7 +48,7 @@ def test_names_that_no_stranger_can_own(host: bytes) -> None:
 )  # fmt: skip
 def test_names_that_a_stranger_can_own(host: bytes) -> None:
     """A page of such a name may have had it resolve to us."""
-    assert judged(host)
+    assert judged(host) == "host_name"
 
 
 def test_where_no_browser_is() -> None:
