@@ -57,8 +57,9 @@ def sections(model: type[Any], path: str) -> Iterator[Section]:
         if table is None:
             continue
         inner = f"{path}{name}.NAME" if many is dict else f"{path}{name}"
-        heading = f"`{inner}`, a table" if path and "NAME" in inner else f"`[{inner}]`"
-        heading = f"`[[{inner}]]`" if many is tuple and not path else heading
+        heading = f"`[{inner}]`"
+        if many is tuple:  # of the file itself, or one of the list within a table
+            heading = f"`{inner}`, one as a table" if path else f"`[[{inner}]]`"
         yield Section(heading, f"{inner}.", table)
         yield from sections(table, f"{inner}.")
 
@@ -132,11 +133,15 @@ def _value(annotation: Any) -> str:
     inner = [a for a in get_args(bare) if a is not NoneType]
     if get_origin(bare) is tuple:
         return f"a list, each {_value(inner[0])}"
+    if get_origin(bare) is dict:
+        return f"a table, each value {_value(inner[1])}"
     if get_origin(bare) is not Literal and NoneType in get_args(bare):
         return _value(inner[0])
     if bare is KeySource:
         return f"a key source: {', '.join(_kinds(annotation))}"
-    return _told(annotation) or " or ".join(f"`{json.dumps(value)}`" for value in inner)
+    words = _told(annotation) or " or ".join(f"`{json.dumps(value)}`" for value in inner)
+    assert words, f"{annotation} does not say what it expects"
+    return words
 
 
 def _kinds(annotation: Any) -> Iterator[str]:
