@@ -25,6 +25,8 @@ SOURCES: dict[str, tuple[dict[str, str], bytes | None]] = {
     "newlines": ({"file": "newlines"}, b"\n\n"),
     "two": ({"file": "two"}, b"first-key\nsecond-key\n"),
     "template": ({"file": "template"}, b"{{ invopop key }}"),
+    "unrendered": ({"file": "unrendered"}, b"${ACME_INVOPOP_KEY}\n"),
+    "reference": ({"file": "reference"}, b"vault:secret/data/invopop/acme#api_key"),
     "member": ({"file": "member", "field": "api_key"}, b'{"other": "x"}'),
 }
 CALLERS = {"shared": {"tenants": ["*"]}}
