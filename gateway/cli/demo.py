@@ -11,7 +11,7 @@ import typer
 def demo(
     once: Annotated[bool, typer.Option("--once", help="Exit after the tour.")] = False,
 ) -> None:
-    """Start a sandbox Invopop and the gateway before it, and take a tour."""
+    """Take a tour: the gateway before a sandbox Invopop."""
     from gateway.cli.showing import show  # noqa: PLC0415 - rich and the sandbox: for this only
 
     with tempfile.TemporaryDirectory(prefix="invopop-gateway-demo-") as folder:
