@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -20,6 +21,8 @@ from gateway.identity.tokens import hash_token, new_token
 from gateway.sandbox.sandbox import Sandbox
 from gateway.sandbox.serve import Running, running
 
+WIDE = 110  # columns that a row needs to stand in few lines
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 START_SECONDS = 15.0  # a cold start on a slow machine; a warm one takes less than one
 
 
@@ -88,7 +91,7 @@ tenants = ["acme"]
 [callers.reporting]
 tokens = ["{hash_token(reporting)}"]
 tenants = ["acme", "globex"]
-allow = ["*.list", "*.fetch", "access.workspace.fetch"]
+allow = ["@read_only"]
 """
     )
 
@@ -128,34 +131,50 @@ async def _gateway(folder: Path) -> AsyncIterator[tuple[str, str, list[dict[str,
 
 def _introduce(console: Console, stage: Stage) -> None:
     picture = Text.from_markup(
-        "  billing, reporting          [bold]invopop-gateway[/]              Invopop (sandbox)\n"
-        "  [dim]plain HTTP, own token[/]  ──▶  [dim]who? may they? which key?[/]  ──▶  "
-        "[dim]HTTPS, tenant's API key[/]\n\n"
+        "billing, reporting       [bold]invopop-gateway[/]              Invopop (sandbox)\n"
+        "[dim]plain HTTP, own token[/] ─▶ [dim]who? may they? which key?[/] ─▶ "
+        "[dim]HTTPS, tenant's key[/]\n\n"
     )
-    picture.append(f"  gateway  {stage.gateway}\n")
-    picture.append(f"  admin    {stage.admin}\n")
-    picture.append(f"  Invopop  {stage.upstream} (emulated, real TLS, its own CA)\n")
-    picture.append(f"  config   {stage.folder}/gateway.toml, vault.toml")
+    picture.append(f"gateway  {stage.gateway}\n")
+    picture.append(f"admin    {stage.admin}\n")
+    picture.append(f"Invopop  {stage.upstream} (emulated, real TLS, its own CA)\n")
+    picture.append(f"config   {stage.folder}/gateway.toml, vault.toml")
     console.print(Panel(picture, title="invopop-gateway demo", title_align="left"))
 
 
 def _show_tour(console: Console, visits: list[Visit]) -> None:
-    table = Table(title="The tour: each row is a real request", title_justify="left", expand=True)
+    """A row for each request; what it shows stands beside it, or on a narrow terminal beneath."""
+    wide = console.width >= WIDE
+    table = Table(
+        title="The tour: each row is a real request",
+        title_justify="left",
+        expand=True,
+        show_lines=not wide,
+    )
     table.add_column("", no_wrap=True)
     table.add_column("who → tenant", no_wrap=True)
-    table.add_column("request", overflow="fold", ratio=3)
+    table.add_column("request", no_wrap=wide, overflow="fold", ratio=None if wide else 1)
     table.add_column("answer", no_wrap=True)
     table.add_column("ms", justify="right", no_wrap=True)
-    table.add_column("what it shows", ratio=4)
+    if wide:
+        table.add_column("what it shows", ratio=1)
     for visit in visits:
-        step: Step = visit.step
-        mark = "[green]✓[/]" if visit.as_expected else "[red]✗[/]"
-        colour = "green" if visit.status < 400 else "yellow"
-        answer = f"[{colour}]{visit.status}[/] {visit.note}" if visit.status else visit.note
-        table.add_row(
-            mark, step.who, f"{step.method} {visit.path}", answer, f"{visit.ms:.1f}", step.shows
-        )
+        table.add_row(*_cells(visit, wide))
     console.print(table)
+
+
+def _cells(visit: Visit, wide: bool) -> list[str]:
+    step: Step = visit.step
+    mark = "[green]✓[/]" if visit.as_expected else "[red]✗[/]"
+    colour = "green" if visit.status < 400 else "yellow"
+    answer = f"[{colour}]{visit.status}[/] {visit.note}" if visit.status else visit.note
+    request = f"{step.method} {_UUID.sub('…', visit.path)}"
+    ms = f"{visit.ms:.1f}"
+    if wide:
+        return [mark, step.who, request, answer, ms, step.shows]
+    who, _, tenant = step.who.partition(" → ")
+    who += f"\n→ {tenant}" if tenant else ""
+    return [mark, who, f"{request}\n[dim]{step.shows}[/]", answer.replace(" ", "\n", 1), ms]
 
 
 def _show_metrics(console: Console, samples: list[Sample]) -> None:
