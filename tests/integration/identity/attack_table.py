@@ -40,7 +40,7 @@ _ELSEWHERE: Final = (
      "../test_networks.py::test_forwarded_address_opens_nothing"),
     ("a certificate that is expired, foreign, or of a CA of the same name", "no handshake",
      "test_mutual_tls.py::test_bad_certificates"),
-    ("a certificate that expires while its TLS session lives", "403 `caller_unknown`",
+    ("a certificate that expires while its connection or TLS session lives", "403 `caller_unknown`",
      "test_mutual_tls.py::test_expired_while_the_session_lives"),
     ("a certificate of nobody, nearly somebody's, or of two callers", "403 `caller_unknown`",
      "test_mutual_tls.py::test_certificates_of_nobody"),

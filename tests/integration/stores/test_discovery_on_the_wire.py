@@ -52,7 +52,7 @@ def answer(world: World, tenant: str, token: str, line: str = "GET /x") -> bytes
 
 
 def test_a_tenant_that_is_nowhere(discovering: World) -> None:
-    """Answered as a forbidden one, byte for byte; no metric bears its name, nor does its exchange."""
+    """Answered as a forbidden one, byte for byte; its name is no label and in no exchange."""
     found = discovering.get("/x", "X-Invopop-Tenant: found", token=ANY)
     assert found.status == 200
     (seen,) = discovering.origin.requests
