@@ -34,7 +34,9 @@ def demo() -> Iterator["subprocess.Popen[str]"]:
         try:
             yield d
         finally:
-            d.kill()
+            if d.poll() is None:  # killed, it would leave its gateway and its folder behind
+                d.send_signal(signal.SIGINT)
+                d.wait(15)
 
 
 @pytest.mark.parametrize("columns", [80, 120])
