@@ -24,7 +24,8 @@ def serve(config: ConfigOption = None) -> None:
         code = run_to_end(_serve(loaded, writer))
     except ConfigurationError as error:
         writer.close()
-        fail(error)
+        file = str(loaded.file)
+        fail(ConfigurationError(p._replace(file=p.file or file) for p in error.problems))
     writer.close()
     raise typer.Exit(code)
 

@@ -70,7 +70,7 @@ class Authenticator:
         """
         token = presented(credentials, self._placeholders)
         if token is None:
-            return self._ambient(inbound)
+            return self._ambient(inbound, now)
         digest = sha256(token).digest()
         opaque = self._tokens.get(digest)
         if opaque is not None:
@@ -106,11 +106,12 @@ class Authenticator:
         """The key sets that `run` keeps fresh; the next version goes on from them."""
         return self._ways.remote
 
-    def _ambient(self, inbound: Inbound) -> Caller:
+    def _ambient(self, inbound: Inbound, now: float) -> Caller:
         """A caller known by its connection alone."""
         peer = inbound.peer
         if peer.uris is not None or peer.dns_names is not None:
-            name = self._ways.certificates.find(peer)
+            # TLS verifies a certificate once: connections and resumed sessions outlive it.
+            name = self._ways.certificates.find(peer) if now < peer.until else None
             if name is None:
                 raise CallerError("caller_unknown", cause="certificate")
             return Caller(name, "certificate")

@@ -18,6 +18,7 @@ from gateway.observe.writer import LineWriter
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _QUIET: Final = ("httpx", "httpcore", "hpack", "asyncio", "urllib3", "botocore", "watchfiles")
 _MARKS: Final = {"debug": "\x1b[2m", "info": "", "warning": "\x1b[33m", "error": "\x1b[31m"}
+_UNMARKED: Final = "\x1b[0m"
 
 Fields = dict[str, Any]
 
@@ -26,10 +27,18 @@ def _json_line(fields: Fields) -> bytes:
     return orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def _console_line(fields: Fields) -> bytes:
-    level, event = fields["level"], fields["event"]
+def _plain_line(fields: Fields) -> bytes:
+    return _console_line(fields, f"{fields['level']:7}")
+
+
+def _coloured_line(fields: Fields) -> bytes:
+    mark = _MARKS[fields["level"]]
+    return _console_line(fields, f"{mark}{fields['level']:7}{_UNMARKED if mark else ''}")
+
+
+def _console_line(fields: Fields, level: str) -> bytes:
     rest = " ".join(f"{k}={v}" for k, v in fields.items() if k not in {"time", "level", "event"})
-    text = f"{fields['time'][11:23]} {_MARKS[level]}{level:7}\x1b[0m {event} {rest}\n"
+    text = f"{fields['time'][11:23]} {level} {fields['event']} {rest}\n"
     return text.encode("utf-8", "backslashreplace")
 
 
@@ -39,7 +48,8 @@ class Logger:
     def __init__(self, writer: LineWriter, level: str, style: str) -> None:
         self._writer = writer
         self._threshold = LEVELS[level]
-        self._line: Callable[[Fields], bytes] = _json_line if style == "json" else _console_line
+        console = _coloured_line if writer.to_terminal else _plain_line
+        self._line: Callable[[Fields], bytes] = _json_line if style == "json" else console
         self._second = -1.0
         self._prefix = ""
 
