@@ -6,7 +6,7 @@ import contextlib
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -59,7 +59,9 @@ def compose_file(name: str, sandbox: Sandbox) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def observed(directory: Path, sandbox: Sandbox) -> Iterator[GatewayProcess]:
+def observed(
+    directory: Path, sandbox: Sandbox, environ: Mapping[str, str] | None = None
+) -> Iterator[GatewayProcess]:
     """The gateway: compose's configuration, two issuers, and the tenant `initech`."""
     authority, issuer = Authority(directory, "issuers"), Issuer(directory, ISSUER)
     server = KeyServer(server_context(authority.certificate("localhost")))
@@ -76,7 +78,7 @@ def observed(directory: Path, sandbox: Sandbox) -> Iterator[GatewayProcess]:
         caller["tenants"].append("initech")
     vault["tenants"]["initech"] = {"key": {"value": "a-key-that-nobody-gave-out"}}
     try:
-        with GatewayProcess(directory, settings, vault) as gateway:
+        with GatewayProcess(directory, settings, vault, environ) as gateway:
             yield gateway
             assert gateway.stop() == 0
     finally:
