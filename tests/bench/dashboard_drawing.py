@@ -5,7 +5,7 @@ Law: draws what it is given and asks nobody. Knows of Grafana only what this das
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from math import floor, log10
+from math import ceil, floor, log10
 from typing import Any, Final, NamedTuple
 from xml.sax.saxutils import escape
 
@@ -13,7 +13,7 @@ COLUMN: Final = 58  # pixels of one of the 24 columns
 ROW: Final = 30
 _GAP: Final = 8
 _TOP: Final = 60
-_LEFT: Final = 56  # of a plot, for its scale
+_LEFT: Final = 66  # of a plot, for its scale
 _COLORS: Final = ("73bf69", "5794f2", "ff9830", "f2495c", "b877d9", "fade2a", "8ab8ff", "ffa6b0",
                   "37872d", "c4162a")  # fmt: skip
 _STYLE: Final = """\
@@ -128,42 +128,49 @@ def _color(settings: dict[str, Any], value: float) -> str:
 
 
 def _plot(panel: dict[str, Any], series: list[Series], box: Box, seconds: float) -> Iterator[str]:
-    unit = panel["fieldConfig"]["defaults"]["unit"]
-    stacked = "stacking" in panel["fieldConfig"]["defaults"]["custom"]
+    settings = panel["fieldConfig"]["defaults"]
+    stacked = "stacking" in settings["custom"]
     legend = list(_legend(series, box))
     plot = Box(box.x + _LEFT, box.y + 30, box.w - _LEFT - 12, box.h - 58 - 16 * len(legend))
     lines = _stack(series) if stacked else [one.points for one in series]
     highest = max((value for points in lines for _, value in points), default=0.0)
     step = _step(highest)
-    top = step * max(1, -(-highest // step))
-    ticks = round(top / step)
-    for number in range(ticks + 1):
-        y = plot.y + plot.h * (1 - number / ticks)
-        yield f'<path class="grid" d="M{plot.x} {y:.0f}h{plot.w}"/>'
-        yield _text(plot.x - 6, y + 4, shown(number * step, unit), "quiet", "end")
-    for number in range(4):
-        share = number / 3
-        at = f"{int(seconds * share) // 60}:{int(seconds * share) % 60:02d}"
-        anchor = ("start", "middle", "middle", "end")[number]
-        yield _text(plot.x + plot.w * share, plot.y + plot.h + 16, at, "quiet", anchor)
-    below: list[tuple[float, float]] | None = None
+    ticks = [step * number for number in range(max(1, ceil(highest / step)) + 1)]
+    yield from _scales(plot, ticks, settings["unit"], seconds)
+    below = [(plot.x + plot.w, plot.y + plot.h), (plot.x, plot.y + plot.h)]
     for number, points in enumerate(lines):
-        dots = [(plot.x + plot.w * t / seconds, plot.y + plot.h * (1 - v / top)) for t, v in points]
-        color = f"#{_COLORS[number % len(_COLORS)]}"
+        dots = [
+            (plot.x + plot.w * t / seconds, plot.y + plot.h * (1 - value / ticks[-1]))
+            for t, value in points
+        ]
+        color = _COLORS[number % len(_COLORS)]
+        if stacked:
+            area = f"{_path(dots + below)}z"
+            yield f'<path class="area" style="fill:#{color};fill-opacity:.3" d="{area}"/>'
+            below = dots[::-1]
         for run in _runs(dots, plot.w / 20):
-            if stacked:
-                floor_ = below or [(run[-1][0], plot.y + plot.h), (run[0][0], plot.y + plot.h)]
-                area = f"{_path(run)}L{' '.join(f'{x:.0f},{y:.0f}' for x, y in floor_)}z"
-                yield f'<path class="area" style="fill:{color};fill-opacity:.3" d="{area}"/>'
-            yield f'<path style="stroke:{color}" d="{_path(run)}"/>'
-        below = dots[::-1] if stacked else None
+            yield f'<path style="stroke:#{color}" d="{_path(run)}"/>'
     for row, items in enumerate(legend):
-        y = box.y + box.h - 10 - 16 * (len(legend) - 1 - row)
-        for x, number, text in items:
-            color = f"#{_COLORS[number % len(_COLORS)]}"
-            if number >= 0:
-                yield f'<rect x="{x:.0f}" y="{y - 5:.0f}" width="12" height="3" fill="{color}"/>'
-            yield _text(x + 16, y, text)
+        yield from _legend_row(items, box.y + box.h - 10 - 16 * (len(legend) - 1 - row))
+
+
+def _scales(plot: Box, ticks: Sequence[float], unit: str, seconds: float) -> Iterator[str]:
+    """Values on the left, and below minutes and seconds from the start."""
+    for tick in ticks:
+        y = plot.y + plot.h * (1 - tick / ticks[-1])
+        yield f'<path class="grid" d="M{plot.x:.0f} {y:.0f}h{plot.w:.0f}"/>'
+        yield _text(plot.x - 6, y + 4, shown(tick, unit), "quiet", "end")
+    for number, anchor in enumerate(("start", "middle", "middle", "end")):
+        at = int(seconds * number / 3)
+        x, told = plot.x + plot.w * number / 3, f"{at // 60}:{at % 60:02d}"
+        yield _text(x, plot.y + plot.h + 16, told, "quiet", anchor)
+
+
+def _legend_row(items: list[tuple[float, int, str]], y: float) -> Iterator[str]:
+    for x, number, text in items:
+        color = _COLORS[number % len(_COLORS)]
+        yield f'<rect x="{x:.0f}" y="{y - 5:.0f}" width="12" height="3" fill="#{color}"/>'
+        yield _text(x + 16, y, text)
 
 
 def _legend(series: list[Series], box: Box) -> Iterator[list[tuple[float, int, str]]]:
@@ -212,7 +219,7 @@ def _path(dots: list[tuple[float, float]]) -> str:
 
 def _step(highest: float) -> float:
     """A round distance between three to six ticks."""
-    rough = (highest or 1.0) / 4
+    rough = (highest or 1.0) / 5
     magnitude: float = 10.0 ** floor(log10(rough))
     return next(n * magnitude for n in (1, 2, 5, 10) if n * magnitude >= rough)
 
@@ -224,11 +231,13 @@ def _text(x: float, y: float, text: str, kind: str = "", anchor: str = "start") 
 
 
 def shown(value: float, unit: str) -> str:
-    """A value as Grafana writes it, in the units that the dashboard has."""
+    """A value as Grafana writes it, in the units that the dashboard has; a date by its age."""
     match unit:
         case "s":
             return _scaled(value, ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"),
                                    (1e-3, "ms"), (1e-6, "µs")))  # fmt: skip
+        case "dateTimeFromNow":
+            return shown(value, "s") + " ago"
         case "Bps":
             return _scaled(value, ((1e6, "MB/s"), (1e3, "kB/s"), (1, "B/s")))
         case "percentunit":

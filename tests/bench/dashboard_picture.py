@@ -65,6 +65,8 @@ def _series(prometheus: Prometheus, panel: dict[str, Any], start: float, seconds
         for one in found:
             values = one.get("values") or [one["value"]]
             points = [(float(t) - start, float(v)) for t, v in values if v != "NaN"]
+            if panel["fieldConfig"]["defaults"]["unit"] == "dateTimeFromNow":
+                points = [(t, end - milliseconds / 1000) for t, milliseconds in points]
             if points:
                 yield Series(one["metric"], _legend(target["legendFormat"], one["metric"]), points)
 

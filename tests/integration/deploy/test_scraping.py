@@ -46,7 +46,7 @@ def prometheus(
             a_little_of_everything(client)
             return all(server.query(expression) for expression in every)
 
-        eventually(ready, 20)
+        eventually(ready, 40)
         yield server
 
 
