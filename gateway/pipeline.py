@@ -57,7 +57,7 @@ class Pipeline:
         x.method, x.peer, x.trace_id = head.inbound.method, head.inbound.peer.address, head.trace_id
         caller = await self._who(x, head)
         grant = self._may(x, head, caller)
-        await self._rooms.count(grant)
+        x.waited_seconds += await self._rooms.count(grant)
         body = InboundBody(receive, self._rooms.max_body)
         permit = self._rooms.permits.acquire(grant.tenant)
         try:

@@ -163,6 +163,26 @@ async def test_an_exchange_is_told_once_with_what_was_known(world: World) -> Non
     assert 0 < x.overhead_seconds < x.seconds
 
 
+async def test_the_gateways_own_share_holds_no_waiting(world: World) -> None:
+    """Neither the storage that replicas count in, nor Invopop, is in `overhead_seconds`."""
+
+    class Storage:
+        async def take(self, *_: object) -> None:
+            await asyncio.sleep(0.25)
+
+    class Slow(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            await asyncio.sleep(0.25)
+            yield b"{}"
+
+    world.gateway.rooms.shared_rates = Storage()  # type: ignore[assignment]
+    world.wire.answer = lambda _: httpx.Response(200, stream=Slow())
+    await world.call(headers=ACME)
+    (x,) = world.exchanges
+    assert x.seconds >= 0.5
+    assert 0 < x.overhead_seconds < 0.25
+
+
 @pytest.mark.parametrize(
     ("call", "status", "key"),
     [
