@@ -24,13 +24,15 @@ class Peer(NamedTuple):
     """Who is at the other end of the caller's connection, as the server verified it.
 
     `address` is an IP address in text form, or "" for a Unix socket, whose peer has a `uid`.
-    `uris` and `dns_names` are the SANs of a verified client certificate; None without one.
+    `uris` and `dns_names` are the SANs of a verified client certificate, which ends at `until`
+    (Unix time, seconds); None without one.
     """
 
     address: str
     uid: int | None = None
     uris: tuple[str, ...] | None = None
     dns_names: tuple[str, ...] | None = None
+    until: float = inf
 
 
 class Inbound(NamedTuple):

@@ -60,7 +60,7 @@ class Pipeline:
         caller = await self._who(x, head)
         x.step("authorize")
         grant = self._may(x, head, caller)
-        await self._rooms.count(grant)
+        x.waited_seconds += await self._rooms.count(grant)
         body = InboundBody(receive, self._rooms.max_body)
         permit = self._rooms.permits.acquire(grant.tenant)
         try:
@@ -75,16 +75,17 @@ class Pipeline:
 
     async def _who(self, x: Exchange, head: Head) -> Caller:
         """Who calls; waits only where an issuer's keys must be fetched first."""
-        authenticator, now = self._rooms.authenticator, time.time()
+        rooms, inbound, shown = self._rooms, head.inbound, head.credentials
         try:
             try:
-                caller = authenticator.authenticate(head.inbound, head.credentials, now)
+                caller = rooms.authenticator.authenticate(inbound, shown, time.time())
             except KeyNeeded as needed:
-                await authenticator.fetch_keys(needed)
+                await rooms.authenticator.fetch_keys(needed)
                 x.waited_seconds += perf_counter() - x.started
-                caller = authenticator.authenticate(head.inbound, head.credentials, now)
+                # By now the configuration, or the time, may say otherwise.
+                caller = rooms.authenticator.authenticate(inbound, shown, time.time())
         except CallerError as error:
-            if error.key == "unauthenticated" and head.inbound.proxy_form:
+            if error.key == "unauthenticated" and inbound.proxy_form:
                 error.status = 407  # RFC 9110 15.5.8: a proxy asks with its own status
             raise
         x.caller, x.by = caller.name, caller.by

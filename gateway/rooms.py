@@ -35,9 +35,14 @@ class Rooms:
     tracer: Tracer | None = None
     witness: Witness | None = None
 
-    async def count(self, grant: Grant) -> None:
-        """Counts a request against its rate limits. Raises `rate_limited`, or `overloaded`."""
+    async def count(self, grant: Grant) -> float:
+        """Counts a request against its rate limits: the seconds that a shared storage took.
+
+        Raises `rate_limited`, or `overloaded`.
+        """
+        now = time.monotonic()
         if self.shared_rates is None:
-            self.rates.take(grant.caller, grant.tenant, time.monotonic())
-        else:
-            await self.shared_rates.take(grant.caller, grant.tenant, time.monotonic())
+            self.rates.take(grant.caller, grant.tenant, now)
+            return 0.0
+        await self.shared_rates.take(grant.caller, grant.tenant, now)
+        return time.monotonic() - now

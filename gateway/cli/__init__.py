@@ -1,7 +1,10 @@
 """The commands, a file each. Law: errors go to stderr as one readable block, never a traceback."""
 
+from typing import Annotated
+
 import typer
 
+from gateway import __version__
 from gateway.cli.check import check
 from gateway.cli.demo import demo
 from gateway.cli.explain import explain
@@ -11,16 +14,33 @@ from gateway.cli.serve import serve
 from gateway.cli.tokens import tokens
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"invopop-gateway {__version__}")
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_show_version, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Authenticating egress gateway for the Invopop API. New here? Begin with `demo`."""
+
+
 def build() -> typer.Typer:
     """The command line as one application."""
     app = typer.Typer(
         name="invopop-gateway",
-        help="Authenticating egress gateway for the Invopop API.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
+    app.callback()(_options)
     for command in (demo, serve, check, explain, sandbox):
         app.command()(command)
     app.add_typer(keys(), name="keys")

@@ -43,7 +43,7 @@ def check(
         bool, typer.Option("--online", help="Call Invopop with each tenant's keys as well.")
     ] = False,
 ) -> None:
-    """Load and validate everything without serving, and show the tenants."""
+    """Validate the configuration, and show the tenants."""
     from rich.console import Console  # noqa: PLC0415 - no other command needs it
 
     loaded = load_or_exit(config)

@@ -1,6 +1,7 @@
 """`explain`: what would happen to a request, and why, by the pipeline's own rooms. Sends none."""
 
 import asyncio
+import os
 from collections.abc import Iterator
 from typing import Annotated, NamedTuple
 
@@ -12,9 +13,9 @@ from gateway.errors import GatewayError
 from gateway.invopop.operations import OTHER
 from gateway.invopop.presets import PRESETS, expand
 from gateway.model import Caller
-from gateway.policy.grants import OperationDenied
+from gateway.policy.grants import Explanation, OperationDenied
+from gateway.settings.callers import CallerSettings
 from gateway.settings.load import Loaded
-from gateway.settings.schema import CallerSettings
 from gateway.upstream.target import resolve
 from gateway.vault.fault import KeyNeeded
 
@@ -36,10 +37,12 @@ class Answer(NamedTuple):
 
 
 def explain(
-    method: Annotated[str, typer.Argument(help="Such as GET.")],
-    path: Annotated[str, typer.Argument(help="Such as /silo/v1/entries.")],
-    caller: Annotated[str, typer.Option(help="The caller's name in [callers].")],
-    tenant: Annotated[str, typer.Option(help="The tenant, where the request would name one.")] = "",
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="Such as GET.")],
+    path: Annotated[str, typer.Argument(metavar="PATH", help="Such as /silo/v1/entries.")],
+    caller: Annotated[str, typer.Option(metavar="NAME", help="The caller's name in [callers].")],
+    tenant: Annotated[
+        str, typer.Option(metavar="NAME", help="The tenant, where the request would name one.")
+    ] = "",
     config: ConfigOption = None,
 ) -> None:
     """Say what would happen to a request and why. Sends nothing."""
@@ -66,16 +69,12 @@ async def _judge(gateway: Gateway, question: Question) -> Answer:
     """
     rooms = gateway.rooms
     authority = rooms.sender.forwarder.authority
-    target = resolve(question.method, question.target.encode("utf-8", "replace"), authority)
-    headers = [question.tenant.encode()] if question.tenant else []
+    target = resolve(question.method, os.fsencode(question.target), authority)
+    headers = [os.fsencode(question.tenant)] if question.tenant else []
     caller = Caller(question.caller, "explain")
+    rooms.vault.require(rooms.grants.tenant_of(caller, headers))
     told = rooms.grants.explain(caller, headers, question.method, target.path)
-    lines: list[tuple[str, str]] = []
-    if told.verdict is not None:
-        lines.append(("operation", f"{told.verdict.operation} ({told.verdict.route})"))
-        entry = f' "{told.entry}"' if told.entry else ""
-        lines.append(("rule", f"{told.verdict.rule}{entry}, path {told.verdict.reading}"))
-    lines += _presets(gateway.loaded.settings.callers.get(question.caller))
+    lines = [*_rule(told), *_presets(gateway.loaded.settings.callers.get(question.caller))]
     if told.grant is None or told.error is not None:
         return _refused(told.error or GatewayError("internal_error"), lines)
     lines.append(("tenant", told.grant.tenant))
@@ -94,6 +93,22 @@ async def _judge(gateway: Gateway, question: Question) -> Answer:
     return Answer(True, [("allowed", "yes"), *lines])
 
 
+def _rule(told: Explanation) -> Iterator[tuple[str, str]]:
+    """The operation that was asked for, and what decided."""
+    verdict = told.verdict
+    if verdict is None:
+        return
+    known = verdict.operation != OTHER
+    yield "operation", f"{verdict.operation} ({verdict.route if known else 'none that is known'})"
+    if told.entry:
+        why = f' "{told.entry}"'
+    elif verdict.would_deny:
+        why = " = false: no entry of `allow` covers it"
+    else:
+        why = ": there is no `allow`" if verdict.allowed else ": no entry covers it"
+    yield "rule", f"{verdict.rule}{why}, path {verdict.reading}"
+
+
 def _presets(caller: CallerSettings | None) -> Iterator[tuple[str, str]]:
     """What each preset that the caller's rules name is for, and all that it stands for."""
     entries = (*(caller.allow or ()), *caller.deny) if caller else ()
@@ -104,7 +119,7 @@ def _presets(caller: CallerSettings | None) -> Iterator[tuple[str, str]]:
 
 
 def _refused(error: GatewayError, lines: list[tuple[str, str]]) -> Answer:
-    why = f"{error.status} {error.key}: {error.detail}" if error.detail else error.key
+    why = f"{error.status} {error.key}" + (f": {error.detail}" if error.detail else "")
     if error.cause and not isinstance(error, OperationDenied):
         why += f" ({error.cause})"
     return Answer(False, [("allowed", "no"), ("answer", why), *lines])

@@ -20,7 +20,9 @@ from gateway.vault.edit import EditError, entries, rotated, with_key, without
 from gateway.vault.edit_file import VaultText, change, convert, open_vault, read
 from gateway.vault.key_check import fault_in
 
-TenantArgument = Annotated[str, typer.Argument(help="The tenant's name in [tenants].")]
+TenantArgument = Annotated[
+    str, typer.Argument(metavar="TENANT", help="The tenant's name in [tenants].")
+]
 
 
 def keys() -> typer.Typer:
@@ -68,10 +70,15 @@ def encrypt(
     config: ConfigOption = None,
     new: Annotated[
         Path | None,
-        typer.Option("--new-identity", help="Make an age identity and write it to this file."),
+        typer.Option(
+            "--new-identity", metavar="FILE", help="Make an age identity and write it to this file."
+        ),
     ] = None,
 ) -> None:
-    """Encrypt the vault file (age); its identity is what `vault.identity` names."""
+    """Encrypt the vault file with age.
+
+    Its identity is what `vault.identity` names, or a new one.
+    """
     with _vault(config) as vault:
         if vault.sealed:
             raise EditError(f"{vault.path} is encrypted already")

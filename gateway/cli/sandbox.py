@@ -12,9 +12,15 @@ from gateway.sandbox.serve import running
 
 
 def sandbox(
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 is any free one.")] = 0,
+    port: Annotated[
+        int,
+        typer.Option(min=0, max=65535, metavar="N", help="Port to listen on; 0 is any free one."),
+    ] = 0,
     directory: Annotated[
-        Path, typer.Option("--dir", help="Where the CA certificate and sample keys are written.")
+        Path,
+        typer.Option(
+            "--dir", metavar="D", help="Where the CA certificate and sample keys are written."
+        ),
     ] = Path("sandbox-data"),
 ) -> None:
     """Run the sandbox Invopop alone, over TLS."""

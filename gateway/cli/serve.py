@@ -26,7 +26,8 @@ def serve(config: ConfigOption = None) -> None:
             at_end.callback(writer.close)
             code = run_to_end(_serve(loaded, writer, at_end))
     except ConfigurationError as error:
-        fail(error)
+        file = str(loaded.file)
+        fail(ConfigurationError(p._replace(file=p.file or file) for p in error.problems))
     raise typer.Exit(code)
 
 

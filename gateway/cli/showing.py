@@ -13,7 +13,6 @@ from typing import NamedTuple
 import typer
 from rich.console import Console
 from rich.panel import Panel
-from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
@@ -22,6 +21,8 @@ from gateway.identity.tokens import hash_token, new_token
 from gateway.sandbox.sandbox import Sandbox
 from gateway.sandbox.serve import Running, running
 
+WIDE = 110  # columns that a row needs to stand in few lines
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 START_SECONDS = 15.0  # a cold start on a slow machine; a warm one takes less than one
 
 
@@ -90,7 +91,7 @@ tenants = ["acme"]
 [callers.reporting]
 tokens = ["{hash_token(reporting)}"]
 tenants = ["acme", "globex"]
-allow = ["*.list", "*.fetch", "access.workspace.fetch"]
+allow = ["@read_only"]
 """
     )
 
@@ -130,70 +131,67 @@ async def _gateway(folder: Path) -> AsyncIterator[tuple[str, str, list[dict[str,
 
 def _introduce(console: Console, stage: Stage) -> None:
     picture = Text.from_markup(
-        "billing, reporting   ──▶   [bold]invopop-gateway[/]   ──▶   Invopop (sandbox)\n"
-        "[dim]plain HTTP,                who? may they?          HTTPS,\n"
-        "their own token            with which key?         the tenant's key[/]\n\n"
+        "billing, reporting       [bold]invopop-gateway[/]              Invopop (sandbox)\n"
+        "[dim]plain HTTP, own token[/] ─▶ [dim]who? may they? which key?[/] ─▶ "
+        "[dim]HTTPS, tenant's key[/]\n\n"
     )
-    for name, value in (
-        ("gateway", stage.gateway),
-        ("admin", stage.admin),
-        ("Invopop", f"{stage.upstream} (emulated, real TLS, its own CA)"),
-        ("config", f"{stage.folder}/"),
-    ):
-        picture.append(f"{name:9}", style="bold")
-        picture.append(f"{value}\n")
-    picture.rstrip()
-    console.print(Panel(picture, title="invopop-gateway demo", title_align="left", padding=(1, 2)))
+    picture.append(f"gateway  {stage.gateway}\n")
+    picture.append(f"admin    {stage.admin}\n")
+    picture.append(f"Invopop  {stage.upstream} (emulated, real TLS, its own CA)\n")
+    picture.append(f"config   {stage.folder}/gateway.toml, vault.toml")
+    console.print(Panel(picture, title="invopop-gateway demo", title_align="left"))
 
 
 def _show_tour(console: Console, visits: list[Visit]) -> None:
-    """Two lines a request: what went in and out, and below it what that shows."""
-    table = Table(box=None, expand=True, padding=(0, 2, 1, 0))
+    """A row for each request; what it shows stands beside it, or on a narrow terminal beneath."""
+    wide = console.width >= WIDE
+    table = Table(
+        title="The tour: each row is a real request",
+        title_justify="left",
+        expand=True,
+        show_lines=not wide,
+    )
     table.add_column("", no_wrap=True)
-    table.add_column("who", no_wrap=True)
-    table.add_column("request and what it shows", overflow="fold", ratio=1)
+    table.add_column("who → tenant", no_wrap=True)
+    table.add_column("request", no_wrap=wide, overflow="fold", ratio=None if wide else 1)
     table.add_column("answer", no_wrap=True)
     table.add_column("ms", justify="right", no_wrap=True)
+    if wide:
+        table.add_column("what it shows", ratio=1)
     for visit in visits:
-        step: Step = visit.step
-        mark = "[green]✓[/]" if visit.as_expected else "[red]✗[/]"
-        colour = "green" if 0 < visit.status < 400 else "yellow"
-        status = f"[{colour}]{visit.status or 'none'}[/]"
-        table.add_row(
-            mark,
-            step.who.replace(" → ", "\n[dim]→[/] "),
-            f"[bold]{step.method}[/] {_shortened(visit.path)}\n[dim]{step.shows}[/]",
-            f"{status}\n{visit.note}",
-            f"{visit.ms:.1f}",
-        )
-    _head(console, "The tour: each row is a real request")
+        table.add_row(*_cells(visit, wide))
     console.print(table)
 
 
-def _head(console: Console, words: str) -> None:
-    console.print(Rule(f"[bold]{words}[/]", align="left", style="dim"))
-
-
-def _shortened(path: str) -> str:
-    """Of each UUID its first four digits: a row should fit on a terminal."""
-    return re.sub(r"([0-9a-f]{4})[0-9a-f]{4}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", r"\1…", path)
+def _cells(visit: Visit, wide: bool) -> list[str]:
+    step: Step = visit.step
+    mark = "[green]✓[/]" if visit.as_expected else "[red]✗[/]"
+    colour = "green" if visit.status < 400 else "yellow"
+    answer = f"[{colour}]{visit.status}[/] {visit.note}" if visit.status else visit.note
+    request = f"{step.method} {_UUID.sub('…', visit.path)}"
+    ms = f"{visit.ms:.1f}"
+    if wide:
+        return [mark, step.who, request, answer, ms, step.shows]
+    who, _, tenant = step.who.partition(" → ")
+    who += f"\n→ {tenant}" if tenant else ""
+    return [mark, who, f"{request}\n[dim]{step.shows}[/]", answer.replace(" ", "\n", 1), ms]
 
 
 def _show_metrics(console: Console, samples: list[Sample]) -> None:
+    title = "What Prometheus sees of it: invopop_gateway_requests_total"
     columns = ("caller", "tenant", "method", "route", "status")
-    table = Table(*columns, box=None, padding=(0, 2, 0, 0))
+    table = Table(*columns, title=title, title_justify="left")
     table.add_column("count", justify="right")
     for sample in samples:
         table.add_row(*(sample.labels[name] or '""' for name in columns), f"{sample.value:.0f}")
-    _head(console, "What Prometheus sees of it: invopop_gateway_requests_total")
-    console.print(table, "")
+    console.print(table)
 
 
 def _show_log(console: Console, lines: list[dict[str, object]]) -> None:
     line = next((line for line in lines if line["event"] == "exchange"), None)
     if line:
-        _head(console, "One log line an exchange")
-        console.print(Text(json.dumps(line), style="dim"), "")
+        body = Text(json.dumps(line), overflow="fold")
+        console.print(Panel(body, title="One log line an exchange", title_align="left"))
 
 
 def _show_verdict(console: Console, visits: list[Visit]) -> None:

@@ -1,12 +1,14 @@
 """`tokens new CALLER` and `tokens hash`: what a caller shows, and what the configuration holds."""
 
 import sys
-from datetime import datetime
-from typing import Annotated
+from datetime import UTC, date, datetime
+from typing import Annotated, Final
 
 import typer
 
 from gateway.identity.tokens import PREFIX, hash_token, is_genuine, new_token
+
+_GUESSABLE: Final = 22  # characters: fewer hold less than 128 bits, even if they are random
 
 
 def tokens() -> typer.Typer:
@@ -17,21 +19,40 @@ def tokens() -> typer.Typer:
     return group
 
 
+def _last_day(text: str) -> date:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter("a date such as 2027-01-31 is expected") from None
+    if day < datetime.now(UTC).date():
+        raise typer.BadParameter("that day is over")
+    return day
+
+
 def new(
-    caller: Annotated[str, typer.Argument(help="The name of the caller in [callers].")],
+    caller: Annotated[
+        str, typer.Argument(metavar="CALLER", help="The name of the caller in [callers].")
+    ],
     expires: Annotated[
-        datetime | None,
-        typer.Option(formats=["%Y-%m-%d"], help="The last day (UTC) on which it is accepted."),
+        date | None,
+        typer.Option(
+            metavar="DATE",
+            parser=_last_day,
+            help="The last day (UTC) on which it is accepted, such as 2027-01-31.",
+        ),
     ] = None,
 ) -> None:
-    """Make a fresh token for a caller and print it, once, with its line for the configuration.
+    """Make a caller's token and its configuration line.
 
-    Secret scanners find leaked ones by `igw_[0-9A-Za-z]{38}`; the last 6 are a checksum.
+    The token is printed once and kept nowhere. Secret scanners find leaked ones by
+    `igw_[0-9A-Za-z]{38}`; the last 6 are a checksum.
     """
+    if not caller:
+        raise typer.BadParameter("a caller must have a name", param_hint="CALLER")
     token = new_token()
     entry = f'"{hash_token(token)}"'
     if expires is not None:
-        entry = f"{{ hash = {entry}, expires = {expires.date()} }}"
+        entry = f"{{ hash = {entry}, expires = {expires} }}"
     typer.echo(f"token    {token}")
     typer.echo("         Give it to the service; it is stored nowhere and not shown again.")
     typer.echo("config   in gateway.toml:")
@@ -49,6 +70,8 @@ def hash_() -> None:
         raise typer.Exit(1) from None
     if token.startswith(PREFIX) and not is_genuine(token):
         typer.echo("warning: its checksum is wrong: mistyped, cut off, or not ours", err=True)
+    elif len(token) < _GUESSABLE:
+        typer.echo("warning: so short a token can be guessed; `tokens new` makes one", err=True)
 
 
 def _toml_key(name: str) -> str:

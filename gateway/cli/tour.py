@@ -100,8 +100,11 @@ async def _take(client: httpx.AsyncClient, step: Step, found: dict[str, str]) ->
         headers["X-Invopop-Tenant"] = step.tenant
     path = step.path.replace("{file}", found.get("file", "none"))
     started = time.perf_counter()
-    reply = await client.request(step.method, path, headers=headers, json=step.body)
-    ms = (time.perf_counter() - started) * 1000
+    try:
+        reply = await client.request(step.method, path, headers=headers, json=step.body)
+    except httpx.TransportError as error:
+        return Visit(step, path, 0, type(error).__name__, _ms_since(started), False)
+    ms = _ms_since(started)
     try:
         note = step.note(reply)
         if reply.status_code == 202:
@@ -127,8 +130,12 @@ async def _without_gateway(upstream: str) -> Visit:
         status, note = reply.status_code, "answered"
     except httpx.TransportError:
         status, note = 0, "connection failed"
-    ms = (time.perf_counter() - started) * 1000
-    return Visit(step, step.path, status, note, ms, status == 0)
+    shown = step.path.replace(url, "http://Invopop")
+    return Visit(step, shown, status, note, _ms_since(started), status == 0)
+
+
+def _ms_since(started: float) -> float:
+    return (time.perf_counter() - started) * 1000
 
 
 class Sample(NamedTuple):

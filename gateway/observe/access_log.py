@@ -27,7 +27,11 @@ class AccessLog:
         went_well = x.status < 400 and not x.error and not x.would_deny
         if went_well and self._sample < 1.0 and random.random() >= self._sample:  # noqa: S311
             return
-        fields: dict[str, Any] = {
+        # One literal, and no call that can be done without: this is on every request's way.
+        line: dict[str, Any] = {
+            "time": self._logger.now(),
+            "level": "info" if x.status < 500 and not x.would_deny else "warning",
+            "event": "exchange",
             "request_id": x.request_id,
             "caller": x.caller,
             "tenant": x.tenant,
@@ -35,7 +39,7 @@ class AccessLog:
             "route": x.route,
             "operation": x.operation,
             "status": x.status,
-            "duration_ms": round(x.seconds * 1000, 3),
+            "duration_ms": int(x.seconds * 1e6) / 1000,
             "bytes_in": x.bytes_in,
             "bytes_out": x.bytes_out,
             "key": x.key_fingerprint,
@@ -45,12 +49,16 @@ class AccessLog:
             "attempts": x.attempts,
         }
         if x.upstream_seconds is not None:
-            fields["upstream_ms"] = round(x.upstream_seconds * 1000, 3)
-            fields["upstream_status"] = x.upstream_status
-        for name in ("error", "cause", "would_deny", "trace_id"):
-            if value := getattr(x, name):
-                fields[name] = value
+            line["upstream_ms"] = int(x.upstream_seconds * 1e6) / 1000
+            line["upstream_status"] = x.upstream_status
+        if x.error:
+            line["error"] = x.error
+        if x.cause:
+            line["cause"] = x.cause
+        if x.would_deny:
+            line["would_deny"] = True
+        if x.trace_id:
+            line["trace_id"] = x.trace_id
         if x.status == 499 or (x.error and x.phase == "response"):
-            fields["phase"] = x.phase
-        level = "info" if x.status < 500 and not x.would_deny else "warning"
-        self._logger.log(level, "exchange", fields)
+            line["phase"] = x.phase
+        self._logger.write(line)

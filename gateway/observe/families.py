@@ -18,6 +18,7 @@ PHASES: Final = ("request", "waiting", "response")
 OUTCOMES: Final = ("success", "failure")
 STATES: Final = ("active", "idle", "waiting")
 RETRY_REASONS: Final = ("connect", "stale", "status_502", "status_503", "status_504", "status_429")
+SOURCES: Final = ("env", "file", "value", "openbao", "aws", "gcp", "azure")
 UPSTREAM_KINDS: Final = (
     *("dns", "connect", "connect_refused", "connect_timeout", "tls", "proxy"),
     *("read_timeout", "write_timeout", "closed", "truncated", "protocol", "invalid_status"),
@@ -133,7 +134,7 @@ FAMILIES: Final = (
         "counter",
         ("source", "outcome"),
         "Reads of keys from their sources.",
-        known=tuple((source, outcome) for source in ("env", "file") for outcome in OUTCOMES),
+        known=tuple((source, outcome) for source in SOURCES for outcome in OUTCOMES),
     ),
     Family("key_rejected_total", "counter", ("tenant", "slot"), "Keys that Invopop answered 401."),
     Family("key_echo_total", "counter", (), "Response headers that held the key.", ((),)),

@@ -18,6 +18,8 @@ from gateway.observe.writer import LineWriter
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _QUIET: Final = ("httpx", "httpcore", "hpack", "asyncio", "urllib3", "botocore", "watchfiles")
 _MARKS: Final = {"debug": "\x1b[2m", "info": "", "warning": "\x1b[33m", "error": "\x1b[31m"}
+_UNMARKED: Final = "\x1b[0m"
+_MILLISECONDS: Final = tuple(f"{number:03d}+00:00" for number in range(1000))
 
 Fields = dict[str, Any]
 
@@ -26,10 +28,18 @@ def _json_line(fields: Fields) -> bytes:
     return orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def _console_line(fields: Fields) -> bytes:
-    level, event = fields["level"], fields["event"]
+def _plain_line(fields: Fields) -> bytes:
+    return _console_line(fields, f"{fields['level']:7}")
+
+
+def _coloured_line(fields: Fields) -> bytes:
+    mark = _MARKS[fields["level"]]
+    return _console_line(fields, f"{mark}{fields['level']:7}{_UNMARKED if mark else ''}")
+
+
+def _console_line(fields: Fields, level: str) -> bytes:
     rest = " ".join(f"{k}={v}" for k, v in fields.items() if k not in {"time", "level", "event"})
-    text = f"{fields['time'][11:23]} {_MARKS[level]}{level:7}\x1b[0m {event} {rest}\n"
+    text = f"{fields['time'][11:23]} {level} {fields['event']} {rest}\n"
     return text.encode("utf-8", "backslashreplace")
 
 
@@ -39,8 +49,9 @@ class Logger:
     def __init__(self, writer: LineWriter, level: str, style: str) -> None:
         self._writer = writer
         self._threshold = LEVELS[level]
-        self._line: Callable[[Fields], bytes] = _json_line if style == "json" else _console_line
-        self._second = -1.0
+        console = _coloured_line if writer.to_terminal else _plain_line
+        self._line: Callable[[Fields], bytes] = _json_line if style == "json" else console
+        self._second = -1
         self._prefix = ""
 
     def enabled(self, level: str) -> bool:
@@ -50,16 +61,20 @@ class Logger:
     def log(self, level: str, event: str, fields: Fields) -> None:
         """Writes one line: time (RFC 3339, UTC), level, event, then the fields."""
         if LEVELS[level] >= self._threshold:
-            line = {"time": self._now(), "level": level, "event": event, **fields}
-            self._writer.write(self._line(line))
+            self.write({"time": self.now(), "level": level, "event": event, **fields})
 
-    def _now(self) -> str:
+    def write(self, line: Fields) -> None:
+        """Writes one line of exactly these fields, whatever its level."""
+        self._writer.write(self._line(line))
+
+    def now(self) -> str:
         """The time to the millisecond; all but its last part is made once a second."""
-        second, fraction = divmod(time.time(), 1)
+        now = time.time()
+        second = int(now)
         if second != self._second:
             self._second = second
             self._prefix = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S.")
-        return f"{self._prefix}{int(fraction * 1000):03d}+00:00"
+        return self._prefix + _MILLISECONDS[int((now - second) * 1000)]
 
     def write_line(self, line: bytes) -> None:
         """Writes a line that is made already, newline included, whatever the level."""

@@ -5,6 +5,7 @@ Children are kept by their label values, because looking one up costs more than 
 
 from collections.abc import Callable, Iterable
 from itertools import islice
+from math import inf
 from typing import Any, Final
 
 from prometheus_client import (
@@ -45,11 +46,17 @@ class _Expiries(Collector):
         self.read: Callable[[], Iterable[tuple[str, str, float]]] = tuple
 
     def collect(self) -> Iterable[Metric]:
-        """One gauge, with at most `limit` series."""
+        """One gauge. Past `limit` series the tenants share `other`: the earliest of theirs."""
         family = self._family
         gauge = GaugeMetricFamily(PREFIX + family.name, family.meaning, labels=family.labels)
-        for tenant, slot, expires_at in islice(self.read(), self._limit):
+        told = iter(self.read())
+        for tenant, slot, expires_at in islice(told, self._limit):
             gauge.add_metric((tenant, slot), expires_at)
+        rest: dict[str, float] = {}
+        for _, slot, expires_at in told:
+            rest[slot] = min(expires_at, rest.get(slot, inf))
+        for slot, expires_at in rest.items():
+            gauge.add_metric((OTHER, slot), expires_at)
         yield gauge
 
 

@@ -20,6 +20,7 @@ class LineWriter:
         self._awake = threading.Event()
         self._closing = threading.Event()
         self.dropped = 0
+        self.to_terminal = os.isatty(descriptor)
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
         self._thread.start()
 

@@ -9,7 +9,8 @@ from math import ceil
 from typing import Final, NamedTuple
 
 from gateway.errors import CallerError
-from gateway.settings.schema import CallerSettings, Limits
+from gateway.settings.callers import CallerSettings
+from gateway.settings.schema import Limits
 
 # Buckets in use, of one limiter, before full ones are swept out; half of the cap survives a sweep
 # that finds too many others. 20,000 are sorted in some 5 ms.

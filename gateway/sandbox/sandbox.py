@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -106,6 +106,8 @@ class _Resource:
             response = await self._answer(Request(scope, receive))
         except Refusal as refusal:
             response = refusal.response()
+        except ClientDisconnect:
+            return  # nobody is left to answer
         except RecursionError:
             response = bad_request("the body is nested too deeply").response()
         await response(scope, receive, send)

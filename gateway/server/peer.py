@@ -4,7 +4,6 @@ import asyncio
 import socket
 import ssl
 import struct
-import time
 from typing import Final
 
 from gateway.model import Peer
@@ -23,14 +22,12 @@ def read_peer(transport: asyncio.BaseTransport) -> Peer:
     certificate = session.getpeercert() if session is not None else None
     if not certificate:
         return Peer(address)
-    # A resumed session is not verified again: the certificate may have expired since.
-    if ssl.cert_time_to_seconds(certificate["notAfter"]) <= time.time():
-        return Peer(address, uris=(), dns_names=())
     names = certificate.get("subjectAltName", ())
     return Peer(
         address,
         uris=tuple(value for kind, value in names if kind == "URI"),
         dns_names=tuple(value for kind, value in names if kind == "DNS"),
+        until=ssl.cert_time_to_seconds(certificate["notAfter"]),
     )
 
 

@@ -77,7 +77,7 @@ def _open_tcp(section: str, host: str, port: int, *, reuse_port: bool) -> list[s
     except OSError as error:
         for sock in opened:
             sock.close()
-        raise _refused(f"{section}.port", f"{host} port {port}: {_reason(error)}") from None
+        raise _address_refused(section, host, port, error) from None
     return opened
 
 
@@ -110,6 +110,13 @@ def _file_of(sock: socket.socket) -> tuple[Path, int] | None:
         return None
     path = Path(sock.getsockname())
     return path, path.stat().st_ino
+
+
+def _address_refused(section: str, host: str, port: int, error: OSError) -> ConfigurationError:
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        found = f"{host}: {_reason(error)}"
+        return _refused(f"{section}.host", found, "an address or a name of this machine")
+    return _refused(f"{section}.port", f"{host} port {port}: {_reason(error)}")
 
 
 def _reason(error: OSError) -> str:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from gateway.settings.schema import CallerSettings, Settings
+from gateway.settings.callers import CallerSettings
+from gateway.settings.schema import Settings
 from gateway.settings.vault_file import VaultFile
 from gateway.settings.wording import key_path
 
@@ -13,6 +14,8 @@ def notices(settings: Settings, vault: VaultFile) -> Iterator[str]:
         yield "tenants: the vault is empty; every request will be refused"
     if not settings.callers:
         yield "callers: there are none; every request will be refused"
+    if settings.limits.burst and not settings.limits.requests_per_second:
+        yield "limits.burst: has no effect without requests_per_second"
     for name, caller in settings.callers.items():
         for text in _caller(caller, settings):
             yield f"{key_path(('callers', name))}: {text}"
@@ -24,6 +27,8 @@ def _caller(caller: CallerSettings, settings: Settings) -> Iterator[str]:
         yield "has no token, issuer, network or certificate; nobody can be this caller"
     if not caller.tenants:
         yield "has no tenants; its requests will be refused"
+    if caller.burst and not caller.requests_per_second:
+        yield "burst has no effect without requests_per_second beside it"
     on_socket = settings.listen.socket is not None
     for network in caller.networks:
         if network.startswith("unix") != on_socket:

@@ -27,11 +27,13 @@ from pydantic_core import PydanticCustomError
 
 TABLE: Final = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-_HOST_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,253}")
+# Whole labels only: name look-up fails in its own way for an empty or an overlong one.
+_NAME: Final = r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?"
+_HOST_NAME: Final = re.compile(rf"(?=.{{1,253}}\Z){_NAME}")
 _SIZE: Final = re.compile(r"([0-9]{1,18}) ?(B|KB|MB|GB|KiB|MiB|GiB)")
 _UNITS: Final = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 _BINARY_UNITS: Final = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
-_AUTHORITY: Final = r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+_AUTHORITY: Final = rf"(?:{_NAME}|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?"
 _LOOPBACK: Final = r"(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?"
 # What RFC 3986 lets stand in a path and query, percent signs included; no fragment.
 _PATH: Final = r"(?:/[!$-;=?-Z_a-z~]*)?"
@@ -224,7 +226,7 @@ CollectorUrl = Annotated[
     str,
     Strict(),
     _url(
-        rf"https?://{_AUTHORITY}{_PATH}",
+        rf"https?://{_AUTHORITY}(?:/[!$-;=@-Z_a-z~]*)?",
         "http:// or https:// with a host, perhaps a port and a path; no user name or query",
     ),
     AfterValidator(_collector),

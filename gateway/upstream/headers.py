@@ -56,10 +56,14 @@ _NAMES_NOTHING: Final = ([b"keep-alive"], [b"close"])
 _DASHES: Final = bytes.maketrans(b"_.", b"--")
 # Without a body these say so (RFC 9110 8.6); to the others a body is strange, so they say nothing.
 _EXPECTS_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
-_VIA_MEMBER: Final = re.compile(rb"(?:^|,)\s*\S+\s+invopop-gateway\s*(?:$|[,(])", re.IGNORECASE)
-_PROXY_STATUS_MEMBER: Final = re.compile(rb'\s*"?invopop-gateway"?\s*(?:;|$)', re.IGNORECASE)
-# Commas that do not stand within a quoted string (RFC 8941 3.3.3).
-_LIST_COMMA: Final = re.compile(rb',(?=(?:[^"\\]|\\.|"(?:[^"\\]|\\.)*")*$)')
+# Nothing in these three is tried twice: strangers send the first, and it is read before they prove
+# who they are.
+_VIA_MEMBER: Final = re.compile(
+    rb"(?:^|,)[ \t]*+[^\s,]++[ \t]++invopop-gateway[ \t]*+(?:$|[,(])", re.IGNORECASE
+)
+_PROXY_STATUS_MEMBER: Final = re.compile(rb'\s*+"?invopop-gateway"?\s*+(?:;|$)', re.IGNORECASE)
+# A member may hold commas within quoted strings (RFC 8941 3.3.3).
+_LIST_MEMBER: Final = re.compile(rb'(?:[^,"]++|"(?:[^"\\]++|\\.?+)*+"?+)++')
 
 
 class CleanReply(NamedTuple):
@@ -143,7 +147,7 @@ def _rewritten(name: bytes, value: bytes, host: bytes) -> Headers:
         return [(name, relative_location(value, host))]
     if name == b"x-request-id":
         return [(b"x-upstream-request-id", value)]
-    members = [part for part in _LIST_COMMA.split(value) if not _PROXY_STATUS_MEMBER.match(part)]
+    members = [one for one in _LIST_MEMBER.findall(value) if not _PROXY_STATUS_MEMBER.match(one)]
     return [(name, b",".join(members).strip(b" \t"))] if members else []
 
 

@@ -22,11 +22,11 @@ _ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
 _UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")
 # A dot segment, also one with path parameters ("..;a"), which some servers strip before resolving.
 _DOT_SEGMENT: Final = re.compile(r"/\.\.?(?:[/;]|$)")
-_ABSOLUTE: Final = re.compile(rb"(https?)://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
+_ABSOLUTE: Final = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 _AUTHORITY: Final = re.compile(
     rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9!$&'()*+,;=._~%-]+)(?::([0-9]{0,5}))?"
 )
-_DEFAULT_PORTS: Final = {b"http": 80, b"https": 443}
+_PLAIN_PORT: Final = 80  # what a client means that speaks plain HTTP to its proxy
 
 
 class Authority(NamedTuple):
@@ -75,8 +75,8 @@ def resolve(method: str, target: bytes, upstream: Authority) -> Target:
     absolute = _ABSOLUTE.fullmatch(target)
     if absolute is None:
         raise _bad("the target must begin with a slash")
-    scheme, authority, rest = absolute.groups()
-    _check_authority(scheme.lower(), authority, upstream)
+    authority, rest = absolute.groups()
+    _check_authority(authority, upstream)
     if not rest and method == "OPTIONS":  # RFC 9112 3.2.4: this is how a proxy is asked for `*`
         raise CallerError("method_not_allowed", "OPTIONS * is not forwarded")
     raw: bytes = rest if rest[:1] == b"/" else b"/" + rest
@@ -105,14 +105,14 @@ def _decode(path: bytes) -> bytes:
     return _ESCAPE.sub(lambda escape: bytes.fromhex(escape[1].decode()), path)
 
 
-def _check_authority(scheme: bytes, authority: bytes, upstream: Authority) -> None:
+def _check_authority(authority: bytes, upstream: Authority) -> None:
     if b"@" in authority:
         raise _bad("the target must not hold user information")
     parts = _AUTHORITY.fullmatch(authority)
     if parts is None:
         raise _bad("the target's authority is malformed")
-    port = int(parts[2] or _DEFAULT_PORTS[scheme])
-    if parts[1].lower() != upstream.host or port not in (_DEFAULT_PORTS[scheme], upstream.port):
+    port = int(parts[2] or _PLAIN_PORT)
+    if parts[1].lower() != upstream.host or port not in (_PLAIN_PORT, upstream.port):
         raise CallerError("misdirected", "the target names an authority that is not the upstream")
 
 

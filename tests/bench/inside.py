@@ -123,10 +123,14 @@ class _Caller(asyncio.Transport):
 
 
 class Inside:
-    """A gateway that serves one tenant to two callers: by an opaque token, and by a JWT."""
+    """A gateway that serves one tenant to two callers: by an opaque token, and by a JWT.
 
-    def __init__(self, folder: Path) -> None:
+    Unless it is `told`, nobody hears of what happens: no metrics, no log line.
+    """
+
+    def __init__(self, folder: Path, *, told: bool = True) -> None:
         self._folder = folder
+        self._told = told
         issuer = Issuer(folder, ISSUER)
         Authority(folder)
         self._jwt = issuer.token(issuer.claims("jwt-caller", tenant="acme"))
@@ -155,6 +159,8 @@ class Inside:
         gateway = Gateway(loaded, {}, Logger(writer, "info", "json"))
         await gateway.load()
         vars(gateway.transport)["_dial"] = _dial_memory
+        if not self._told:
+            vars(gateway.events)["_subscribers"].clear()
         return gateway
 
     async def _pipeline(self, token: str) -> Drive:

@@ -21,6 +21,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from gateway.observe import writer
 from tests.bench.inside import Inside
 
 TOLERANCE: Final = 0.05
@@ -37,9 +38,9 @@ def main() -> int:
     """Measures, compares with the baseline, and stores a new one if asked to."""
     arguments = _arguments()
     if arguments.count:
-        uvloop.run(_counted_drive(arguments.count))
+        uvloop.run(_counted_drive(arguments.count, told=not arguments.untold))
         return 0
-    unit = "µs" if arguments.time or not _can_count() else "instructions"
+    unit = "µs" if arguments.time or not can_count() else "instructions"
     figures = uvloop.run(_timed()) if unit == "µs" else _count()
     where = f"Python {platform.python_version()}, {platform.machine()}"
     stored = _stored(unit, where)
@@ -72,7 +73,8 @@ def _stored(unit: str, where: str) -> dict[str, float]:
     return dict(document["figures"]) if comparable else {}
 
 
-def _can_count() -> bool:
+def can_count() -> bool:
+    """Whether valgrind is there."""
     return all(shutil.which(name) for name in ("valgrind", "callgrind_control"))
 
 
@@ -95,18 +97,19 @@ def _count() -> dict[str, float]:
     """Instructions a request: each drive in a process of its own, counted behind its warm-up."""
     with tempfile.TemporaryDirectory() as folder:
         names = list(uvloop.run(_names(Path(folder))))
-        return {name: _collected(Path(folder), name) / _COUNTED for name in names}
+        return {name: instructions(Path(folder), name) for name in names}
 
 
 async def _names(folder: Path) -> list[str]:
     return list(await Inside(folder).drives())
 
 
-def _collected(folder: Path, name: str) -> int:
+def instructions(folder: Path, name: str, *more: str) -> float:
+    """Instructions that one request of a drive takes; `more` are arguments for the child."""
     command = (
         *("valgrind", "--tool=callgrind", "--instr-atstart=no"),
         *(f"--callgrind-out-file={folder}/callgrind.out", sys.executable),
-        *("-m", "tests.bench.pipeline", "--count", name),
+        *("-m", "tests.bench.pipeline", "--count", name, *more),
     )
     # The same hashes in each run; and valgrind does not know io_uring.
     environ = {**os.environ, "PYTHONHASHSEED": "0", "UV_USE_IO_URING": "0"}
@@ -122,13 +125,15 @@ def _collected(folder: Path, name: str) -> int:
     found = _COLLECTED.search(done.stdout)
     if found is None or done.returncode:
         raise RuntimeError(f"callgrind did not count {name}:\n{done.stdout[-3000:]}")
-    return int(found[1])
+    return int(found[1]) / _COUNTED
 
 
-async def _counted_drive(name: str) -> None:
+async def _counted_drive(name: str, *, told: bool) -> None:
     """In the child: serves under callgrind, which counts only what comes behind the warm-up."""
+    # Valgrind is 50 to 100 times slower: about as many lines a batch as a busy gateway has.
+    writer.BATCH_SECONDS = 50 * writer.BATCH_SECONDS  # type: ignore[misc]
     with tempfile.TemporaryDirectory() as folder:
-        drive = (await Inside(Path(folder)).drives())[name]
+        drive = (await Inside(Path(folder), told=told).drives())[name]
         await drive(_WARM_UP)
         _instrument("on")
         await drive(_COUNTED)
@@ -149,6 +154,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--store", action="store_true", help="make this run the baseline")
     parser.add_argument("--time", action="store_true", help="microseconds, also with valgrind")
     parser.add_argument("--count", metavar="NAME", help=argparse.SUPPRESS)
+    parser.add_argument("--untold", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 

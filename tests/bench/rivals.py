@@ -83,10 +83,15 @@ class Rival(NamedTuple):
 def start_gateway(
     stage: Stage, name: str = "gateway", core: int | None = None, port: int = 0, more: str = ""
 ) -> tuple[Process, int]:
-    """The gateway as it is run anywhere; with a `port`, as one of several that share it.
+    """The gateway as it is run anywhere; with a `port`, as one of several that share it."""
+    configuration = configure_gateway(stage, name, port, more)
+    return run_gateway(stage, configuration, core)
 
-    `more` is text for the end of its configuration; a file `vault-NAME.toml`, if there is one,
-    takes the place of the vault of one tenant.
+
+def configure_gateway(stage: Stage, name: str, port: int = 0, more: str = "") -> Path:
+    """Writes the gateway's configuration; `more` is text for its end.
+
+    A file `vault-NAME.toml`, if there is one, takes the place of the vault of one tenant.
     """
     vault = stage.folder / f"vault-{name}.toml"
     if not vault.exists():
@@ -102,10 +107,17 @@ def start_gateway(
         hash=hash_token(TOKEN),
     )
     configuration.write_text(f'{settings}\n[vault]\nfile = "{vault}"\n{more}')
+    return configuration
+
+
+def run_gateway(
+    stage: Stage, configuration: Path, core: int | None = None, module: str = "gateway"
+) -> tuple[Process, int]:
+    """Starts the gateway, or what `module` has in its place, and tells its callers' port."""
     process = Process(
-        (sys.executable, "-m", "gateway", "serve", "--config", str(configuration)),
+        (sys.executable, "-m", module, "serve", "--config", str(configuration)),
         stage.cores.rivals[0] if core is None else core,
-        stage.output(name),
+        stage.output(configuration.stem),
     )
     process.wait_for(lambda: _callers_port(process.output) > 0)
     return process, _callers_port(process.output)

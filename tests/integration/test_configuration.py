@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from gateway import __version__
 from gateway.cli import build
 from tests.support.gateway import run, token_hash, write_toml
 from tests.support.jwt import Issuer
@@ -227,14 +228,32 @@ def test_override_wins(issuer: Issuer, tmp_path: Path) -> None:
     assert code == 0, output
 
 
-def test_port_in_use(world: Any, tmp_path: Path, issuer: Issuer) -> None:
-    """Case 184: a port that somebody has is one clear line."""
-    config = merged(base(issuer), {"listen": {"port": world.gateway.port}})
-    code, output = run(["serve", "--config", written(tmp_path, config)], ENVIRON)
-    refused(code, output, str(world.gateway.port))
+@pytest.mark.parametrize(
+    ("listen", "told"),
+    [
+        ({"port": None}, ("listen.port", "Address already in use")),
+        ({"host": "192.0.2.1"}, ("listen.host", "Cannot assign requested address")),
+        ({"socket": "/nowhere/gw.sock"}, ("listen.socket", "No such file")),
+    ],
+)
+def test_an_address_that_cannot_be_had(
+    world: Any, tmp_path: Path, issuer: Issuer, listen: Table, told: tuple[str, str]
+) -> None:
+    """Case 184: the file, the key and the reason, in one block."""
+    if listen == {"port": None}:
+        listen = {"port": world.gateway.port}
+    path = written(tmp_path, {**base(issuer), "listen": listen})
+    code, output = run(["serve", "--config", path], ENVIRON)
+    refused(code, output, f"\n{path}\n  {told[0]}\n", told[1])
 
 
 def test_wrong_usage() -> None:
     """Wrong usage is 2, told from a finding."""
     assert run(["serve", "--nonsense"])[0] == 2
+    assert run(["sandbox", "--port", "70000"])[0] == 2
     assert CliRunner().invoke(build(), ["nonsense"]).exit_code == 2
+
+
+def test_version() -> None:
+    """`--version` names the program and its version."""
+    assert run(["--version"]) == (0, f"invopop-gateway {__version__}\n")

@@ -4,12 +4,54 @@ import tomllib
 from collections.abc import Callable
 from typing import Any
 
+import jsonschema  # type: ignore[import-untyped]
 import yaml
 
 from tests.support.prometheus import DEPLOY
 
 Manifest = dict[str, Any]
 Build = Callable[[str], list[Manifest]]
+
+# Kinds that a cluster learns from an operator or a driver. No package has their schemas, so here is
+# what the manifests use of them: each field with its type, and no other.
+_LABELS = {"type": "object", "additionalProperties": {"type": "string"}, "minProperties": 1}
+_SECONDS = {"type": "string", "pattern": r"^[0-9]+(ms|s|m)$"}
+_METADATA = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "namespace": {"type": "string"}},
+    "required": ["name", "namespace"],
+    "additionalProperties": False,
+}
+_SPECS: dict[tuple[str, str], Manifest] = {
+    ("monitoring.coreos.com/v1", "PodMonitor"): {
+        "selector": {
+            "type": "object",
+            "properties": {"matchLabels": _LABELS},
+            "required": ["matchLabels"],
+            "additionalProperties": False,
+        },
+        "podMetricsEndpoints": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "properties": {
+                    "port": {"type": "string", "pattern": "^[a-z0-9-]{1,15}$"},
+                    "path": {"type": "string", "pattern": "^/"},
+                    "interval": _SECONDS,
+                    "scrapeTimeout": _SECONDS,
+                },
+                "required": ["port"],
+                "additionalProperties": False,
+            },
+        },
+    },
+    ("secrets-store.csi.x-k8s.io/v1", "SecretProviderClass"): {
+        "provider": {"type": "string", "enum": ["vault", "aws", "azure", "gcp"]},
+        "parameters": _LABELS,
+    },
+}
+FOREIGN = {kind for _, kind in _SPECS}
 
 KUBERNETES = DEPLOY / "kubernetes"
 EXAMPLE = KUBERNETES / "overlays" / "shared" / "caller.yaml"
@@ -48,3 +90,25 @@ def settings(manifests: list[Manifest]) -> dict[str, Any]:
 def is_within(labels: Manifest, selector: Manifest) -> bool:
     """Whether a label selector of equalities selects these labels."""
     return selector.keys() == {"matchLabels"} and selector["matchLabels"].items() <= labels.items()
+
+
+def check_foreign(manifest: Manifest) -> None:
+    """Raises `jsonschema.ValidationError` if a manifest of a foreign kind is not as it must be."""
+    spec = _SPECS[manifest["apiVersion"], manifest["kind"]]
+    whole = {
+        "type": "object",
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": _METADATA,
+            "spec": {
+                "type": "object",
+                "properties": spec,
+                "required": list(spec),
+                "additionalProperties": False,
+            },
+        },
+        "required": ["metadata", "spec"],
+        "additionalProperties": False,
+    }
+    jsonschema.validate(manifest, whole)

@@ -25,6 +25,7 @@ RULES = sorted((DEPLOY / "prometheus" / "rules").glob("*.yml"))
 TARGET = "127.0.0.1:9585"
 DASHBOARD = DEPLOY / "grafana" / "dashboards" / "invopop-gateway.json"
 _NAME = re.compile(rf"(?<![:\w]){PREFIX}(\w+)")
+_BOUND = re.compile(r"(?:>=|<=|==|>|<)\s*[\d.]+(?:\s*\*\s*[\d.]+)*")
 
 
 def exposed() -> set[str]:
@@ -39,6 +40,11 @@ def exposed() -> set[str]:
 def named(expression: str) -> set[str]:
     """The gateway's samples that an expression reads, without the prefix; no recorded ones."""
     return set(_NAME.findall(expression))
+
+
+def left_side(expression: str) -> str:
+    """What a condition compares: the expression without its bounds, absences and exceptions."""
+    return _BOUND.sub("", expression).replace("unless", "or").replace("absent(", "(")
 
 
 def shipped_rules() -> list[dict[str, Any]]:
@@ -105,6 +111,7 @@ def scraping(program: str, target: str, directory: Path) -> Iterator[Prometheus]
     command = (
         *(program, f"--config.file={config}", f"--storage.tsdb.path={directory / 'tsdb'}"),
         *(f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn"),
+        "--enable-feature=exemplar-storage",
     )
     with log.open("wb") as output, subprocess.Popen(command, stderr=output) as process:
         prometheus = Prometheus(f"http://127.0.0.1:{port}")

@@ -16,7 +16,9 @@ import pytest
 from gateway.app import Gateway
 from gateway.errors import UpstreamError
 from gateway.events import ExchangeEnded
-from gateway.model import CALLER_LEFT, CALLER_STALLED, DRAIN_CUT, Exchange, Peer
+from gateway.identity.authenticator import KeyNeeded
+from gateway.identity.keys import FixedKeys, KeySet
+from gateway.model import CALLER_LEFT, CALLER_STALLED, DRAIN_CUT, Caller, Exchange, Peer
 from gateway.observe.logs import Logger
 from gateway.observe.writer import LineWriter
 from gateway.pipeline import Pipeline
@@ -161,6 +163,26 @@ async def test_an_exchange_is_told_once_with_what_was_known(world: World) -> Non
     assert 0 < x.overhead_seconds < x.seconds
 
 
+async def test_the_gateways_own_share_holds_no_waiting(world: World) -> None:
+    """Neither the storage that replicas count in, nor Invopop, is in `overhead_seconds`."""
+
+    class Storage:
+        async def take(self, *_: object) -> None:
+            await asyncio.sleep(0.25)
+
+    class Slow(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            await asyncio.sleep(0.25)
+            yield b"{}"
+
+    world.gateway.rooms.shared_rates = Storage()  # type: ignore[assignment]
+    world.wire.answer = lambda _: httpx.Response(200, stream=Slow())
+    await world.call(headers=ACME)
+    (x,) = world.exchanges
+    assert x.seconds >= 0.5
+    assert 0 < x.overhead_seconds < 0.25
+
+
 @pytest.mark.parametrize(
     ("call", "status", "key"),
     [
@@ -194,6 +216,31 @@ async def test_the_first_check_that_fails_answers(
     assert world.gateway.rooms.permits.in_flight == 0
     (x,) = world.exchanges
     assert (x.status, x.error, x.tenant) == (status, key, "" if status != 503 else "acme")
+
+
+async def test_a_caller_removed_during_a_wait_for_keys_is_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the wait the configuration that is in use by then decides."""
+    rooms, source = world.gateway.rooms, FixedKeys(KeySet(()))
+    after = rooms.authenticator
+
+    class Before:
+        known = False
+
+        def authenticate(self, *_: object) -> Caller:
+            if not self.known:
+                raise KeyNeeded(source, None)
+            return Caller("billing", "jwt")
+
+        async def fetch_keys(self, _: KeyNeeded) -> None:
+            self.known = True
+            rooms.authenticator = after
+
+    monkeypatch.setattr(rooms, "authenticator", Before())
+    status, headers, _ = await world.call(headers=ACME, token="removed")
+    assert (status, headers["x-gateway-error"]) == (401, "unauthenticated")
+    assert world.wire.sent == []
 
 
 async def test_an_unknown_tenant_answers_like_a_forbidden_one(world: World) -> None:

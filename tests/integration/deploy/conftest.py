@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import yaml
 
 from tests.support.gateway import GatewayProcess
 from tests.support.manifests import KUBERNETES, Build, Manifest
-from tests.support.prometheus import DEPLOY
+from tests.support.observed import Sandbox, compose_file, sandbox_process
 
 
 @pytest.fixture(scope="session")
@@ -35,33 +34,16 @@ def program() -> Callable[[str], str]:
 
 
 @pytest.fixture(scope="session")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
-    """The sandbox Invopop as a process, as compose runs it: its port, and where its keys are."""
-    directory = tmp_path_factory.mktemp("sandbox")
-    command = (sys.executable, "-m", "gateway", "sandbox", "--port", "0", "--dir", str(directory))
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            first = process.stdout.readline()
-            assert "listens on https://localhost:" in first, first
-            # The files are written before the line is.
-            yield int(first.rpartition(":")[2]), directory
-        finally:
-            process.terminate()
-            process.wait(10)
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """The sandbox Invopop as a process, as compose runs it."""
+    with sandbox_process(tmp_path_factory.mktemp("sandbox")) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
-def configuration(sandbox: tuple[int, Path]) -> Callable[[str], dict[str, Any]]:
+def configuration(sandbox: Sandbox) -> Callable[[str], dict[str, Any]]:
     """The files of compose's configuration as they are, but for ports and the volume's path."""
-    port, volume = sandbox
-
-    def read(name: str) -> dict[str, Any]:
-        text = (DEPLOY / "compose" / name).read_text()
-        text = text.replace("/sandbox/", f"{volume}/").replace(":8443", f":{port}")
-        return tomllib.loads(text.replace("= 8585", "= 0").replace("= 9585", "= 0"))
-
-    return read
+    return lambda name: compose_file(name, sandbox)
 
 
 @pytest.fixture(scope="session")

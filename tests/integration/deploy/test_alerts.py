@@ -12,8 +12,7 @@ from tests.support.prometheus import DEPLOY, RULES, exposed, named, shipped_rule
 
 TESTS = sorted((DEPLOY / "prometheus" / "tests").glob("*.yml"))
 ALERT = re.compile(r'ALERTS\{alertname="(\w+)"')
-
-
+RUNBOOK = (DEPLOY / "runbook.md").read_text()
 ALERTS = {rule["alert"]: rule for rule in shipped_rules() if "alert" in rule}
 RECORDED = {rule["record"] for rule in shipped_rules() if "record" in rule}
 
@@ -68,11 +67,24 @@ def test_each_alert_is_tested_both_ways(alert: str) -> None:
 
 @pytest.mark.parametrize("alert", ALERTS)
 def test_each_alert_says_what_to_do(alert: str) -> None:
-    """It has a severity that says when, a summary of what is wrong, and a runbook."""
+    """It has a severity that says when, a summary, what to do, and a section of the runbook."""
     rule = ALERTS[alert]
     assert rule["labels"]["severity"] in {"page", "ticket"}
-    assert rule["annotations"].keys() == {"summary", "runbook"}
+    assert rule["annotations"].keys() == {"summary", "runbook", "runbook_url"}
     assert len(rule["annotations"]["runbook"]) > 80
+    assert rule["annotations"]["runbook_url"] == f"deploy/runbook.md#{alert.lower()}"
+
+
+def test_the_runbook_has_a_section_for_each_alert() -> None:
+    """In the order of the rules, and for no other; its links lead to headings that are there."""
+    assert re.findall(r"(?m)^### (\w+)$", RUNBOOK) == list(ALERTS)
+    inside = set(re.findall(r"\]\(#(\w+)\)", RUNBOOK))
+    assert inside <= {alert.lower() for alert in ALERTS}
+
+
+def test_the_runbook_asks_for_metrics_that_exist() -> None:
+    """Each sample that it names is one that the gateway exposes."""
+    assert named(RUNBOOK) - {""} <= exposed()
 
 
 def test_only_what_exists_is_read() -> None:

@@ -47,6 +47,26 @@ def test_images_are_pinned_and_ports_published_on_loopback_only() -> None:
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ()))
 
 
+def test_nobody_phones_home() -> None:
+    """Grafana's reports, update checks, news, plugins, pictures and uploads are off."""
+    environ = SERVICES["grafana"]["environment"]
+    off = ("ANALYTICS_REPORTING_ENABLED", "ANALYTICS_CHECK_FOR_UPDATES", "NEWS_NEWS_FEED_ENABLED",
+           "ANALYTICS_CHECK_FOR_PLUGIN_UPDATES", "SNAPSHOTS_EXTERNAL_ENABLED")  # fmt: skip
+    disabled = ("PLUGINS_PREINSTALL_DISABLED", "SECURITY_DISABLE_GRAVATAR",
+                "PLUGINS_PUBLIC_KEY_RETRIEVAL_DISABLED")  # fmt: skip
+    assert {environ[f"GF_{name}"] for name in off} == {"false"}
+    assert {environ[f"GF_{name}"] for name in disabled} == {"true"}
+    assert not any("INSTALL_PLUGINS" in name for name in environ)
+
+
+def test_nobody_has_more_rights_than_needed() -> None:
+    """No capability, none to be had; our own containers' file systems are read-only."""
+    for name, service in SERVICES.items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service.get("read_only", False) == (name in {"sandbox", "gateway"})
+
+
 def test_tokens_are_public_by_design() -> None:
     """The token in each caller's comment is its own, and is none that the program would make."""
     callers = tomllib.loads(GATEWAY_TOML)["callers"]

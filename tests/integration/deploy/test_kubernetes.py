@@ -3,6 +3,7 @@
 import tomllib
 from pathlib import Path
 
+import jsonschema  # type: ignore[import-untyped]
 import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
@@ -12,9 +13,11 @@ from tests.support.certificates import Authority
 from tests.support.gateway import run
 from tests.support.manifests import (
     EXAMPLE,
+    FOREIGN,
     KUBERNETES,
     Build,
     caller,
+    check_foreign,
     container,
     is_within,
     one,
@@ -24,8 +27,6 @@ from tests.support.manifests import (
 from tests.support.prometheus import DEPLOY
 
 OVERLAYS = sorted(path.parent.name for path in KUBERNETES.glob("overlays/*/kustomization.yaml"))
-# Kinds that the cluster learns from an operator or a driver: no schema of Kubernetes' own.
-FOREIGN = {"PodMonitor", "SecretProviderClass"}
 # Native sidecars are on by default from the first; the other is the newest that is known.
 VERSIONS = ["1.29", kubernetes_validate.latest_version()]
 LONGEST_WAIT = 60  # seconds for which Invopop may be asked to wait for a job
@@ -41,6 +42,8 @@ def test_manifests_satisfy_the_schemas(build: Build, overlay: str, version: str)
     for manifest in own:
         kubernetes_validate.validate(manifest, version, strict=True)
     for manifest in manifests:
+        if manifest["kind"] in FOREIGN:
+            check_foreign(manifest)
         if manifest["kind"] != "Namespace":
             assert manifest["metadata"].get("namespace"), manifest["metadata"]
 
@@ -56,6 +59,10 @@ def test_a_wrong_manifest_is_noticed(build: Build) -> None:
     wrong = {**one(build("shared"), "Deployment"), "spce": {}}
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(wrong, VERSIONS[-1], strict=True)
+    monitor = one(build("shared"), "PodMonitor")
+    endpoint = {**monitor["spec"]["podMetricsEndpoints"][0], "intervall": "15s"}
+    with pytest.raises(jsonschema.ValidationError, match="intervall"):
+        check_foreign({**monitor, "spec": {**monitor["spec"], "podMetricsEndpoints": [endpoint]}})
 
 
 def test_every_file_is_used() -> None:

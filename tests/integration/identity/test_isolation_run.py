@@ -19,7 +19,9 @@ from tests.support.certificates import Authority, server_context
 from tests.support.crowd import Line
 from tests.support.gateway import GatewayProcess, token_hash, tracebacks, write_toml
 from tests.support.identity_world import UNOBSERVED
+from tests.support.jwt import Issuer
 from tests.support.witness import Witness
+from tests.support.world import AUDIENCE, ISSUER
 
 CALLERS, TENANTS, CONNECTIONS, SEED = 200, 50, 64, 20_270_131
 SECONDS = 8.0
@@ -35,18 +37,36 @@ def rights() -> Rights:
     return [chance.sample(names, chance.choice([1, 1, 2, 5, 10])) for _ in range(CALLERS)]
 
 
-def token(caller: int) -> str:
-    """The opaque token of a caller."""
+def credentials(issuer: Issuer) -> list[str]:
+    """What each caller shows: an opaque token, or every second one a JSON Web Token."""
+    return [
+        issuer.token(issuer.claims(f"c{caller}")) if _by_jwt(caller) else _opaque(caller)
+        for caller in range(CALLERS)
+    ]
+
+
+def _by_jwt(caller: int) -> bool:
+    return caller % 2 == 1
+
+
+def _opaque(caller: int) -> str:
     return f"igw_token-of-caller-{caller:03}"
 
 
-def settings(origin: str, ca_file: Path, rights: Rights) -> dict[str, Any]:
+def settings(origin: str, ca_file: Path, issuer: Issuer, rights: Rights) -> dict[str, Any]:
     """A gateway for all of them, whose circuit never opens."""
+    proofs: list[dict[str, Any]] = [
+        {"issuers": [ISSUER]} if _by_jwt(caller) else
+        {"issuers": [], "tokens": [token_hash(_opaque(caller))]}
+        for caller in range(CALLERS)
+    ]  # fmt: skip
     callers = {
-        f"c{number}": {"tokens": [token_hash(token(number))], "tenants": tenants}
+        f"c{number}": {**proofs[number], "tenants": tenants}
         for number, tenants in enumerate(rights)
     }
     return {
+        "issuers": [{"issuer": ISSUER, "audience": AUDIENCE, "algorithms": ["RS256"],
+                     "jwks_file": str(issuer.jwks_file)}],
         "listen": {"port": 0},
         "admin": {"port": 0},
         "upstream": {"url": f"https://{origin}", "ca_file": str(ca_file), "ca_only": True,
@@ -65,11 +85,12 @@ def vault(version: int) -> dict[str, Any]:
 class Run:
     """The callers' side: what was asked, and what came of it."""
 
-    def __init__(self, port: int, rights: Rights) -> None:
+    def __init__(self, port: int, rights: Rights, credentials: list[str]) -> None:
         self.outcomes: Counter[str] = Counter()
         self.mixed_up: list[str] = []
         self._port = port
         self._rights = rights
+        self._credentials = credentials
         self._until = time.monotonic() + (600 if WANTED else SECONDS)
 
     @property
@@ -97,7 +118,8 @@ class Run:
         target = f"/{tenant}/{caller}/{chance.random()}"
         body = target if method in {"PUT", "POST"} else ""
         raw = (
-            f"{method} {target} HTTP/1.1\r\nHost: gw\r\nAuthorization: Bearer {token(caller)}\r\n"
+            f"{method} {target} HTTP/1.1\r\nHost: gw\r\n"
+            f"Authorization: Bearer {self._credentials[caller]}\r\n"
             f"X-Invopop-Tenant: {tenant}\r\nContent-Length: {len(body)}\r\n\r\n{body}"
         ).encode()
         if chance.random() < 0.03:
@@ -133,13 +155,13 @@ async def run(directory: Path) -> tuple[Run, Witness, GatewayProcess]:
     """Starts everything, lets it run, and waits until the origin's record is complete."""
     authority = Authority(directory)
     context = server_context(authority.certificate("localhost"))
-    allowed = rights()
+    issuer, allowed = Issuer(directory, ISSUER, AUDIENCE), rights()
     async with Witness(context, SEED) as witness:
-        made = settings(witness.authority, authority.ca_file, allowed)
+        made = settings(witness.authority, authority.ca_file, issuer, allowed)
         gateway = GatewayProcess(directory, made, vault(1), UNOBSERVED)
         await asyncio.to_thread(gateway.__enter__)
         try:
-            crowd = Run(gateway.port, allowed)
+            crowd = Run(gateway.port, allowed, credentials(issuer))
             reloading = asyncio.ensure_future(reload(gateway))
             async with asyncio.TaskGroup() as group:
                 for number in range(CONNECTIONS):

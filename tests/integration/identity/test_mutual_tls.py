@@ -153,14 +153,28 @@ def test_bad_certificates(secured: Secured, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_expired_while_the_session_lives(secured: Secured, version: ssl.TLSVersion) -> None:
-    """TLS verifies nothing when it resumes a session; we do: the caller is nobody by then."""
-    context = secured.context(BILLING, ends=timedelta(seconds=2))
+    """TLS verifies it once; we go on: its caller is nobody then, on connections old and new."""
+    context = secured.context(BILLING, ends=timedelta(seconds=3))
     context.minimum_version = context.maximum_version = version
+    kept = http.client.HTTPSConnection(
+        "localhost", secured.site.gateway.port, context=context, timeout=5
+    )
+    assert _status(kept) == 200
     status, session = _resumed(secured.site, context, None)
     assert status == b"200"
     eventually(lambda: _resumed(secured.site, context, session)[0] == b"403")
+    assert _status(kept) == 403
+    kept.close()
     with pytest.raises(OSError):
         secured.site.over_tls(context)
+
+
+def _status(connection: http.client.HTTPConnection) -> int:
+    """What another request on this connection is answered."""
+    connection.request("GET", "/x")
+    with connection.getresponse() as reply:
+        reply.read()
+        return reply.status
 
 
 def _resumed(

@@ -80,7 +80,9 @@ def ruled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         name: {"tokens": [token_hash(TOKENS[name])], "issuers": [], "tenants": ["acme"], **rules}
         for name, rules in RULES.items()
     }
-    callers["any"] = {"tokens": [token_hash("igw_any")], "issuers": [], "tenants": ["*"]}
+    for name, rules in (("any", {}), ("picky", {"allow": ["auth.version"]})):
+        tokens = [token_hash(f"igw_{name}")]
+        callers[name] = {"tokens": tokens, "issuers": [], "tenants": ["*"], **rules}
     with World(tmp_path_factory.mktemp("ruled"), {"callers": callers}) as made:
         yield made
         made.take_series_baseline()
@@ -121,12 +123,14 @@ def test_rule_by_its_key_path(ruled: World) -> None:
         ("globs", "GET /silo/v1/files/1/x",
          'callers.globs.allow[2] "GET /silo/v1/files/*/x", path as sent'),
         ("globs", "POST /silo/v1/entries", 'callers.globs.allow[1] "silo.entries.*"'),
-        ("globs", "GET /silo/v1/files/1%2F2/x", "callers.globs.allow, path"),
+        ("globs", "GET /silo/v1/files/1%2F2/x", "callers.globs.allow: no entry covers it, path"),
         ("denied", "GET /a/b/raw", 'callers.denied.deny[2] "* /**/raw"'),
         ("denied", "GET /SECRET/x", 'callers.denied.deny[1] "GET /secret/**", path in another'),
         ("denied", "GET /secret%2Fx", 'path with %2F read as a slash'),
         ("observed", "GET /access/v1/x", 'callers.observed.deny[0] "access.*"'),
-        ("observed", "GET /silo/v1/entries", "callers.observed.enforce"),
+        ("observed", "GET /silo/v1/entries", "callers.observed.enforce = false: no entry"),
+        ("denied", "GET /rawer", "callers.denied: there is no `allow`, path as sent"),
+        ("denied", "GET /rawer", "operation  other (none that is known)"),
     ):  # fmt: skip
         assert told in explained(ruled, "--caller", caller, *line.split())[1], line
 
@@ -162,7 +166,9 @@ def test_key_and_presets(ruled: World) -> None:
         (("--caller", "any", "--tenant", "acme", "TRACE", "/"), 1, "405 method_not_allowed"),
         (("--caller", "any", "--tenant", "acme", "GET", "/a/../b"), 1, "400 bad_request"),
         (("--caller", "any", "--tenant", "acme", "GET", "http://evil/"), 1, "421 misdirected"),
-        (("--caller", "any", "GET"), 2, "'path'"),
+        (("--caller", "any", "--tenant", "acme", "GET", "/\udcff"), 1, "400 bad_request"),
+        (("--caller", "any", "--tenant", "\udcff", "GET", "/"), 1, "403 tenant_denied"),
+        (("--caller", "any", "GET"), 2, "'PATH'"),
         (("GET", "/"), 2, "--caller"),
     ],
 )
@@ -171,6 +177,15 @@ def test_exit_codes(ruled: World, arguments: tuple[str, ...], code: int, told: s
     found, printed = explained(ruled, *arguments)
     assert (found, told in printed) == (code, True), printed
     assert ("allowed    no" in printed) == (code == 1)
+
+
+def test_the_tenant_comes_before_the_operation(ruled: World) -> None:
+    """A tenant that does not exist is told before what policy would refuse, by both."""
+    for tenant, key in (("ghost", "tenant_denied"), ("acme", "operation_denied")):
+        raw = request("GET /x", f"X-Invopop-Tenant: {tenant}", token="igw_picky")
+        assert ruled.exchange(raw).get("x-gateway-error") == key
+        told = explained(ruled, "--caller", "picky", "--tenant", tenant, "GET", "/x")[1]
+        assert f"answer     403 {key}" in told
 
 
 def test_as_a_process(ruled: World, tmp_path: Path) -> None:

@@ -58,7 +58,16 @@ def test_a_token_with_an_end() -> None:
     token, lines = new("billing", "--expires", "2027-01-31")
     entry = {"hash": token_hash(token), "expires": date(2027, 1, 31)}
     assert tomllib.loads(lines) == {"callers": {"billing": {"tokens": [entry]}}}
-    assert command("new", "billing", "--expires", "soon")[0] == 2
+    for day in ("soon", "2027-13-01", "2020-01-01"):
+        code, printed, _ = command("new", "billing", "--expires", day)
+        assert (code, printed) == (2, "")
+
+
+def test_a_token_is_somebodys() -> None:
+    """No token is made for nobody."""
+    code, printed, told = command("new", "")
+    assert (code, printed) == (2, "")
+    assert "a caller must have a name" in told
 
 
 @pytest.mark.parametrize(
@@ -66,6 +75,7 @@ def test_a_token_with_an_end() -> None:
     [
         (TOK_A + "\n", 0, "warning: its checksum is wrong"),
         ("a-token-of-another-maker\n", 0, ""),
+        ("hello\n", 0, "warning: so short a token can be guessed"),
         ("\n", 1, "no usable token"),
         ("two words\n", 1, "no usable token"),
         ("tokén\n", 1, "no usable token"),

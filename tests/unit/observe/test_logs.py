@@ -2,7 +2,9 @@
 
 import logging
 import os
+import pty
 import random
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -140,12 +142,19 @@ def test_a_line_is_one_line_whatever_is_in_it(capture: Capture) -> None:
 
 
 def test_console_lines_are_for_people(capture: Capture) -> None:
-    """`format = "console"` writes time, level, event and fields without JSON."""
-    Logger(capture.writer, "info", "console").log("info", "listening", {"url": "http://x"})
+    """`format = "console"` writes time, level, event and fields, coloured on a terminal only."""
+    Logger(capture.writer, "info", "console").log("warning", "listening", {"url": "http://x"})
     capture.writer.close()
     os.close(capture.into)
     with os.fdopen(capture.out, "rb") as read:
-        assert read.read().decode().endswith("listening url=http://x\n")
+        assert re.fullmatch(rb"[\d:.]{12} warning listening url=http://x\n", read.read())
+    ours, theirs = pty.openpty()
+    terminal = LineWriter(theirs)
+    Logger(terminal, "info", "console").log("warning", "listening", {"url": "http://x"})
+    terminal.close()
+    assert b" \x1b[33mwarning\x1b[0m listening url=http://x" in os.read(ours, 1000)
+    os.close(ours)
+    os.close(theirs)
 
 
 @pytest.mark.usefixtures("untouched_logging")

@@ -2,13 +2,17 @@
 
 from typing import Any
 
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.errors import KINDS
-from gateway.events import ConfigReloaded, Events, ExchangeEnded, UpstreamFailed
+from gateway.events import ConfigReloaded, Events, ExchangeEnded, KeyRejected, UpstreamFailed
 from gateway.model import Exchange
-from gateway.observe.families import FAMILIES
+from gateway.observe.families import FAMILIES, OWN_SECONDS, SECONDS, SOURCES, UPSTREAM_KINDS, Family
 from gateway.observe.metrics import Metrics
+from gateway.settings import vault_file
+from gateway.upstream import errors_map
 
 
 def samples(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -37,6 +41,13 @@ def exchange(**fields: Any) -> Exchange:
         "status": 200,
     }
     return Exchange(0.0, **(known | fields))
+
+
+def test_buckets_fit() -> None:
+    """OpenTelemetry's for HTTP durations and Invopop's waits; 50 µs to 10 ms for our own share."""
+    known = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]
+    assert list(SECONDS) == [*known, 30, 60, 75]
+    assert (OWN_SECONDS[0], OWN_SECONDS[-1]) == (0.00005, 0.01)
 
 
 def test_every_family_exists_from_the_first_scrape() -> None:
@@ -97,12 +108,47 @@ def test_key_expiry_is_read_at_each_scrape() -> None:
     """What the vault says now is what the scrape shows; a key that is gone is gone."""
     metrics = Metrics(2)
     metrics.watch_expiries(lambda: [("acme", "key", 5.0), ("b", "key", 6.0), ("c", "key", 7.0)])
-    labels = (("slot", "key"), ("tenant", "acme"))
-    seen = {k: v for k, v in samples(metrics).items() if k[0] == "key_expiry_timestamp_seconds"}
-    assert seen["key_expiry_timestamp_seconds", labels] == 5.0
-    assert len(seen) == 2
+    assert expiries(metrics) == {"acme": 5.0, "b": 6.0, "other": 7.0}
     metrics.watch_expiries(list)
-    assert not [k for k in samples(metrics) if k[0] == "key_expiry_timestamp_seconds"]
+    assert expiries(metrics) == {}
+
+
+def test_the_earliest_expiry_beyond_the_limit_is_told() -> None:
+    """Past `max_series` the tenants share `other`, so that no expiry comes unannounced."""
+    metrics = Metrics(1)
+    told = [("acme", "key", 5.0), ("b", "key", 9.0), ("c", "key", 7.0), ("d", "key", 8.0)]
+    metrics.watch_expiries(lambda: told)
+    assert expiries(metrics) == {"acme": 5.0, "other": 7.0}
+
+
+def expiries(metrics: Metrics) -> dict[str, float]:
+    """By tenant."""
+    name = "key_expiry_timestamp_seconds"
+    return {dict(labels)["tenant"]: v for (n, labels), v in samples(metrics).items() if n == name}
+
+
+@pytest.mark.parametrize("family", [f for f in FAMILIES if {"tenant", "caller"} & set(f.labels)])
+def test_no_family_outgrows_max_series(family: Family) -> None:
+    """Whatever bears a tenant or a caller has `max_series` of them, and then `other`."""
+    metrics, events = Metrics(3), Events()
+    metrics.subscribe(events)
+    metrics.watch_expiries(lambda: [(f"t{n}", "key", 1.0) for n in range(9)])
+    for n in range(9):
+        events.emit(ExchangeEnded(exchange(tenant=f"t{n}", caller=f"c{n}", would_deny=True)))
+        events.emit(KeyRejected(f"t{n}", "key", "0123456789ab"))
+    names = {
+        labels.get("tenant") or labels["caller"]
+        for (name, values), _ in samples(metrics).items()
+        if name == family.name and (labels := dict(values))
+    }
+    assert len(names) == 4
+    assert "other" in names
+
+
+def test_the_closed_lists_are_those_of_the_rooms() -> None:
+    """What the rooms can emit is what the table knows from the start."""
+    assert set(UPSTREAM_KINDS) == set(errors_map.KINDS)
+    assert SOURCES == vault_file.KINDS
 
 
 def test_a_failed_reload_shows() -> None:
@@ -123,7 +169,14 @@ def test_a_trace_id_becomes_an_exemplar() -> None:
     metrics = counted(exchange(seconds=0.2, trace_id="ab" * 16))
     body, content_type = metrics.exposition("application/openmetrics-text; version=1.0.0")
     assert content_type.startswith("application/openmetrics-text")
-    assert f'# {{trace_id="{"ab" * 16}"}}' in body.decode()
+    parsed = openmetrics(body.decode())  # type: ignore[no-untyped-call]
+    (bucket,) = (s for family in parsed for s in family.samples if s.exemplar)
+    assert (bucket.name, bucket.labels["le"]) == (
+        "invopop_gateway_request_duration_seconds_bucket",
+        "0.25",
+    )
+    assert (bucket.exemplar.labels, bucket.exemplar.value) == ({"trace_id": "ab" * 16}, 0.2)
+    assert b"trace_id" not in metrics.exposition("")[0]
 
 
 def test_upstream_failures_count_by_kind() -> None:

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from gateway.errors import CallerError
 from gateway.policy.rates import MAX_BUCKETS, Buckets, Rate, RateRules, Rates
-from gateway.settings.schema import CallerSettings, Limits
+from gateway.settings.callers import CallerSettings
+from gateway.settings.schema import Limits
 
 UNLIMITED = Rate(0.0, 1)
 

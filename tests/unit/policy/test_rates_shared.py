@@ -66,11 +66,16 @@ async def test_each_limit_that_a_request_meets_is_counted_the_callers_first() ->
 
 
 async def test_without_a_limit_the_storage_is_not_asked() -> None:
-    """A request that meets no limit costs no round trip."""
+    """A request that meets no limit costs no round trip, and cares not whether it is away."""
     counter = FakeCounter()
-    limiter = SharedRates(Rates(RateRules(Rate(0.0, 1), {})), counter, print, fail_open=False)
+    rules = RateRules(Rate(0.0, 1), {"batch": Rate(1.0, 1)})
+    limiter = SharedRates(Rates(rules), counter, lambda _: None, fail_open=False)
     await limiter.take("billing", "acme", 0.0)
     assert counter.calls == []
+    counter.answer = OSError()
+    with pytest.raises(GatewayFault):
+        await limiter.take("batch", "acme", 0.0)
+    await limiter.take("billing", "acme", 0.1)
 
 
 @pytest.mark.parametrize("failure", [OSError("gone"), ValueError("no script"), TimeoutError()])

@@ -106,3 +106,23 @@ async def test_a_taken_port_is_said_so(sandbox: Sandbox, invopop: Running) -> No
     with pytest.raises(OSError, match="in use"):
         async with running(sandbox, port=invopop.port):
             pass
+
+
+async def test_a_client_that_leaves_is_no_defect(sandbox: Sandbox) -> None:
+    """One that goes away within its request's body gets no reply, and causes no traceback."""
+    sent: list[object] = []
+    key = b"Bearer " + sandbox.mint_key("acme").encode()
+    scope = {
+        "type": "http", "method": "POST", "path": "/silo/v1/entries", "query_string": b"",
+        "headers": [(b"authorization", key)], "http_version": "1.1", "root_path": "",
+        "scheme": "https", "server": ("localhost", 443), "client": ("127.0.0.1", 1),
+    }  # fmt: skip
+
+    async def leave() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: object) -> None:
+        sent.append(message)
+
+    await sandbox.app(scope, leave, send)
+    assert sent == []

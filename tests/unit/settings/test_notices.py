@@ -18,6 +18,8 @@ TOKEN = f'tokens = ["sha256:{"ab" * 32}"]\n'
         (BILLING + 'networks = ["unix"]\n', 'network "unix" never matches'),
         (BILLING + 'networks = ["0.0.0.0/0"]\n', "everyone who reaches the port"),
         (BILLING + 'networks = ["::/0"]\n', "everyone who reaches the port"),
+        (BILLING + TOKEN + "burst = 5\n", "callers.billing: burst has no effect"),
+        (BILLING + TOKEN + "[limits]\nburst = 5\n", "limits.burst: has no effect"),
         (
             BILLING + 'networks = ["10.0.0.0/8"]\n[listen]\nsocket = "s"\n',
             'network "10.0.0.0/8" never matches',
@@ -34,6 +36,7 @@ def test_warning(workshop: Any, gateway: str, warning: str) -> None:
     "gateway",
     [
         BILLING + TOKEN,
+        BILLING + TOKEN + "requests_per_second = 1.0\nburst = 5\n[limits]\nburst = 0\n",
         BILLING + 'networks = ["127.0.0.1/32"]\n',
         BILLING + 'networks = ["unix:1000"]\n[listen]\nsocket = "s"\n',
         BILLING + '[[issuers]]\nissuer = "i"\naudience = "a"\nalgorithms = ["EdDSA"]\n'

@@ -1,5 +1,7 @@
 """Header laws as tables: what crosses, what stays behind, what is put in its place."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,6 +74,7 @@ def test_framing(method: str, length: int | None, framing: Headers) -> None:
         b"keep-alive",
         b"proxy-connection",
         b"proxy-authenticate",
+        b"proxy-whatever",
         b"te",
         b"trailer",
         b"upgrade",
@@ -166,6 +169,9 @@ def test_exactly_one_credential_whatever_comes_in(headers: Headers, length: int 
         (b"1.1 invopop-gateway", True),
         (b"1.0 a, 1.1 Invopop-Gateway", True),
         (b"HTTP/1.1 invopop-gateway (x), 1.1 b", True),
+        (b"1.0 a (b, c),,\t1.1 \t invopop-gateway\t, 1.1 b", True),
+        (b"invopop-gateway", False),
+        (b"1.1 a (x, 1.1 invopop-gateway)", False),
         (b"1.1 invopop-gateway2", False),
         (b"1.1 my.invopop-gateway", False),
         (b"1.1 invopop-gateway:80", False),
@@ -175,6 +181,22 @@ def test_exactly_one_credential_whatever_comes_in(headers: Headers, length: int 
 def test_loops_are_seen(via: bytes, own: bool) -> None:
     """A request that bears our own Via has been here; a similar name has not."""
     assert has_own_via([(b"accept", b"1.1 invopop-gateway"), (b"via", via)]) is own
+
+
+HOSTILE = [
+    piece * (2**17 // len(piece)) + end
+    for piece in (b",", b", ", b" ", b"a", b'"', b'",', b'"\\', b",a ", b'a"', b"\\")
+    for end in (b"", b'"', b",", b"invopop-gatewa")
+]
+
+
+def test_hostile_lists_cost_what_their_length_costs() -> None:
+    """A stranger's Via holds nobody up, nor does what an origin makes of Proxy-Status."""
+    started = time.process_time()
+    for value in HOSTILE:
+        assert not has_own_via([(b"via", value)])
+        back([(b"proxy-status", value)])
+    assert time.process_time() - started < 2.5
 
 
 RETURNED = [(b"x-request-id", b"req-1"), (b"via", b"1.1 invopop-gateway")]
@@ -217,6 +239,9 @@ def test_upstreams_request_id_gets_another_name() -> None:
             [b'cdn; details="a, invopop-gateway; b"'],
         ),
         (b'"invopop-gateway"; error=x, cdn', [b"cdn"]),
+        (b'invopop-gateway; a="\\", b", cdn', [b"cdn"]),
+        (b'cdn; a="torn, invopop-gateway', [b'cdn; a="torn, invopop-gateway']),
+        (b'invopop-gateway; error=x, cdn; a="torn\\', [b'cdn; a="torn\\']),
         (b"cdn; fwd=miss", [b"cdn; fwd=miss"]),
         (b"invopop-gateway-2; error=x", [b"invopop-gateway-2; error=x"]),
     ],

@@ -1,0 +1,18 @@
+"""`python -m tests.bench.untold …`: the program, but exchanges are neither counted nor logged.
+
+For `tests.bench.telling` only; no setting of the product does this.
+"""
+
+from gateway.cli import main
+from gateway.events import Events
+from gateway.telling import Telling
+
+
+def _only_notices(self: Telling, events: Events) -> None:
+    """What is not an exchange is logged all the same: the benchmark reads the port there."""
+    vars(self)["_logger"].subscribe(events)
+
+
+if __name__ == "__main__":
+    Telling.observe = _only_notices  # type: ignore[method-assign]
+    main()
