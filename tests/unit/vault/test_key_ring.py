@@ -1,6 +1,5 @@
 """The ring's decisions, as tables of what happened and what follows."""
 
-
 from gateway.model import Key
 from gateway.secret import Secret
 from gateway.vault.key_ring import KeyRing, NeedsRead, Slot, Unavailable
