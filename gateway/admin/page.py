@@ -36,6 +36,7 @@ class Page:
             loader=loader,
             autoescape=True,
             undefined=StrictUndefined,
+            auto_reload=False,  # an upgrade below a running process must not mix versions
             trim_blocks=True,
             lstrip_blocks=True,
         )
