@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 _NONE: Final = "–"
-_UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
+_DAY: Final = 86_400
+_UNITS: Final = ((_DAY, "d"), (3_600, "h"), (60, "min"))
 
 
 def clock(at: float) -> str:
@@ -42,8 +43,9 @@ def ago(at: float, now: float) -> str:
 
 
 def until(at: float, now: float) -> str:
-    """How long it is until then, or since."""
-    return f"in {span(at - now)}" if at > now else f"{span(now - at)} ago"
+    """How long it is until then, or since; in whole days if it is several."""
+    apart = span(abs(at - now)) if abs(at - now) < 2 * _DAY else f"{abs(at - now) / _DAY:.0f} d"
+    return f"in {apart}" if at > now else f"{apart} ago"
 
 
 def duration(seconds: float | None) -> str:

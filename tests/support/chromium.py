@@ -180,11 +180,14 @@ class Page:
             " else setTimeout(look, 50); }; look(); })"
         )
 
-    def picture(self, file: Path, height: int | None = None) -> bytes:
-        """A screenshot of the whole page, or of its upper part; written to `file` as well."""
+    def picture(self, file: Path, last: str = "body") -> bytes:
+        """A screenshot from the top to the end of the element `last`; written to `file` as well."""
         size = self.call("Page.getLayoutMetrics")["cssContentSize"]
+        bottom = self.evaluate(
+            f"document.querySelector('{last}').getBoundingClientRect().bottom + scrollY + 16"
+        )
         clip = {"x": 0, "y": 0, "width": size["width"], "scale": 1}
-        clip["height"] = min(size["height"], height or size["height"])
+        clip["height"] = min(size["height"], bottom)
         told = self.call("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)
         data = base64.b64decode(told["data"])
         file.write_bytes(data)

@@ -22,6 +22,7 @@ def test_times() -> None:
     assert (clock(AT), day(AT), moment(AT)) == ("19:03:28", "2025-11-25", "2025-11-25T19:03:28Z")
     assert (ago(AT, AT + 0.5), ago(AT, AT + 90)) == ("just now", "1 min ago")
     assert (until(AT + 120, AT), until(AT - 120, AT)) == ("in 2 min", "2 min ago")
+    assert (until(AT + 172_799, AT), until(AT + 800_000, AT)) == ("in 1 d 23 h", "in 9 d")
 
 
 @pytest.mark.parametrize(
