@@ -75,13 +75,13 @@ class Gateway:
 
     async def load(self) -> None:
         """Compiles the rules and reads the keys. Raises `ConfigurationError` with all problems."""
-        problems: list[Problem] = []
+        rules, problems = None, list[Problem]()
         try:
             rules = await compile_rules(self.loaded, self.vault, self.events.emit)
         except ConfigurationError as error:
             problems += error.problems
         problems += await self.vault.load()
-        if problems:
+        if problems or rules is None:
             raise ConfigurationError(problems)
         self.rooms = self._new_rooms(self.loaded.settings, rules)
         self.listener_tls.current = rules.listener

@@ -120,12 +120,15 @@ class ReplyBody(Protocol):
     @property
     def ready(self) -> bytes | None:
         """The whole body, if all of it came with the head: it then needs no iteration."""
+        ...
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         """The body as it arrives; raises UpstreamError where it breaks off."""
+        ...
 
     async def aclose(self) -> None:
         """Gives up what is left of it, if anything is. May be awaited twice."""
+        ...
 
 
 class Reply(NamedTuple):

@@ -41,6 +41,7 @@ BY_CAUSE: Final = {
     "audience": "the token was made for another audience: see the issuer's audience",
     "not_yet_valid": "the token is not valid yet: compare the clocks",
     "issued_in_future": "the token comes from the future: compare the clocks",
+    "host_name": "the name in Host may be a web page's: show a token, or call by a local name",
     "deadline": "X-Request-Timeout ran out: allow more, or compare it with the latency above",
     "caller_left": "the caller gave up: compare its own timeout with the latency above",
     "caller_stalled": "the caller did not read its reply",

@@ -11,7 +11,8 @@ from gateway.admin.chronicle import Chronicle
 from gateway.admin.history import History, Usage
 from gateway.admin.view import CallerRow, Callers, IssuerRow
 from gateway.identity.authenticator import IssuerState
-from gateway.settings.schema import CallerSettings, CallerToken, Issuer, Settings
+from gateway.settings.callers import CallerSettings, CallerToken, Issuer
+from gateway.settings.schema import Settings
 
 MOST: Final = 50
 _MOST_TENANTS: Final = 8

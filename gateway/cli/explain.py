@@ -13,8 +13,8 @@ from gateway.invopop.operations import OTHER
 from gateway.invopop.presets import PRESETS, expand
 from gateway.model import Caller
 from gateway.policy.grants import OperationDenied
+from gateway.settings.callers import CallerSettings
 from gateway.settings.load import Loaded
-from gateway.settings.schema import CallerSettings
 from gateway.upstream.target import resolve
 from gateway.vault.fault import KeyNeeded
 

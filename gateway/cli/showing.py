@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -12,6 +13,7 @@ from typing import NamedTuple
 import typer
 from rich.console import Console
 from rich.panel import Panel
+from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
@@ -128,51 +130,70 @@ async def _gateway(folder: Path) -> AsyncIterator[tuple[str, str, list[dict[str,
 
 def _introduce(console: Console, stage: Stage) -> None:
     picture = Text.from_markup(
-        "  billing, reporting          [bold]invopop-gateway[/]              Invopop (sandbox)\n"
-        "  [dim]plain HTTP, own token[/]  ──▶  [dim]who? may they? which key?[/]  ──▶  "
-        "[dim]HTTPS, tenant's API key[/]\n\n"
+        "billing, reporting   ──▶   [bold]invopop-gateway[/]   ──▶   Invopop (sandbox)\n"
+        "[dim]plain HTTP,                who? may they?          HTTPS,\n"
+        "their own token            with which key?         the tenant's key[/]\n\n"
     )
-    picture.append(f"  gateway  {stage.gateway}\n")
-    picture.append(f"  admin    {stage.admin}\n")
-    picture.append(f"  Invopop  {stage.upstream} (emulated, real TLS, its own CA)\n")
-    picture.append(f"  config   {stage.folder}/gateway.toml, vault.toml")
-    console.print(Panel(picture, title="invopop-gateway demo", title_align="left"))
+    for name, value in (
+        ("gateway", stage.gateway),
+        ("admin", stage.admin),
+        ("Invopop", f"{stage.upstream} (emulated, real TLS, its own CA)"),
+        ("config", f"{stage.folder}/"),
+    ):
+        picture.append(f"{name:9}", style="bold")
+        picture.append(f"{value}\n")
+    picture.rstrip()
+    console.print(Panel(picture, title="invopop-gateway demo", title_align="left", padding=(1, 2)))
 
 
 def _show_tour(console: Console, visits: list[Visit]) -> None:
-    table = Table(title="The tour: each row is a real request", title_justify="left", expand=True)
+    """Two lines a request: what went in and out, and below it what that shows."""
+    table = Table(box=None, expand=True, padding=(0, 2, 1, 0))
     table.add_column("", no_wrap=True)
-    table.add_column("who → tenant", no_wrap=True)
-    table.add_column("request", overflow="fold", ratio=3)
+    table.add_column("who", no_wrap=True)
+    table.add_column("request and what it shows", overflow="fold", ratio=1)
     table.add_column("answer", no_wrap=True)
     table.add_column("ms", justify="right", no_wrap=True)
-    table.add_column("what it shows", ratio=4)
     for visit in visits:
         step: Step = visit.step
         mark = "[green]✓[/]" if visit.as_expected else "[red]✗[/]"
-        colour = "green" if visit.status < 400 else "yellow"
-        answer = f"[{colour}]{visit.status}[/] {visit.note}" if visit.status else visit.note
+        colour = "green" if 0 < visit.status < 400 else "yellow"
+        status = f"[{colour}]{visit.status or 'none'}[/]"
         table.add_row(
-            mark, step.who, f"{step.method} {visit.path}", answer, f"{visit.ms:.1f}", step.shows
+            mark,
+            step.who.replace(" → ", "\n[dim]→[/] "),
+            f"[bold]{step.method}[/] {_shortened(visit.path)}\n[dim]{step.shows}[/]",
+            f"{status}\n{visit.note}",
+            f"{visit.ms:.1f}",
         )
+    _head(console, "The tour: each row is a real request")
     console.print(table)
+
+
+def _head(console: Console, words: str) -> None:
+    console.print(Rule(f"[bold]{words}[/]", align="left", style="dim"))
+
+
+def _shortened(path: str) -> str:
+    """Of each UUID its first four digits: a row should fit on a terminal."""
+    return re.sub(r"([0-9a-f]{4})[0-9a-f]{4}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", r"\1…", path)
 
 
 def _show_metrics(console: Console, samples: list[Sample]) -> None:
-    title = "What Prometheus sees of it: invopop_gateway_requests_total"
     columns = ("caller", "tenant", "method", "route", "status")
-    table = Table(*columns, title=title, title_justify="left")
+    table = Table(*columns, box=None, padding=(0, 2, 0, 0))
     table.add_column("count", justify="right")
     for sample in samples:
         table.add_row(*(sample.labels[name] or '""' for name in columns), f"{sample.value:.0f}")
-    console.print(table)
+    _head(console, "What Prometheus sees of it: invopop_gateway_requests_total")
+    console.print(table, "")
 
 
 def _show_log(console: Console, lines: list[dict[str, object]]) -> None:
     line = next((line for line in lines if line["event"] == "exchange"), None)
     if line:
-        body = Text(json.dumps(line), overflow="fold")
-        console.print(Panel(body, title="One log line an exchange", title_align="left"))
+        _head(console, "One log line an exchange")
+        console.print(Text(json.dumps(line), style="dim"), "")
 
 
 def _show_verdict(console: Console, visits: list[Visit]) -> None:

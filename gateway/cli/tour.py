@@ -117,8 +117,8 @@ async def _without_gateway(upstream: str) -> Visit:
     """Invopop's own rule: plain HTTP fails. It is why the gateway upgrades every request."""
     url = upstream.replace("https://", "http://", 1)
     step = Step(
-        "anybody, directly", "GET", f"{url}/utils/v1/ping", 0,
-        "Invopop itself takes no plain HTTP.", lambda _: "",
+        "anybody", "GET", f"{url}/utils/v1/ping", 0,
+        "Straight to Invopop: it takes no plain HTTP.", lambda _: "",
     )  # fmt: skip
     started = time.perf_counter()
     try:

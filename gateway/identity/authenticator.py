@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import Final, NamedTuple
 
 from gateway.errors import CallerError
+from gateway.identity.browsers import sign_of_a_page
 from gateway.identity.certificates import Certificates
 from gateway.identity.credentials import presented, unauthenticated
 from gateway.identity.jwks import RemoteKeys
@@ -17,17 +18,23 @@ from gateway.identity.networks import Networks
 from gateway.identity.tokens import OpaqueToken
 from gateway.identity.verdicts import Verdicts
 from gateway.identity.verifier import KeyNeeded, Verifier
-from gateway.model import Caller, Credentials, Headers, Inbound
+from gateway.model import Caller, Credentials, Inbound
 
 __all__ = ["Authenticator", "IssuerState", "KeyNeeded", "Ways"]
 
-# Fetch metadata and CORS: only browsers send these, and pages cannot leave them out.
-_FROM_A_PAGE: Final = frozenset({b"origin", b"sec-fetch-site"})
+
+_TO_PAGES: Final = (
+    "An address is no identity for web pages: show a token, or call the gateway by an address, "
+    "localhost or a local name."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """The ways in which a caller can be known. `tokens` are found by their SHA-256."""
+    """The ways in which a caller can be known. `tokens` are found by their SHA-256.
+
+    `upstream` is Invopop's host name: clients may go by it, though it leads to us.
+    """
 
     placeholders: frozenset[bytes]
     tokens: Mapping[bytes, OpaqueToken]
@@ -35,6 +42,7 @@ class Ways:
     certificates: Certificates
     networks: Networks
     remote: Sequence[RemoteKeys]
+    upstream: bytes
 
 
 class IssuerState(NamedTuple):
@@ -109,10 +117,6 @@ class Authenticator:
         name = self._ways.networks.find(peer)
         if name is None:
             raise unauthenticated("no_credential")
-        if _is_from_a_page(inbound.headers):
-            raise CallerError("browser_refused")
+        if sign := sign_of_a_page(inbound, self._ways.upstream):
+            raise CallerError("browser_refused", _TO_PAGES, cause=sign)
         return Caller(name, "network")
-
-
-def _is_from_a_page(headers: Headers) -> bool:
-    return any(name in _FROM_A_PAGE for name, _ in headers)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import inf
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -31,7 +32,8 @@ from gateway.identity.keys import (
 from gateway.identity.networks import Networks
 from gateway.identity.tokens import compile_tokens
 from gateway.identity.verifier import TrustedIssuer, Verifier
-from gateway.settings.schema import Issuer, Settings
+from gateway.settings.callers import Issuer
+from gateway.settings.schema import Settings
 
 T = TypeVar("T")
 
@@ -71,6 +73,7 @@ def build_authenticator(
         verifier=Verifier(issuers, _believed(settings)),
         certificates=Certificates({n: c.certificates for n, c in settings.callers.items()}),
         networks=Networks({n: c.networks for n, c in settings.callers.items()}),
+        upstream=(urlsplit(settings.upstream.url).hostname or "").encode(),
         remote=tuple(i.keys for i in issuers if isinstance(i.keys, RemoteKeys)),
     )
     return Authenticator(ways), problems

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from gateway.events import Emit, JwksRefreshed
 from gateway.identity.keys import KeySet, KeySetError, from_document
-from gateway.settings.schema import Issuer
+from gateway.settings.callers import Issuer
 
 PATIENCE: Final = 2.0  # seconds a request waits for a fetch under way
 COOL_DOWN: Final = 10.0  # seconds between the starts of two fetches that requests ask for

@@ -66,9 +66,11 @@ class KeySource(Protocol):
 
     def wanted(self, key_id: str | None) -> bool:
         """True if a fetch that is allowed now could bring a key that `current` lacks."""
+        ...
 
     async def wait(self, key_id: str | None) -> None:
         """Waits for that fetch, a bounded time, whatever it brings."""
+        ...
 
 
 @dataclass(slots=True)

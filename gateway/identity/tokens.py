@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from gateway.identity.credentials import is_token68
 from gateway.model import Caller
-from gateway.settings.schema import CallerSettings
+from gateway.settings.callers import CallerSettings
 
 PREFIX: Final = "igw_"
 _ALPHABET: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase

@@ -20,7 +20,7 @@ from gateway.invopop.operations import (
 from gateway.model import Caller, Grant
 from gateway.policy.patterns import Rules, compile_allow, compile_deny, fold
 from gateway.policy.tenants import Tenants, compile_tenants
-from gateway.settings.schema import CallerSettings
+from gateway.settings.callers import CallerSettings
 
 AS_SENT: Final = "as sent"
 ANOTHER_CASE: Final = "in another letter case"

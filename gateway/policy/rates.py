@@ -9,7 +9,8 @@ from math import ceil
 from typing import Final, NamedTuple
 
 from gateway.errors import CallerError
-from gateway.settings.schema import CallerSettings, Limits
+from gateway.settings.callers import CallerSettings
+from gateway.settings.schema import Limits
 
 # Buckets in use, of one limiter, before full ones are swept out; half of the cap survives a sweep
 # that finds too many others. 20,000 are sorted in some 5 ms.
@@ -27,9 +28,6 @@ class Rate(NamedTuple):
     def of(cls, per_second: float, burst: int) -> "Rate":
         """A limit as configured, where a burst of 0 means one second's worth, at least one."""
         return cls(per_second, burst or max(1, ceil(per_second)))
-
-
-UNLIMITED: Final = Rate(0.0, 1)
 
 
 class Buckets:

@@ -31,9 +31,11 @@ class Counter(Protocol):
 
     async def count(self, kind: str, name: str, rate: Rate) -> float:
         """Counts one request: 0, or the seconds to wait, if the limit is met."""
+        ...
 
     async def aclose(self) -> None:
         """Closes the connections."""
+        ...
 
 
 class SharedRates:

@@ -11,7 +11,8 @@ from typing import Final
 
 from gateway.invopop.operations import OTHER, names
 from gateway.policy.patterns import ANY, ANY_NUMBER, Pattern, compile_allow
-from gateway.settings.schema import CallerSettings, Settings
+from gateway.settings.callers import CallerSettings
+from gateway.settings.schema import Settings
 from gateway.settings.vault_file import VaultFile
 from gateway.settings.wording import key_path
 

@@ -8,7 +8,7 @@ import fcntl
 import socket
 import struct
 import termios
-from typing import Any, Final, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 from gateway.model import CALLER_LEFT, CALLER_STALLED
 from gateway.server.asgi import Scope
@@ -24,14 +24,16 @@ LINGER_BYTES: Final = 1024 * 1024
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
 _RESET: Final = struct.pack("ii", 1, 0)  # socket(7): SO_LINGER on, for no time
 
+C = TypeVar("C", bound=Running)
 
-class Connection(asyncio.Protocol):
+
+class Connection(asyncio.Protocol, Generic[C]):
     """The server's end of a connection. A deaf one takes no further request."""
 
     def __init__(self, listener: Listener) -> None:
         self.listener = listener
         self.limits = listener.limits
-        self.cycle: Running | None = None
+        self.cycle: C | None = None
         self.write_paused = False
         self._deaf = False
         self._lingering = False

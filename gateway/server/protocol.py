@@ -20,12 +20,11 @@ from gateway.server.refusal import record, refusal
 BLANK_LINES: Final = 2  # tolerated before a request: RFC 9112 2.2
 
 
-class HttpProtocol(Connection):
+class HttpProtocol(Connection[Cycle]):
     """Between requests `cycle` is None; while a request's body is due, `_body` reads it."""
 
     def __init__(self, listener: Listener) -> None:
         super().__init__(listener)
-        self.cycle: Cycle | None = None
         self._body: Body | None = None
         self._buffer = b""  # of a head that is not whole, or what is behind the request in flight
         self._blank_lines = 0

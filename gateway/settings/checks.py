@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
+from gateway.settings.callers import CallerSettings, Issuer
 from gateway.settings.findings import Finding
-from gateway.settings.schema import CallerSettings, Issuer, Listen, Settings
+from gateway.settings.schema import Listen, Settings
 from gateway.settings.vault_file import KeySource, VaultFile
 from gateway.settings.wording import KeyPath, key_path
 

@@ -27,7 +27,7 @@ def read(path: Path, what: str) -> Contents:
     """The file as it is. `what` names it in the `ConfigurationError` if it cannot be read."""
     try:
         with path.open("rb") as file:
-            return Contents(file.read(), _is_private(os.fstat(file.fileno())))
+            return Contents(file.read(), is_private(os.fstat(file.fileno())))
     except FileNotFoundError:
         found = "no such file"
     except IsADirectoryError:
@@ -39,15 +39,11 @@ def read(path: Path, what: str) -> Contents:
     raise ConfigurationError([Problem(str(path), "", found, what)])
 
 
-def is_private(path: Path) -> bool:
+def is_private(status: os.stat_result) -> bool:
     """True if others have no permission on the file, and its group only if it is one of ours.
 
-    This is how Kubernetes mounts secrets with an `fsGroup`. Raises `OSError`.
+    This is how Kubernetes mounts secrets with an `fsGroup`.
     """
-    return _is_private(path.stat())
-
-
-def _is_private(status: os.stat_result) -> bool:
     if status.st_mode & stat.S_IRWXO:
         return False
     ours = {os.getegid(), *os.getgroups()}

@@ -11,13 +11,12 @@ from pydantic import ValidationError
 
 from gateway.errors import ConfigurationError, Problem
 from gateway.settings import checks, environment
+from gateway.settings.callers import CallerSettings, Issuer
 from gateway.settings.document import Contents, parse, read
 from gateway.settings.findings import Findings
 from gateway.settings.notices import notices
 from gateway.settings.schema import (
     Admin,
-    CallerSettings,
-    Issuer,
     Limits,
     Listen,
     Log,

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from gateway.settings.schema import CallerSettings, Settings
+from gateway.settings.callers import CallerSettings
+from gateway.settings.schema import Settings
 from gateway.settings.vault_file import VaultFile
 from gateway.settings.wording import key_path
 

@@ -4,22 +4,19 @@ Law: what one value may be is said here; what must hold between values, in `chec
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, Strict, ValidationInfo, model_validator
+from pydantic import Field, Strict
 
+from gateway.settings.callers import CallerSettings, Issuer
 from gateway.settings.stores import Aws, Azure, Gcp, OpenBao
 from gateway.settings.values import (
-    Algorithm,
     Count,
-    Date,
     FilePath,
     Flag,
     Host,
-    HttpsUrl,
     Network,
     Origin,
-    PeerNetwork,
     Port,
     Positive,
     ProxyUrl,
@@ -30,15 +27,12 @@ from gateway.settings.values import (
     Size,
     StorageUrl,
     Table,
-    TenantPattern,
     Text,
     Word,
     expects,
     matching,
 )
 from gateway.settings.vault_file import LocalSource
-
-_EMPTY_HASH: Final = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 IdempotentMethod = Annotated[
     Literal["GET", "HEAD", "OPTIONS", "PUT", "DELETE"],
@@ -53,21 +47,37 @@ class Listen(Table):
     """The callers' listener."""
 
     host: Host = "127.0.0.1"
+    """The address that callers connect to."""
     port: Port = 8585
+    """Their port; 0 takes any free one, and the event `listening` says which."""
     socket: FilePath | None = None
+    """A Unix socket to listen on, instead of `host` and `port`."""
     socket_mode: SocketMode = "0660"
+    """The socket's permissions."""
     reuse_port: Flag = False
+    """Lets several gateways listen on one port of one machine: one process per core."""
     tls_certificate: FilePath | None = None
+    """Certificate chain in PEM, for TLS to callers. On or off needs a restart."""
     tls_key: FilePath | None = None
+    """The private key of `tls_certificate`."""
     client_ca: FilePath | None = None
+    """Who signs callers' certificates. A caller may show one, and need not."""
     placeholder_tokens: tuple[Word, ...] = ()
+    """Bearer values that count as none, for SDKs that always send one."""
     header_timeout: Seconds = 10.0
+    """For a whole request head, from the connection or its first byte."""
     body_timeout: Seconds = 15.0
+    """Longest silence within a request body."""
     write_timeout: Seconds = 30.0
+    """Longest stall of a caller that does not read its reply."""
     idle_timeout: Seconds = 75.0
+    """How long a kept connection may wait for its next request."""
     max_connections: Count = 4096
+    """Of callers; further ones are closed at once. 0 = no limit."""
     drain_delay: SecondsOrZero = 0.0
+    """After SIGTERM: still listening, while `/readyz` already says 503."""
     drain_timeout: SecondsOrZero = 25.0
+    """Then: for requests in flight to finish; the rest is cut."""
 
     @property
     def socket_permissions(self) -> int:
@@ -79,150 +89,102 @@ class Admin(Table):
     """The operators' listener: metrics, probes, status."""
 
     host: Host = "127.0.0.1"
+    """The address of `/metrics`, `/livez` and `/readyz`."""
     port: Port = 9585
+    """Their port, never the callers'; 0 takes any free one."""
     status_networks: tuple[Network, ...] = ()
+    """Peers other than loopback that may see `/` and `/status`."""
 
 
 class Upstream(Table):
     """Invopop, and how hard to try to reach it. `url` is `https://host[:port]`, lower-case."""
 
     url: Origin = "https://api.invopop.com"
+    """Where requests go. Always verified; there is no switch for plain HTTP."""
     ca_file: FilePath | None = None
+    """An extra trust anchor in PEM."""
     ca_only: Flag = False
+    """Trusts `ca_file` alone."""
     proxy: ProxyUrl | None = None
+    """An HTTP proxy that is asked to CONNECT. The environment's are ignored."""
     connect_timeout: Seconds = 5.0
+    """For name look-up, TCP and TLS together."""
     read_timeout: Seconds = 75.0
+    """Longest silence of Invopop. A job may make it wait 60 s."""
     max_connections: Positive = 256
+    """Open at one time; a request that finds none free waits, then 503 `overloaded`."""
     max_retries: Annotated[int, Strict(), Field(ge=0, le=10), expects("a number from 0 to 10")] = 2
+    """How often a request may be sent again: 2 means at most three attempts."""
     retry_methods: tuple[IdempotentMethod, ...] = ("GET", "HEAD", "OPTIONS", "PUT", "DELETE")
+    """Methods that may be sent again although bytes of them went out."""
     circuit_failure_ratio: Ratio = 0.5
+    """Share of at least 20 attempts in 10 s that opens the circuit; 0 = never."""
     circuit_open_for: Seconds = 5.0
+    """How long an open circuit answers 503 before it probes."""
 
 
 class Vault(Table):
-    """Where the keys are named, how fresh they are kept, and how to reach the stores.
-
-    `identity` opens an encrypted vault file.
-    """
+    """Where the keys are named, how fresh they are kept, and how to reach the stores."""
 
     file: FilePath = Field(default=Path("vault.toml"), validate_default=True)
+    """The vault file; `.age` at its end means encrypted."""
     strict: Flag = True
+    """Keys of `env`, `file` and `value` must be there at start; false: only their tenant fails."""
     identity: LocalSource | None = None
+    """The age identity that opens an encrypted vault file."""
     refresh: Seconds = 300.0
+    """How often keys in stores are read again."""
     stale_grace: SecondsOrZero = 1800.0
+    """How long the last good key serves beyond that while its store is away."""
     negative_ttl: SecondsOrZero = 30.0
+    """How long a failed read, or a tenant that a store does not know, is remembered."""
     openbao: OpenBao | None = None
     aws: Aws | None = None
     gcp: Gcp | None = None
     azure: Azure | None = None
 
 
-class Issuer(Table):
-    """Who signs callers' JSON Web Tokens, and which of its claims say what.
-
-    Exactly one origin of keys: `jwks_file`, `public_key_file`, `secret`, `jwks_url`, `discovery`.
-    """
-
-    issuer: Text
-    audience: Text
-    algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1)]
-    jwks_file: FilePath | None = None
-    public_key_file: FilePath | None = None
-    secret: LocalSource | None = None
-    jwks_url: HttpsUrl | None = None
-    discovery: Flag = False
-    jwks_ca_file: FilePath | None = None
-    jwks_bearer_file: FilePath | None = None
-    jwks_refresh: Seconds = 300.0
-    jwks_max_stale: SecondsOrZero = 86400.0
-    leeway: SecondsOrZero = 5.0
-    max_token_age: Seconds | None = None
-    max_token_bytes: Annotated[Size, Field(ge=256, le=65536)] = 8192
-    caller_claim: Text = "sub"
-    caller_template: Text | None = None
-    tenant_claim: Text | None = None
-    tenant_claim_required: Flag = True
-
-
-def _digest(text: str, info: ValidationInfo) -> str:
-    # Files must spell the algorithm out: 64 bare hex digits may well be a token itself.
-    prefix, _, digits = text.rpartition(":")
-    if prefix != "sha256" and not (prefix == "" and info.context is None):
-        raise ValueError
-    if len(digits) != 64 or not set(digits.lower()) <= set("0123456789abcdef"):
-        raise ValueError
-    if digits.lower() == _EMPTY_HASH:
-        raise ValueError
-    return digits.lower()
-
-
-class CallerToken(Table):
-    """An opaque token, known by the SHA-256 of its text: 64 hex digits, lower case."""
-
-    hash: Annotated[
-        str,
-        Strict(),
-        AfterValidator(_digest),
-        expects('"sha256:" and 64 hex digits, as `invopop-gateway tokens hash` prints them'),
-    ]
-    expires: Date | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_text(cls, value: Any) -> Any:
-        return {"hash": value} if isinstance(value, str) else value
-
-
-class CallerSettings(Table):
-    """One internal service: how it proves who it is, and what it may do.
-
-    `issuers` is None where the only configured issuer is believed; `allow` is None where every
-    operation is. Of networks that hold an address, the narrowest names the caller.
-    """
-
-    tokens: tuple[CallerToken, ...] = ()
-    issuers: tuple[Text, ...] | None = None
-    networks: tuple[PeerNetwork, ...] = ()
-    certificates: tuple[Word, ...] = ()
-    tenants: tuple[TenantPattern, ...] = ()
-    allow: tuple[Text, ...] | None = None
-    deny: tuple[Text, ...] = ()
-    enforce: Flag = True
-    requests_per_second: Rate | None = None
-    burst: Count | None = None
-
-
 class Limits(Table):
-    """What is too much. 0 means no limit where the reference says so.
-
-    `burst` 0 means one second's worth. `on_storage_failure` "open": while the shared storage is
-    away each process counts by itself; "closed": nothing is let through.
-    """
+    """What is too much."""
 
     max_body: Size = 32 * 2**20
+    """Of a request. 0 = no limit."""
     max_header_bytes: Annotated[Size, Field(ge=1024, le=2**20)] = 32768
+    """The whole head of a request."""
     max_headers: Positive = 128
+    """Fields in the head of a request."""
     max_in_flight: Positive = 1024
+    """Requests at one time; beyond it 503 `overloaded`."""
     max_in_flight_per_tenant: Count = 0
+    """The same for one tenant. 0 = no limit."""
     requests_per_second: Rate = 0.0
+    """Of one tenant; beyond it 429 `rate_limited`. 0 = no limit."""
     burst: Count = 0
+    """Requests that may come at once. 0 = one second's worth."""
     storage: StorageUrl | None = None
+    """Shares the rate limits between replicas (extra `redis`)."""
     storage_password: LocalSource | None = None
+    """The password of `storage`."""
     on_storage_failure: Literal["open", "closed"] = "open"
+    """While `storage` is away: "open", each process counts by itself; "closed", nothing passes."""
 
 
 class Metrics(Table):
     """Bounds on what is exposed to Prometheus."""
 
     max_series: Positive = 20000
+    """Of one family; beyond it new tenants and callers become `other`."""
 
 
 class Log(Table):
-    """What is written to stdout. `sample_success` is the share of successes that get a line."""
+    """What is written to stdout."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """What is logged at least."""
     format: Literal["json", "console"] = "json"
+    """One JSON object a line, or text for people."""
     sample_success: Ratio = 1.0
+    """Share of successful requests that get a line."""
 
 
 class Settings(Table):

@@ -18,27 +18,39 @@ class AppRole(Table):
     """Login by AppRole: an identifier and a secret one."""
 
     role_id: Text
+    """The role."""
     secret_id: LocalSource
+    """Its secret."""
     mount: Text = "approle"
+    """Where the login method is mounted."""
 
 
 class KubernetesLogin(Table):
     """Login with the pod's projected service-account token."""
 
     role: Text
+    """The role."""
     jwt_file: FilePath = _SERVICE_ACCOUNT
+    """The pod's token, read anew at each login."""
     mount: Text = "kubernetes"
+    """Where the login method is mounted."""
 
 
 class OpenBao(Table):
     """OpenBao or HashiCorp Vault; a reference is `mount/path`. Exactly one way to log in."""
 
     url: StoreUrl
+    """The server."""
     namespace: Text | None = None
+    """The namespace of logins and secrets."""
     kv_version: Literal[1, 2] = 2
+    """Of the key/value engine."""
     ca_file: FilePath | None = None
+    """The only trust anchor; else the public ones."""
     timeout: Seconds = 5.0
+    """For one call."""
     token: LocalSource | None = None
+    """One way to log in: a token, read again when it is refused."""
     approle: AppRole | None = None
     kubernetes: KubernetesLogin | None = None
 
@@ -53,17 +65,22 @@ class Aws(Table):
     """AWS Secrets Manager; credentials and, if not given here, the region are the SDK's own."""
 
     region: Text | None = None
+    """The region; left out: as the SDK finds it."""
     endpoint_url: StoreUrl | None = None
+    """Another address of the service, such as a VPC endpoint."""
 
 
 class Gcp(Table):
     """Google Secret Manager; credentials are the application's default ones."""
 
     project: Text
+    """The project that holds the secrets."""
     endpoint_url: StoreUrl | None = None
+    """Another address of the service."""
 
 
 class Azure(Table):
     """Azure Key Vault; credentials are the SDK's default ones."""
 
     vault_url: StoreUrl
+    """The vault."""

@@ -43,7 +43,7 @@ _LARGEST: Final = 2**53
 class Table(BaseModel):
     """A TOML table: frozen, without unknown keys; its errors never quote what they found."""
 
-    model_config = ConfigDict(**TABLE, frozen=True)
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, frozen=True)
 
 
 def refuse(expected: str) -> PydanticCustomError:

@@ -33,13 +33,21 @@ class KeySource:
     """Where one key is: exactly one of the kinds, and a `field` where a document is read."""
 
     env: EnvironmentName | None = None
+    """A variable of the process, whose value changes with a restart only."""
     file: FilePath | None = None
+    """A file; one newline at its end is no part of the key."""
     value: Annotated[Secret, expects("a string")] | None = None
+    """The key itself: only in a vault file that is encrypted or closed to others."""
     openbao: Reference | None = None
+    """A secret in OpenBao or HashiCorp Vault: `mount/path`."""
     aws: Reference | None = None
+    """A secret in AWS Secrets Manager."""
     gcp: Reference | None = None
+    """A secret in Google Secret Manager."""
     azure: Reference | None = None
+    """A secret in Azure Key Vault."""
     field: Text | None = None
+    """The member of a JSON document, where `file` or a store holds one."""
 
     @model_validator(mode="after")
     def _exactly_one(self) -> "KeySource":
@@ -94,14 +102,18 @@ class TenantEntry:
     """One tenant: the key in use, the one still valid while rotating, the workspace they are of."""
 
     key: Annotated[KeySource, AfterValidator(_listed)]
+    """The key in use."""
     previous: Annotated[KeySource, AfterValidator(_listed)] | None = None
+    """The other key that still works while rotating."""
     workspace: Word | None = None
+    """The workspace that the keys must open; until Invopop has said so they are not used."""
 
 
 class Discover(Table):
     """Where the key of a tenant is that is not listed: a store's name with `{tenant}` in it."""
 
     key: Annotated[KeySource, AfterValidator(_discovering)]
+    """Where the key is of a tenant that is not listed: a store's name with `{tenant}` in it."""
 
 
 class VaultFile(Table):

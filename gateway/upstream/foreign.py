@@ -14,7 +14,7 @@ _FAILURES: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSErro
 class NoBody(httpx.AsyncByteStream):
     """The body of a message that has none."""
 
-    ready: Final = b""
+    ready: bytes | None = b""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self

@@ -1,17 +1,20 @@
 """May this value be sent as a key? Decides; quotes nothing of what it refuses."""
 
+import re
 from typing import Final
 
 from gateway.secret import Secret
 from gateway.vault.sources.source import MALFORMED, SourceError
 
 MAX_KEY: Final = 16 * 1024  # bytes; Invopop's keys are JWTs of some 300
+_BEARER: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 
 
 def check_key(secret: Secret) -> None:
-    """Raises `SourceError` unless the key is 1 to 16,384 visible ASCII characters.
+    """Raises `SourceError` unless the key is a Bearer token (RFC 6750 2.1) of at most 16,384 bytes.
 
-    RFC 9110 5.5: anything else would change or break the header that bears it.
+    Anything else would change or break the header that bears it, or is no key at all: a reference
+    that nobody resolved, such as `${ACME_KEY}` or `vault:secret/acme#key`, is never one.
     """
     if fault := fault_in(secret.reveal()):
         raise SourceError(MALFORMED, f"the key {fault}")
@@ -29,4 +32,6 @@ def fault_in(value: str) -> str | None:
         return "holds a character outside ASCII"
     if not all("!" <= character <= "~" for character in value):
         return "holds a space, a tab or a control character"
+    if not _BEARER.fullmatch(value):
+        return "is no Bearer token (RFC 6750): is it a reference to a key?"
     return None

@@ -32,41 +32,6 @@ def test_garbage_while_a_reply_streams(world: World) -> None:
     assert connection.rest_is_refusal_or_close()
 
 
-UPGRADE = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMA")
-BODIES = {
-    "sized": ("Content-Length: 3", b"abc"),
-    "chunked": ("Transfer-Encoding: chunked", b"3\r\nabc\r\n0\r\n\r\n"),
-}
-
-
-@pytest.mark.parametrize("later", [False, True])
-@pytest.mark.parametrize("framing", BODIES)
-def test_upgrade_is_ignored(world: World, framing: str, later: bool) -> None:
-    """Case 27: an offer of h2c costs neither the body nor the next request."""
-    field, body = BODIES[framing]
-    connection = world.connect()
-    head = request("POST /x", *UPGRADE, field)
-    if later:
-        connection.send(head)
-        connection.send(body)
-    else:
-        connection.send(head + body)
-    assert connection.reply("POST").status == 200
-    connection.send(request("GET /next"))
-    assert connection.reply().status == 200
-    first, second = world.origin.requests
-    assert (first.method, first.body, second.target) == ("POST", b"abc", b"/next")
-    for name in ("upgrade", "http2-settings", "connection"):
-        assert not first.all(name)
-
-
-def test_websocket_is_plain_http(world: World) -> None:
-    """Case 27: a websocket handshake is served as the GET that it is."""
-    offer = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: x")
-    _, seen = world.passed(request("GET /x", *offer))
-    assert not seen.all("upgrade")
-
-
 def test_expect_and_refused(world: World) -> None:
     """Case 29: a refusal comes without `100 Continue`, and the connection ends with it."""
     connection = world.connect()

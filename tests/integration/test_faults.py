@@ -10,29 +10,6 @@ from tests.support.world import KEY_A, World, fields, request
 OK = fields("200 OK", "Content-Length: 2") + b"ok"
 
 
-@pytest.mark.parametrize("begun", [b"G", b"GET /x HTTP/1.1\r\n", request("GET /x")[:-2], b"\r\n"])
-def test_slow_heads(quick: World, begun: bytes) -> None:
-    """Case 105: a head must be whole by its deadline, however it trickles; others are served."""
-    slow = [quick.connect() for _ in range(20)]
-    for connection in slow:
-        connection.send(begun)
-    assert quick.get("/x").status == 200
-    for connection in slow:
-        assert connection.closed(timeout=5)
-        assert connection.rest()[:12] in {b"HTTP/1.1 408", b""}
-
-
-def test_trickling_does_not_extend_the_deadline(quick: World) -> None:
-    """Case 105: a byte now and then buys no time."""
-    connection = quick.connect()
-    started = time.monotonic()
-    head = iter(request("GET /x", "X: " + "v" * 500))
-    while not connection.closed(timeout=0.05):
-        connection.send(bytes([next(head)]), lenient=True)
-        assert time.monotonic() - started < 5
-    assert connection.rest()[:12] in {b"HTTP/1.1 408", b""}
-
-
 def test_silent_connection(quick: World) -> None:
     """Case 106: a connection on which nothing is said is closed without a word."""
     connection = quick.connect()

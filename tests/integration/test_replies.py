@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.gateway import eventually
-from tests.support.world import KEY_A, KEY_B, TOK_A, TOK_B, World, fields, request
+from tests.support.world import World, fields, request
 
 OK = fields("200 OK", "Content-Length: 2") + b"ok"
 
@@ -30,37 +30,6 @@ def test_head(world: World, framing: str) -> None:
         assert reply.get("content-length") == "1234"
     connection.send(request("GET /next"))
     assert (connection.reply().status, world.origin.requests[1].target) == (200, b"/next")
-
-
-BODILESS = {
-    "87 HEAD with a body": ("HEAD", fields("200 OK", "Content-Length: 6") + b"POISON"),
-    "87 HEAD with chunks": (
-        "HEAD", fields("200 OK", "Transfer-Encoding: chunked") + b"6\r\nPOISON\r\n0\r\n\r\n",
-    ),
-    "88 204 with a length": ("GET", fields("204 No Content", "Content-Length: 6") + b"POISON"),
-    "88 204 with chunks": (
-        "GET",
-        fields("204 No Content", "Transfer-Encoding: chunked") + b"6\r\nPOISON\r\n0\r\n\r\n",
-    ),
-    "89 304 with a body": ("GET", fields("304 Not Modified", "Content-Length: 6") + b"POISON"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", BODILESS)
-def test_bodiless_reply_with_a_body(world: World, name: str) -> None:
-    """Cases 87-89, 101: bytes where no body can be are never passed on nor taken for a reply."""
-    method, answer = BODILESS[name]
-    world.origin.answer(answer)
-    connection = world.connect()
-    connection.send(request(f"{method} /x"))
-    reply = connection.reply(method)
-    assert (reply.status, reply.body) in {(int(answer[9:12]), b""), (502, b"")} | (
-        {(502, reply.body)} if method == "GET" else set()
-    )
-    assert b"POISON" not in connection.received
-    second = world.get("/b", token=TOK_B)
-    assert (second.status, second.body) == (200, world.origin.echo)
-    assert world.origin.requests[1].connection != world.origin.requests[0].connection
 
 
 @pytest.mark.parametrize("framing", ["Transfer-Encoding: chunked", "Content-Length: 0", None])
@@ -165,55 +134,8 @@ def test_broken_reply(world: World, name: str) -> None:
 
 UNENDING = {"garbage", "HTTP/0.9", "bare LF"}  # heads that would never end by themselves
 
-POISON = fields("200 OK", "Content-Length: 6") + b"POISON"
-EXTRA = {
-    "a whole reply": (POISON, False),
-    "bytes": (b"XX", False),
-    "chunked": (
-        fields("200 OK", "Transfer-Encoding: chunked") + b"6\r\nPOISON\r\n0\r\n\r\n",
-        False,
-    ),
-    "later": (POISON, True),
-    "102 a 408 later": (fields("408 Timeout", "Connection: close", "Content-Length: 0"), True),
-}
-
-
-@pytest.mark.parametrize("name", EXTRA)
-@pytest.mark.parametrize("first", ["sized", "chunked"])
-def test_reply_nobody_asked_for(world: World, name: str, first: str) -> None:
-    """Cases 101, 102: what is left over on a connection is nobody's answer, and ends it."""
-    extra, later = EXTRA[name]
-    answer = OK if first == "sized" else (
-        fields("200 OK", "Transfer-Encoding: chunked") + b"2\r\nok\r\n0\r\n\r\n"
-    )  # fmt: skip
-    if later:
-        with world.origin.holding(answer, extra) as held:
-            assert world.get("/a", token=TOK_A).body == b"ok"
-            held.release()
-            held.wait_sent()
-            eventually(lambda: not world.origin.open_connections())
-    else:
-        world.origin.answer(answer + extra)
-        assert world.get("/a", token=TOK_A).body == b"ok"
-    second = world.get("/b", token=TOK_B)
-    assert (second.status, second.body) == (200, world.origin.echo)
-    a, b = world.origin.requests
-    assert a.connection != b.connection
-    assert (a.get("authorization"), b.get("authorization")) == (
-        f"Bearer {KEY_A}",
-        f"Bearer {KEY_B}",
-    )
-
 
 def test_status_line_without_a_reason(world: World) -> None:
     """An empty reason phrase is lawful, with and without the space before it."""
     world.origin.answer(b"HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nok")
     assert world.get("/x").body == b"ok"
-
-
-def test_replies_are_not_cached(world: World) -> None:
-    """Case 176: two tenants that ask for the same thing get an answer each."""
-    answer = fields("200 OK", "Cache-Control: public, max-age=60", "Content-Length: 1")
-    world.origin.answer(answer + b"A")
-    world.origin.answer(answer + b"B")
-    assert [world.get("/x", token=t).body for t in (TOK_A, TOK_B)] == [b"A", b"B"]

@@ -15,27 +15,6 @@ def denied(reply: Reply, key: str = "tenant_denied", status: int = 403) -> None:
     assert (reply.status, reply.get("x-gateway-error")) == (status, key)
 
 
-ELSEWHERE: dict[str, tuple[str, tuple[str, ...]]] = {
-    "other header": ("/x", ("X-Tenant: globex", "X-Tenant-Id: globex")),
-    "query": ("/x?tenant=globex&X-Invopop-Tenant=globex", ()),
-    "path": ("/globex/x", ()),
-    "cookie": ("/x", ("Cookie: tenant=globex",)),
-    "Host": ("/x", ()),
-    "underscores": ("/x", ("X_Invopop_Tenant: globex",)),
-    "empty header": ("/x", (f"{NAMED}:",)),
-    "forwarded": ("/x", ("X-Forwarded-Host: globex.gw", "Forwarded: host=globex")),
-}
-
-
-@pytest.mark.parametrize("name", ELSEWHERE)
-def test_nothing_else_names_a_tenant(world: World, name: str) -> None:
-    """Case 158: A's token means A's key, whatever else a request says."""
-    target, lines = ELSEWHERE[name]
-    host = "globex.gw" if name == "Host" else "gw"
-    _, seen = world.passed(request(f"GET {target}", *lines, host=host))
-    assert seen.all("authorization") == [f"Bearer {KEY_A}"]
-
-
 @pytest.mark.parametrize("tenant", ["globex", "unknown", "acm", "acme2"])
 def test_tenant_of_somebody_else(world: World, tenant: str) -> None:
     """Case 158: one that exists and one that does not are refused in the very same words."""

@@ -3,9 +3,12 @@
 Each makes a token for the callers of `identities`; what is not forged in it holds at `NOW`.
 """
 
+import contextlib
+import importlib
 import json
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jwt
@@ -235,3 +238,13 @@ ATTACKS = {
     )
     for name, forge in table.items()
 }  # fmt: skip
+
+
+@contextlib.contextmanager
+def made_now() -> Iterator[None]:
+    """Makes the tables anew for the present moment; afterwards other tests have theirs."""
+    module = sys.modules[__name__]
+    before = dict(vars(module))
+    importlib.reload(module)
+    yield
+    vars(module).update(before)

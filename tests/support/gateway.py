@@ -24,6 +24,7 @@ from prometheus_client.parser import text_string_to_metric_families
 T = TypeVar("T")
 START_TIMEOUT = 15.0
 STOP_TIMEOUT = 15.0
+_KEPT = ("PATH", "HOME", "LANG", "COVERAGE_PROCESS_CONFIG")
 
 
 def eventually(get: Callable[[], T], timeout: float = 5.0) -> T:
@@ -182,6 +183,10 @@ class GatewayProcess:
         """The log's records of one event."""
         return [record for record in self.records() if record.get("event") == name]
 
+    def told(self, name: str, times: int = 1) -> list[dict[str, Any]]:
+        """The log's records of one event, once there are so many: lines follow after a moment."""
+        return eventually(lambda: found if len(found := self.events(name)) >= times else [])
+
     def exchange(self, request_id: str) -> dict[str, Any]:
         """The access log's record of one request, once it is there."""
         found = eventually(
@@ -276,7 +281,7 @@ def run(arguments: list[str], environ: Mapping[str, str] | None = None) -> tuple
 
 
 def _minimal(extra: Mapping[str, str]) -> dict[str, str]:
-    kept = {k: os.environ[k] for k in ("PATH", "HOME", "LANG") if k in os.environ}
+    kept = {k: os.environ[k] for k in _KEPT if k in os.environ}
     return {**kept, "PYTHONDEVMODE": "1", "COLUMNS": "200", **extra}
 
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from gateway.events import Event, JwksRefreshed
 from gateway.identity.jwks import Fetched, RemoteKeys
-from gateway.settings.schema import Issuer as IssuerSettings
+from gateway.settings.callers import Issuer as IssuerSettings
 from tests.support.certificates import Authority, server_context
 from tests.support.identities import ISSUER
 from tests.support.jwt import Issuer

@@ -83,18 +83,20 @@ class GcpSource:
         # The one lock held over the network: whoever waits for it wants just this token.
         async with self._lock:
             if self._credentials is None or not self._credentials.valid:
-                await self._threads.run(self._renew, place)
+                self._credentials = await self._threads.run(self._renewed, place)
             return str(self._credentials.token)
 
-    def _renew(self, place: str) -> None:
+    def _renewed(self, place: str) -> Any:
+        credentials = self._credentials
         try:
-            if self._credentials is None:
-                self._credentials, _ = self._auth.default(scopes=SCOPES)
-            self._credentials.refresh(self._requests.Request())
+            if credentials is None:
+                credentials, _ = self._auth.default(scopes=SCOPES)
+            credentials.refresh(self._requests.Request())
         except self._errors.TransportError:
             raise SourceError(UNAVAILABLE, f"{place}: Google's token service is away") from None
         except self._errors.GoogleAuthError as error:
             raise SourceError(DENIED, f"{place}: {type(error).__name__}") from None
+        return credentials
 
 
 def _payload(reply: httpx.Response, place: str) -> str:

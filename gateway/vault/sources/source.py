@@ -38,12 +38,15 @@ class Source(Protocol):
 
     async def read(self, source: KeySource) -> Secret:
         """The value now at `source`, unchecked; raises `SourceError`. Cancelled if it hangs."""
+        ...
 
     def mark(self, source: KeySource) -> Hashable:
         """Equal marks mean an equal value; None says nothing. Called in a thread: it may block."""
+        ...
 
     async def aclose(self) -> None:
         """Gives up connections; no read may follow."""
+        ...
 
 
 def member(text: str, field: str | None, place: str) -> str:

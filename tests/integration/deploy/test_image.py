@@ -33,32 +33,41 @@ def exec_form(text: str) -> list[str]:
     return list(words)
 
 
-def test_every_requirement_is_pinned_and_hashed() -> None:
+def check_form(requirements: str) -> None:
     """Each line pins one version and names its files by SHA-256; none says where from."""
-    requirements = re.split(r"(?m)\n(?=\S)", REQUIREMENTS.strip())
-    assert len(requirements) > 10
+    lines = re.split(r"(?m)\n(?=\S)", requirements.strip())
     pinned = re.compile(r"[a-z0-9-]+==[\w.]+( ; [^\\]+)?( \\\n    --hash=sha256:[0-9a-f]{64})+")
-    assert [line for line in requirements if not pinned.fullmatch(line)] == []
-    assert "://" not in REQUIREMENTS
-    assert "@" not in REQUIREMENTS
+    assert [line for line in lines if not pinned.fullmatch(line)] == []
+    assert "://" not in requirements
+    assert "@" not in requirements
+    assert names_in(requirements) >= dependencies()
 
 
-def test_every_dependency_of_the_project_is_among_them() -> None:
-    """No dependency was added without making the file anew."""
+def names_in(requirements: str) -> set[str]:
+    """The packages that are pinned."""
+    return set(re.findall(r"(?m)^([a-z0-9-]+)==", requirements))
+
+
+def dependencies() -> set[str]:
+    """What the project itself asks for."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = {re.split(r"[<>=~! ;\[]", line)[0] for line in project["dependencies"]}
-    assert wanted - set(re.findall(r"(?m)^([a-z0-9-]+)==", REQUIREMENTS)) == set()
+    return {re.split(r"[<>=~! ;\[]", line)[0] for line in project["dependencies"]}
 
 
-def test_the_file_is_what_the_lock_says(program: Callable[[str], str], tmp_path: Path) -> None:
-    """The one command that makes it makes exactly this, without a network."""
+def test_every_dependency_is_pinned_and_hashed() -> None:
+    """No dependency was added without making the file anew."""
+    check_form(REQUIREMENTS)
+
+
+def test_one_command_makes_it_anew(program: Callable[[str], str], tmp_path: Path) -> None:
+    """It makes a file of this form, from the lock alone. Its versions may be newer by then."""
     program("uv")
     for name in ("uv.lock", "pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, tmp_path)
     (tmp_path / "deploy").mkdir()
     script = shutil.copy(DEPLOY / "requirements.sh", tmp_path / "deploy")
     subprocess.run([script], check=True, timeout=30)
-    assert (tmp_path / "deploy" / "requirements.txt").read_text() == REQUIREMENTS
+    check_form((tmp_path / "deploy" / "requirements.txt").read_text())
 
 
 def test_hadolint_finds_nothing(program: Callable[[str], str]) -> None:

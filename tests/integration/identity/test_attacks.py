@@ -1,6 +1,5 @@
 """The attack table: for each attack its request and its answer. All fail closed, in one shape."""
 
-import importlib
 import re
 from collections.abc import Callable, Iterator
 from datetime import date
@@ -15,7 +14,6 @@ from tests.support.world import (
     HS_SECRET,
     ISSUER,
     KEY_A,
-    STRICT_ISSUER,
     TOK_A,
     TOK_B,
     TOK_S,
@@ -126,33 +124,14 @@ TENANTS: dict[str, Attack] = {
         "nobody's, under a glob": denied("X-Invopop-Tenant: acme-9", token=GLOB),
         "nobody's, for a caller of any": denied("X-Invopop-Tenant: ghost", token=ANY),
         "with a body": denied("X-Invopop-Tenant: globex", line="POST /x"),
-        "twice": Attack(sent("X-Invopop-Tenant: acme", "X-Invopop-Tenant: globex", token=TOK_S),
-                        400, "bad_request"),
         "twice, equal": Attack(sent("X-Invopop-Tenant: acme", "X-Invopop-Tenant: acme",
                                     token=TOK_A), 400, "bad_request"),
         "none named": Attack(sent(token=TOK_S), 403, "tenant_required"),
         "empty": Attack(sent("X-Invopop-Tenant:", token=TOK_S), 403, "tenant_required"),
-        "by query": Attack(sent(token=TOK_S, line="GET /x?tenant=acme"), 403, "tenant_required"),
-        "by host": Attack(sent("X-Forwarded-Host: acme.gw", token=TOK_S), 403, "tenant_required"),
-        "by cookie": Attack(sent("Cookie: tenant=acme", token=TOK_S), 403, "tenant_required"),
-        "claim of another's": Attack(claiming_tenant("globex", subject="billing"), 403,
-                                     "tenant_denied"),
-        "claim against header": Attack(claiming_tenant("acme", "X-Invopop-Tenant: globex"), 403,
-                                       "tenant_denied"),
-        "header where the claim is required": Attack(
-            claiming_tenant(None, "X-Invopop-Tenant: acme", iss=STRICT_ISSUER), 403,
-            "tenant_required"),
         "claim empty": refused(claiming_tenant("")),
         "claim a list": refused(claiming_tenant(["acme"])),
         "claim a glob": Attack(claiming_tenant("*"), 403, "tenant_denied"),
     }.items()},
-    **{f"case 159: {name!r}": denied(b"X-Invopop-Tenant: " + name, token=token)
-       for token in (ANY,)
-       for name in (b"ACME", b"Acme", b"acme.", b"../acme", b"acme/../globex", b"*", b"acm?",
-                    b"acme*", b"acme,globex", b"acme globex", b"%61cme", b"acme%00",
-                    "ácme".encode(), "acmé".encode(), b"\xff", b"-acme", b"_", b".",
-                    b"a" * 129, b"a" * 10_240, b"acme\tx", b"TEST_KEY_A", b"/etc/passwd",
-                    b"other")},
 }  # fmt: skip
 PEERS = {
     f"case 156: {line}": denied(line, "X-Invopop-Tenant: globex", token=TOK_T)
@@ -220,45 +199,20 @@ def forbidden(world: World) -> bytes:
 @pytest.fixture(scope="module")
 def fresh() -> Iterator[dict[str, forgeries.Forge]]:
     """The forgeries of tokens, made for the present moment; other tests keep theirs."""
-    before = dict(vars(forgeries))
-    importlib.reload(forgeries)
-    yield forgeries.ATTACKS
-    vars(forgeries).update(before)
+    with forgeries.made_now():
+        yield forgeries.ATTACKS
 
 
-@pytest.mark.parametrize("name", forgeries.ATTACKS)
+# Cases 146 and 147 are in the gallery, `tests/attacks`.
+REST = [name for name in forgeries.ATTACKS if name[:8] not in {"case 146", "case 147"}]
+
+
+@pytest.mark.parametrize("name", REST)
 def test_forged_tokens(target: World, fresh: dict[str, forgeries.Forge], name: str) -> None:
-    """Cases 145 to 150: every forgery is 401, in the one shape that a missing token has."""
+    """Cases 144, 145, 148-150: every forgery is 401, in the one shape that a missing token has."""
     raw = request("GET /x", ID, token=fresh[name](target.issuer))
     if len(raw) > MOST_BYTES_OF_A_HEAD:
         check(target, raw, 431, "headers_too_large")
         return
     check(target, raw, 401, "unauthenticated")
     assert shape(target, raw) == shape(target, request("GET /x", ID, token=None))
-
-
-def test_a_lawful_token_is_no_attack(target: World, fresh: dict[str, forgeries.Forge]) -> None:
-    """What the forgeries are made from is served: they fail for what is forged in them."""
-    token = target.issuer.token(forgeries.lawful(target.issuer))
-    assert target.get("/x", token=token).status == 200
-    assert (
-        target.get(
-            "/x", token=target.issuer.forged(forgeries.HEADER, forgeries.lawful(target.issuer))
-        ).status
-        == 200
-    )
-
-
-def test_unknown_tenants_are_not_told_apart(target: World) -> None:
-    """Unknown, forbidden and malformed tenants: byte for byte one answer but the request id."""
-    answers = {
-        shape(target, request("GET /x", ID, f"X-Invopop-Tenant: {tenant}", token=token))
-        for tenant, token in (
-            ("globex", TOK_A), ("ghost", TOK_A), ("ghost", ANY), ("..", ANY), ("acme-1", GLOB),
-            ("acme", TOK_B), ("ghost", TOK_S),
-        )
-    }  # fmt: skip
-    assert len(answers) == 1
-    assert b"tenant_denied" in next(iter(answers))
-    # And the metrics bear no name that a client made up.
-    assert "ghost" not in target.gateway.metrics_text()

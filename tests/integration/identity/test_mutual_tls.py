@@ -230,7 +230,7 @@ def test_reload(tmp_path: Path) -> None:
 
         pem.write_bytes(ours.certificate("localhost", "gateway.internal").read_bytes())
         eventually(lambda: "gateway.internal" in _names_shown(site, new))
-        assert not site.gateway.events("config_reload")[-1].get("restart_required")
+        assert not site.gateway.told("config_reload")[-1].get("restart_required")
 
         pem.write_text("torn")
         eventually(lambda: site.gateway.events("config_reload")[-1]["outcome"] == "failure")

@@ -138,7 +138,7 @@ async def test_replicas_share_a_limit(worlds: Worlds, redis: RedisServer) -> Non
     for world in (opened, closed):
         told = "\n".join([*world.gateway.lines(), world.gateway.metrics_text()])
         assert PASSWORD not in told
-        assert world.gateway.events("rate_storage_away")[0]["level"] == "warning"
+        assert world.gateway.told("rate_storage_away")[0]["level"] == "warning"
 
 
 def _is_back(world: World) -> None:

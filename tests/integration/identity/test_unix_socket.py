@@ -38,7 +38,7 @@ def test_by_uid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (seen,) = site.origin.requests
         assert seen.all("authorization") == [f"Bearer {KEY_A}"]
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        assert site.gateway.events("listening")[-1]["url"] == f"unix:{path}"
+        assert site.gateway.told("listening", 2)[-1]["url"] == f"unix:{path}"
 
         # A web page in a browser cannot reach a socket; one behind something that can is refused.
         for header in ({"Origin": "https://evil"}, {"Sec_Fetch_Site": "same-origin"}):

@@ -53,7 +53,7 @@ def test_two_tenants_failures_open_it(judged: World) -> None:
         assert (reply.status, reply.get("x-gateway-error")) == (503, "circuit_open")
         assert int(str(reply.get("retry-after"))) in {1, 2, 3}
     assert not judged.origin.requests
-    (event,) = judged.gateway.events("circuit_opened")
+    (event,) = judged.gateway.told("circuit_opened")
     assert event["level"] == "warning"
     assert "failed" in event["reason"]
     assert judged.gateway.metric("rejected_total", reason="circuit_open") == 2
@@ -116,7 +116,7 @@ def test_a_probe_closes_it(judged: World) -> None:
         assert probe.reply().status == 200
     assert not is_open(judged)
     assert judged.get("/x", token=TOK_B).status == 200
-    assert len(eventually(lambda: judged.gateway.events("circuit_closed"))) == 1
+    assert len(judged.gateway.told("circuit_closed")) == 1
 
 
 def test_a_probe_that_fails_keeps_it_open(judged: World) -> None:
@@ -127,4 +127,4 @@ def test_a_probe_that_fails_keeps_it_open(judged: World) -> None:
     assert is_open(judged)
     assert judged.get("/x").get("x-gateway-error") == "circuit_open"
     assert len(judged.origin.requests) == 1
-    assert len(judged.gateway.events("circuit_opened")) == 1
+    assert len(judged.gateway.told("circuit_opened")) == 1

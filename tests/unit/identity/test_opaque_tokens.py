@@ -8,7 +8,7 @@ import pytest
 
 from gateway.identity.tokens import PREFIX, compile_tokens, hash_token, is_genuine, new_token
 from gateway.model import Caller
-from gateway.settings.schema import CallerSettings, CallerToken
+from gateway.settings.callers import CallerSettings, CallerToken
 
 
 def test_new_token() -> None:

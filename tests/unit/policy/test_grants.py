@@ -6,7 +6,7 @@ from gateway.errors import CallerError
 from gateway.model import Caller, Grant
 from gateway.policy import grants as grants_module
 from gateway.policy.grants import Grants, OperationDenied, compile_grants
-from gateway.settings.schema import CallerSettings
+from gateway.settings.callers import CallerSettings
 
 BILLING = Caller("billing", "jwt", "acme")
 

@@ -11,7 +11,7 @@ from gateway.invopop.operations import OPERATIONS, OTHER, Operation, is_paramete
 from gateway.invopop.presets import globs
 from gateway.model import Caller
 from gateway.policy.grants import Grants, OperationDenied, compile_grants
-from gateway.settings.schema import CallerSettings
+from gateway.settings.callers import CallerSettings
 
 BILLING = Caller("billing", "jwt", "acme")
 Lists = tuple[tuple[str, ...] | None, tuple[str, ...]]

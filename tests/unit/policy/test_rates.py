@@ -5,8 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import CallerError
-from gateway.policy.rates import MAX_BUCKETS, UNLIMITED, Buckets, Rate, RateRules, Rates
-from gateway.settings.schema import CallerSettings, Limits
+from gateway.policy.rates import MAX_BUCKETS, Buckets, Rate, RateRules, Rates
+from gateway.settings.callers import CallerSettings
+from gateway.settings.schema import Limits
+
+UNLIMITED = Rate(0.0, 1)
 
 
 def rates(tenant: Rate = UNLIMITED, **callers: Rate) -> Rates:

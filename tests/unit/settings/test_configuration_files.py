@@ -144,7 +144,7 @@ def test_privacy_of_a_file(tmp_path: Path, mode: int, private: bool) -> None:
     path.touch()
     os.chown(path, -1, os.getegid())
     path.chmod(mode)
-    assert is_private(path) is private
+    assert is_private(path.stat()) is private
 
 
 def test_file_of_a_foreign_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,6 +155,6 @@ def test_file_of_a_foreign_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     group = path.stat().st_gid
     monkeypatch.setattr(os, "getegid", lambda: group + 1)
     monkeypatch.setattr(os, "getgroups", lambda: [group + 2])
-    assert not is_private(path)
+    assert not is_private(path.stat())
     monkeypatch.setattr(os, "getgroups", lambda: [group + 2, group])
-    assert is_private(path)
+    assert is_private(path.stat())

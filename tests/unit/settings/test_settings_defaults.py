@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from gateway.settings.callers import CallerToken
 from gateway.settings.load import Loaded
-from gateway.settings.schema import CallerToken, Settings
+from gateway.settings.schema import Settings
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "listen": {

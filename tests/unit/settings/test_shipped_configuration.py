@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from gateway.settings.callers import CallerSettings, Issuer
 from gateway.settings.load import load
-from gateway.settings.schema import CallerSettings, Issuer, Settings
+from gateway.settings.schema import Settings
 from gateway.settings.vault_file import TenantEntry, VaultFile
 
 CONFIG = Path(__file__).parents[3] / "config"

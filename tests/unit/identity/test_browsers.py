@@ -1,0 +1,58 @@
+"""What may come from a web page: by the fields of browsers, and by names that strangers can own."""
+
+import pytest
+
+from gateway.identity.browsers import sign_of_a_page
+from gateway.model import Inbound, Peer
+
+LOCAL = Peer("127.0.0.1")
+
+
+def judged(host: bytes | None, *fields: bytes, peer: Peer = LOCAL, proxy_form: bool = False) -> str:
+    """The verdict on a request for that host."""
+    headers = [(name, b"x") for name in fields]
+    headers += [] if host is None else [(b"host", host)]
+    inbound = Inbound("GET", b"/", b"/", headers, peer, 0, "id", proxy_form=proxy_form)
+    return sign_of_a_page(inbound, b"api.invopop.com")
+
+
+@pytest.mark.parametrize("field", [b"origin", b"sec-fetch-site"])
+def test_fields_of_browsers(field: bytes) -> None:
+    """Whatever their value, and over whatever the request came."""
+    assert judged(b"localhost", field) == "browser_field"
+    assert judged(None, field, peer=Peer("")) == "browser_field"
+    assert not judged(b"localhost", b"referer")
+
+
+OURS = [
+    b"127.0.0.1", b"127.0.0.1:8585", b"[::1]", b"[::1]:8585", b"localhost", b"LOCALHOST:8585",
+    b"gateway", b"gateway:80", b"gw.localhost", b"gateway.invoicing.svc", b"gateway.local:8585",
+    b"gateway.invoicing.svc.cluster.local", b"gateway.internal.", b"api.invopop.com",
+    b"API.invopop.com:443", b"",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("host", OURS)
+def test_names_that_no_stranger_can_own(host: bytes) -> None:
+    """Addresses, names within a network, and Invopop's own."""
+    assert not judged(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        b"evil.example", b"evil.example:8585", b"evil.example.", b"a.evil.example",
+        b"local.evil.io", b"127.0.0.1.evil.io", b"api.invopop.com.evil.io", b"xapi.invopop.com",
+        b"internal.io", b".evil.io", b"1.2.3.4.5",
+    ],
+)  # fmt: skip
+def test_names_that_a_stranger_can_own(host: bytes) -> None:
+    """A page of such a name may have had it resolve to us."""
+    assert judged(host) == "host_name"
+
+
+def test_where_no_browser_is() -> None:
+    """In proxy form, over a Unix socket, and without Host: names say nothing there."""
+    assert not judged(b"evil.example", proxy_form=True)
+    assert not judged(b"evil.example", peer=Peer("", uid=1000))
+    assert not judged(None)
