@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
+from starlette.applications import Starlette
 from starlette.routing import Router
 
 from gateway.admin.app import admin_app
@@ -66,7 +67,7 @@ class Gateway:
         self._watcher = Watcher(self.reload)
         self._loading_since = time.time()
         self.health = self.telling.health
-        self.admin = admin_app(self.health, self.telling.metrics.exposition)
+        self.admin: Starlette
         self.rooms: Rooms
         self.callers: Router
 
@@ -87,6 +88,8 @@ class Gateway:
         self.listener_tls.current = rules.listener
         self._watch_files()
         self.telling.watch(self.rooms, lambda: self.transport)
+        overview = self.telling.overview(self.rooms, lambda: self.transport, lambda: self.loaded)
+        self.admin = admin_app(self.health, self.telling.metrics.exposition, overview)
         # A bare router: the application's own middleware costs 5 % and catches what we answer.
         pipeline = Pipeline(self.rooms, self.new_request_id, self.events.emit)
         self.callers = Router(default=pipeline, redirect_slashes=False, lifespan=self._lifespan)

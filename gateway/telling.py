@@ -6,24 +6,30 @@ Law: subscribes and reads; nothing here changes how a request fares.
 from collections.abc import Callable
 from functools import partial
 
+from gateway.admin.chronicle import Chronicle
 from gateway.admin.health import Finding, Health
+from gateway.admin.history import History
+from gateway.admin.overview import Overview, Sources
 from gateway.events import Events
 from gateway.observe.access_log import AccessLog
 from gateway.observe.logs import Logger
 from gateway.observe.metrics import Metrics
 from gateway.outlets import Outlets
 from gateway.rooms import Rooms
+from gateway.settings.load import Loaded
 from gateway.settings.schema import Settings
 from gateway.upstream.transport import Transport
 
 
 class Telling:
-    """Metrics, logs and health of one process: `observe` at once, `watch` once it is wired."""
+    """What tells of one process: `observe` at once, `watch` and `overview` once it is wired."""
 
     def __init__(self, settings: Settings, logger: Logger) -> None:
         self.metrics = Metrics(settings.metrics.max_series)
         self.health = Health()
         self.outlets = Outlets(settings, logger)
+        self._history = History()
+        self._chronicle = Chronicle()
         self._logger = logger
         self._access_log = AccessLog(logger, settings.log.sample_success)
 
@@ -32,6 +38,8 @@ class Telling:
         self.metrics.subscribe(events)
         self._logger.subscribe(events)
         self._access_log.subscribe(events)
+        self._history.subscribe(events)
+        self._chronicle.subscribe(events)
 
     def watch(self, rooms: Rooms, transport: Callable[[], Transport]) -> None:
         """Lets gauges and health checks read what the rooms know, whenever they are asked."""
@@ -48,6 +56,14 @@ class Telling:
         }
         if self.outlets.has_audit:
             self.health.rooms["audit"] = lambda: Finding(True, self.outlets.trouble())
+
+    def overview(
+        self, rooms: Rooms, transport: Callable[[], Transport], loaded: Callable[[], Loaded]
+    ) -> Overview:
+        """What the status page shows, read whenever it is asked for."""
+        return Overview(
+            Sources(self.health, self._history, self._chronicle, rooms, transport, loaded)
+        )
 
 
 def _vault_health(rooms: Rooms) -> Finding:

@@ -214,7 +214,7 @@ def _show_curl(console: Console, stage: Stage) -> None:
         f"curl -s {stage.admin}/metrics",
     ):
         console.print(Text(f"  {command}"), soft_wrap=True)
-    console.print("\nCtrl-C stops both.")
+    console.print(f"\nThe status page: {stage.admin}/\nCtrl-C stops both.")
 
 
 async def _until_interrupted() -> None:

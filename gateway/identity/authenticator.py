@@ -25,7 +25,7 @@ __all__ = ["Authenticator", "IssuerState", "KeyNeeded", "Ways"]
 
 _TO_PAGES: Final = (
     "An address is no identity for web pages: show a token, or call the gateway by an address, "
-    "localhost or a local name."
+    "localhost, a local name or one of `listen.host_names`."
 )
 
 
@@ -33,7 +33,7 @@ _TO_PAGES: Final = (
 class Ways:
     """The ways in which a caller can be known. `tokens` are found by their SHA-256.
 
-    `upstream` is Invopop's host name: clients may go by it, though it leads to us.
+    `own_names` are what else than local names clients may call us by, Invopop's among them.
     """
 
     placeholders: frozenset[bytes]
@@ -42,7 +42,7 @@ class Ways:
     certificates: Certificates
     networks: Networks
     remote: Sequence[RemoteKeys]
-    upstream: bytes
+    own_names: frozenset[bytes]
 
 
 class IssuerState(NamedTuple):
@@ -118,6 +118,6 @@ class Authenticator:
         name = self._ways.networks.find(peer)
         if name is None:
             raise unauthenticated("no_credential")
-        if sign := sign_of_a_page(inbound, self._ways.upstream):
+        if sign := sign_of_a_page(inbound, self._ways.own_names):
             raise CallerError("browser_refused", _TO_PAGES, cause=sign)
         return Caller(name, "network")

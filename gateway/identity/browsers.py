@@ -20,10 +20,10 @@ _NOT_OWNABLE: Final = re.compile(
 _PORT: Final = re.compile(rb"\.?(:[0-9]*)?$")
 
 
-def sign_of_a_page(inbound: Inbound, upstream: bytes) -> str:
+def sign_of_a_page(inbound: Inbound, own_names: frozenset[bytes]) -> str:
     """What speaks for a page: a field of browsers, or a Host that a stranger can own; else "".
 
-    `upstream` is Invopop's name, by which clients of the gateway may go.
+    `own_names`, in lower case, are known to lead here though a stranger could own their like.
     """
     host = b""
     for name, value in inbound.headers:
@@ -32,6 +32,6 @@ def sign_of_a_page(inbound: Inbound, upstream: bytes) -> str:
         if name == b"host":
             host = _PORT.sub(b"", value.lower())
     # No browser asks in proxy form, over a Unix socket, or without Host.
-    if inbound.proxy_form or not inbound.peer.address or host in {b"", upstream}:
+    if inbound.proxy_form or not inbound.peer.address or not host or host in own_names:
         return ""
     return "" if _NOT_OWNABLE.fullmatch(host) else "host_name"

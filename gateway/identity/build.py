@@ -73,10 +73,16 @@ def build_authenticator(
         verifier=Verifier(issuers, _believed(settings)),
         certificates=Certificates({n: c.certificates for n, c in settings.callers.items()}),
         networks=Networks({n: c.networks for n, c in settings.callers.items()}),
-        upstream=(urlsplit(settings.upstream.url).hostname or "").encode(),
+        own_names=_own_names(settings),
         remote=tuple(i.keys for i in issuers if isinstance(i.keys, RemoteKeys)),
     )
     return Authenticator(ways), problems
+
+
+def _own_names(settings: Settings) -> frozenset[bytes]:
+    """Clients go by Invopop's name where it leads to us, and by those that the operator lists."""
+    upstream = urlsplit(settings.upstream.url).hostname or ""
+    return frozenset(name.lower().encode() for name in (upstream, *settings.listen.host_names))
 
 
 def _noted(

@@ -68,6 +68,8 @@ class Listen(Table):
     """Who signs callers' certificates. A caller may show one, and need not."""
     placeholder_tokens: tuple[Word, ...] = ()
     """Bearer values that count as none, for SDKs that always send one."""
+    host_names: tuple[Host, ...] = ()
+    """Names of this gateway, besides local ones, for `Host` of callers known by address alone."""
     header_timeout: Seconds = 10.0
     """For a whole request head, from the connection or its first byte."""
     body_timeout: Seconds = 15.0

@@ -105,15 +105,19 @@ class Slot:
 
 
 class KeyRing:
-    """The slots of one tenant, in the order of preference: `key`, then `previous`."""
+    """The slots of one tenant, in the order of preference: `key`, then `previous`.
 
-    __slots__ = ("discovered", "idle_since", "reread_at", "slots", "used")
+    `used_at` is when its key was last asked for.
+    """
 
-    def __init__(self, slots: tuple[Slot, ...], *, discovered: bool = False) -> None:
+    __slots__ = ("discovered", "reread_at", "slots", "used_at")
+
+    def __init__(
+        self, slots: tuple[Slot, ...], *, discovered: bool = False, used_at: float = NEVER
+    ) -> None:
         self.slots = slots
         self.discovered = discovered
-        self.used = True
-        self.idle_since = NEVER
+        self.used_at = used_at
         self.reread_at = NEVER
 
     def current(self, now: float) -> Key | NeedsRead | Unavailable:
@@ -145,13 +149,6 @@ class KeyRing:
     def alternative(self, rejected: Key, now: float) -> Key | None:
         """The tenant's other or newer key: any usable one of another value than the rejected."""
         return next((key for key in self._usable(now) if key.secret != rejected.secret), None)
-
-    def idle(self, now: float) -> float:
-        """For how long nobody asked for its key, in the grain of the calls to this."""
-        if self.used:
-            self.used = False
-            self.idle_since = now
-        return now - self.idle_since
 
     def _usable(self, now: float) -> list[Key]:
         slots = sorted(

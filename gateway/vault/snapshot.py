@@ -10,7 +10,7 @@ from math import inf
 
 from gateway.settings.schema import Vault as VaultSettings
 from gateway.settings.vault_file import LOCAL, KeySource, TenantEntry, VaultFile
-from gateway.vault.key_ring import KeyRing, Slot
+from gateway.vault.key_ring import NEVER, KeyRing, Slot
 
 
 def kinds_of(vault_file: VaultFile) -> dict[str, str]:
@@ -34,7 +34,8 @@ def rings_of(
             tuple(
                 _continued(new_slot(tenant, name, source, settings, entry.workspace), known)
                 for name, source in _sources(entry)
-            )
+            ),
+            used_at=before.used_at if before is not None else NEVER,
         )
     return rings
 

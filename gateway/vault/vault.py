@@ -51,9 +51,8 @@ class Vault:
         self._environ = environ
         self._emit = emit
         self._clock = time.monotonic
-        self._rings: dict[
-            str, KeyRing
-        ] = {}  # of listed tenants; replaced as a whole, never changed
+        # Of listed tenants; replaced as a whole, never changed.
+        self._rings: dict[str, KeyRing] = {}
         self._found: dict[str, KeyRing] = {}  # of tenants that [discover] found
         self._reader = Reader(emit, self._read_ended, self._clock)
         self._refresher = Refresher(self._reader, self._clock)
@@ -77,8 +76,7 @@ class Vault:
         ring = self._rings.get(tenant) or self._found.get(tenant)
         if ring is None:
             raise self._lookups.missing(tenant)
-        ring.used = True
-        now = self._clock()
+        now = ring.used_at = self._clock()
         found = ring.current(now)
         if isinstance(found, Key):
             return found
@@ -218,6 +216,10 @@ class Vault:
         """A row for each slot in memory, without secrets."""
         return rows(self._slots())
 
+    def rings(self) -> Iterator[KeyRing]:
+        """All of now. Any thread: copied in one step, because requests go on meanwhile."""
+        return chain(self._rings.values(), dict(self._found).values())
+
     def held(self) -> list[Key]:
         """The value of each listed slot, whether it may be used or still waits for its pin."""
         keys = (slot.candidate or slot.key for slot in slots_of(self._rings))
@@ -225,11 +227,8 @@ class Vault:
 
     def expiries(self) -> list[tuple[str, str, float]]:
         """Tenant, slot and expiry (seconds since 1970) of the keys that tell one. Any thread."""
-        return [
-            (slot.tenant, slot.name, slot.expires_at)
-            for slot in self._slots()
-            if slot.expires_at is not None
-        ]
+        known = ((slot.tenant, slot.name, slot.expires_at) for slot in self._slots())
+        return [(tenant, name, at) for tenant, name, at in known if at is not None]
 
     def has(self, tenant: str) -> bool:
         """Whether the tenant is known here: listed, or discovered."""
@@ -253,8 +252,7 @@ class Vault:
         return self._rings.get(tenant) or self._found.get(tenant)
 
     def _slots(self) -> Iterator[Slot]:
-        """All of now. Any thread: copied in one step, because requests go on meanwhile."""
-        return chain(slots_of(self._rings), slots_of(dict(self._found)))
+        return (slot for ring in self.rings() for slot in ring.slots)
 
     def _deadline(self) -> float:
         return asyncio.get_running_loop().time() + PATIENCE
@@ -286,7 +284,7 @@ class Vault:
             return  # being prepared, or removed meanwhile
         # Not in the store any more, or not asked for in a long time: first use finds it again.
         if ring.discovered and (
-            slot.failure == NOT_FOUND or ring.idle(self._clock()) > slot.max_age
+            slot.failure == NOT_FOUND or self._clock() - ring.used_at > slot.max_age
         ):
             slot.retired = True
             del self._found[slot.tenant]
@@ -295,5 +293,6 @@ class Vault:
 
     def _discovered(self, slot: Slot) -> None:
         if not self.has(slot.tenant):
-            self._found[slot.tenant] = KeyRing((slot,), discovered=True)
+            ring = KeyRing((slot,), discovered=True, used_at=self._clock())
+            self._found[slot.tenant] = ring
             self._refresher.later(slot, self._settings)

@@ -31,7 +31,11 @@ def _under_attack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture(scope="package")
 def _beside_a_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    yield from _started(tmp_path_factory, "sidecar", {"callers": SIDECAR})
+    yield from _started(
+        tmp_path_factory,
+        "sidecar",
+        {"listen": {"host_names": ["GW.corp.example"]}, "callers": SIDECAR},
+    )
 
 
 @pytest.fixture(scope="package")

@@ -49,8 +49,10 @@ def test_a_page_whose_name_was_rebound(sidecar: World, host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["127.0.0.1:8585", "localhost:8585", "gateway", "gateway.invoicing.svc.cluster.local"]
-)
+    "host",
+    ["127.0.0.1:8585", "localhost:8585", "gateway", "gateway.invoicing.svc.cluster.local",
+     "gw.corp.example:8585"],
+)  # fmt: skip
 def test_services_are_served(sidecar: World, host: str) -> None:
-    """The names by which a sidecar's service calls it are none that a stranger can own."""
+    """By names that no stranger can own, as a sidecar's service does, and by listed ones."""
     sidecar.passed(request("GET /x", host=host, token=None))

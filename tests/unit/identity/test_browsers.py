@@ -13,7 +13,7 @@ def judged(host: bytes | None, *fields: bytes, peer: Peer = LOCAL, proxy_form: b
     headers = [(name, b"x") for name in fields]
     headers += [] if host is None else [(b"host", host)]
     inbound = Inbound("GET", b"/", b"/", headers, peer, 0, "id", proxy_form=proxy_form)
-    return sign_of_a_page(inbound, b"api.invopop.com")
+    return sign_of_a_page(inbound, frozenset({b"api.invopop.com", b"gw.corp.example"}))
 
 
 @pytest.mark.parametrize("field", [b"origin", b"sec-fetch-site"])
@@ -28,13 +28,13 @@ OURS = [
     b"127.0.0.1", b"127.0.0.1:8585", b"[::1]", b"[::1]:8585", b"localhost", b"LOCALHOST:8585",
     b"gateway", b"gateway:80", b"gw.localhost", b"gateway.invoicing.svc", b"gateway.local:8585",
     b"gateway.invoicing.svc.cluster.local", b"gateway.internal.", b"api.invopop.com",
-    b"API.invopop.com:443", b"",
+    b"API.invopop.com:443", b"gw.corp.example", b"GW.corp.example:8585", b"",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("host", OURS)
 def test_names_that_no_stranger_can_own(host: bytes) -> None:
-    """Addresses, names within a network, and Invopop's own."""
+    """Addresses, names within a network, Invopop's own, and those that the operator lists."""
     assert not judged(host)
 
 
@@ -43,7 +43,7 @@ def test_names_that_no_stranger_can_own(host: bytes) -> None:
     [
         b"evil.example", b"evil.example:8585", b"evil.example.", b"a.evil.example",
         b"local.evil.io", b"127.0.0.1.evil.io", b"api.invopop.com.evil.io", b"xapi.invopop.com",
-        b"internal.io", b".evil.io", b"1.2.3.4.5",
+        b"internal.io", b"corp.example", b"a.gw.corp.example", b".evil.io", b"1.2.3.4.5",
     ],
 )  # fmt: skip
 def test_names_that_a_stranger_can_own(host: bytes) -> None:

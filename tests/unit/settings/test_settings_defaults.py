@@ -18,6 +18,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "socket_mode": "0660",
         "reuse_port": False,
         "placeholder_tokens": (),
+        "host_names": (),
         "header_timeout": 10.0,
         "body_timeout": 15.0,
         "write_timeout": 30.0,
@@ -65,6 +66,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 EXAMPLE = f"""
 [listen]
 placeholder_tokens = ["unused"]
+host_names = ["gw.corp.example"]
 client_ca = "ca.pem"
 tls_certificate = "tls/cert.pem"
 tls_key = "/etc/tls/key.pem"

@@ -1,7 +1,5 @@
 """The ring's decisions, as tables of what happened and what follows."""
 
-import pytest
-
 from gateway.model import Key
 from gateway.secret import Secret
 from gateway.vault.key_ring import KeyRing, NeedsRead, Slot, Unavailable
@@ -201,15 +199,6 @@ def test_a_verdict_on_an_older_candidate_counts_for_nothing() -> None:
     assert one.key is None
     one.refuted(first, 9.0)
     assert one.candidate is not None
-
-
-@pytest.mark.parametrize(("asked", "idle"), [(True, 0.0), (False, 7.0)])
-def test_idle_time_counts_from_the_last_use(asked: bool, idle: float) -> None:
-    """A ring knows for how long nobody used it."""
-    ring = ring_of("key")
-    ring.idle(1.0)
-    ring.used = asked
-    assert ring.idle(8.0) == idle
 
 
 def test_no_showing_of_a_ring_contains_a_key() -> None:

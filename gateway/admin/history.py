@@ -1,0 +1,180 @@
+"""The last quarter of an hour in steps of ten seconds, and the last failures. Bounded.
+
+Law: an exchange that went well costs a few integer additions; nothing here grows with traffic.
+"""
+
+import time
+from bisect import bisect_left
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.events import Events, ExchangeEnded, UpstreamFailed
+from gateway.model import Exchange
+
+STEP: Final = 10.0  # seconds
+STEPS: Final = 90  # complete ones; the one that goes on is held beside them
+FAILURES: Final = 20
+# Bounds of the latency buckets, seconds: a quantile is at most a third off.
+BOUNDS: Final = (
+    *(0.0005, 0.00075, 0.001, 0.0015, 0.002, 0.003, 0.004, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03),
+    *(0.04, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.5),
+    *(10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 75.0),
+)
+_MOST_NAMES: Final = 10_000  # callers, and tenants with failures, that are told apart
+_MOST_KINDS: Final = 256  # failed attempts whose exchanges have not ended yet
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An exchange that did not end as it should. `at` is seconds since the epoch."""
+
+    at: float
+    request_id: str
+    caller: str
+    tenant: str
+    method: str
+    route: str
+    status: int
+    error: str
+    cause: str
+
+
+class Usage:
+    """What one caller did since the start; `last` is seconds on `time.perf_counter`'s clock."""
+
+    __slots__ = ("failed", "last", "refused", "requests")
+
+    def __init__(self) -> None:
+        self.requests = self.refused = self.failed = 0
+        self.last = 0.0
+
+
+class Step:
+    """What ended within ten seconds; `number` says in which, counted from the clock's zero.
+
+    `refused`: answered here with a 4xx. `failed`: any 5xx, broken off, or the caller left.
+    `latency` (by bucket) and `own` (the gateway's share, seconds in all) are of what was forwarded.
+    """
+
+    __slots__ = ("failed", "latency", "number", "own", "refused", "requests")
+
+    def __init__(self, number: int = -1) -> None:
+        self.number = number
+        self.requests = self.refused = self.failed = 0
+        self.own = 0.0
+        self.latency = [0] * (len(BOUNDS) + 1)
+
+    def add(self, other: "Step") -> None:
+        """Counts another step's exchanges in."""
+        self.requests += other.requests
+        self.refused += other.refused
+        self.failed += other.failed
+        self.own += other.own
+        self.latency = [a + b for a, b in zip(self.latency, other.latency, strict=True)]
+
+
+def quantile(latency: list[int], share: float) -> float | None:
+    """The seconds within which that share of exchanges ended, between the bucket's bounds."""
+    total = sum(latency)
+    if not total:
+        return None
+    wanted, below = share * total, 0
+    for index, count in enumerate(latency):
+        if count and below + count >= wanted:
+            if index == len(BOUNDS):
+                return BOUNDS[-1]
+            lower = BOUNDS[index - 1] if index else 0.0
+            return lower + (BOUNDS[index] - lower) * (wanted - below) / count
+        below += count
+    return BOUNDS[-1]
+
+
+def sum_of(steps: list[Step]) -> Step:
+    """One step with what all of them counted."""
+    total = Step()
+    for step in steps:
+        total.add(step)
+    return total
+
+
+class History:
+    """Written to as exchanges end, on the event loop; `usage` is of callers by name.
+
+    The name "" stands for requests of which no caller was known.
+    """
+
+    def __init__(self) -> None:
+        self.usage: dict[str, Usage] = {}
+        self.tenants_failed: dict[str, int] = {}
+        self.failures: deque[Failure] = deque(maxlen=FAILURES)
+        self._ring = [Step() for _ in range(STEPS + 1)]
+        self._kinds: dict[str, str] = {}
+
+    def subscribe(self, events: Events) -> None:
+        """Counts from now on whatever ends."""
+        events.subscribe(ExchangeEnded, self._ended)
+        events.subscribe(UpstreamFailed, self._attempt_failed)
+
+    def steps(self, now: float) -> list[Step]:
+        """The complete steps, oldest first, then the one that goes on at `now` (perf_counter)."""
+        last = int(now / STEP)
+        numbers = range(last - STEPS, last + 1)
+        held = {step.number: step for step in self._ring}
+        return [held.get(number) or Step(number) for number in numbers]
+
+    def _ended(self, event: ExchangeEnded) -> None:
+        x = event.exchange
+        ended = x.started + x.seconds
+        number = int(ended / STEP)
+        step = self._ring[number % (STEPS + 1)]
+        if step.number != number:
+            step = self._ring[number % (STEPS + 1)] = Step(number)
+        step.requests += 1
+        if x.upstream_seconds is not None:
+            step.latency[bisect_left(BOUNDS, x.seconds)] += 1
+            step.own += x.overhead_seconds
+        usage = self.usage.get(x.caller) or self._new_usage(x.caller)
+        usage.requests += 1
+        usage.last = ended
+        if x.error or x.cause or x.status >= 500:
+            self._went_wrong(x, step, usage)
+
+    def _new_usage(self, caller: str) -> Usage:
+        usage = Usage()
+        if len(self.usage) < _MOST_NAMES:
+            self.usage[caller] = usage
+        return usage
+
+    def _went_wrong(self, x: Exchange, step: Step, usage: Usage) -> None:
+        if x.error and 400 <= x.status < 500:
+            step.refused += 1
+            usage.refused += 1
+        else:
+            step.failed += 1
+            usage.failed += 1
+            if x.tenant and (x.tenant in self.tenants_failed or self._has_room()):
+                self.tenants_failed[x.tenant] = self.tenants_failed.get(x.tenant, 0) + 1
+        kind = self._kinds.pop(x.request_id, "")
+        self.failures.append(
+            Failure(
+                time.time(),
+                x.request_id,
+                x.caller,
+                x.tenant,
+                x.method,
+                x.route,
+                x.status,
+                x.error,
+                x.cause or kind,
+            )
+        )
+
+    def _has_room(self) -> bool:
+        return len(self.tenants_failed) < _MOST_NAMES
+
+    def _attempt_failed(self, event: UpstreamFailed) -> None:
+        """Remembered until its exchange ends: the failure's cause, should it be one."""
+        if len(self._kinds) >= _MOST_KINDS:
+            del self._kinds[next(iter(self._kinds))]
+        self._kinds[event.request_id] = event.kind

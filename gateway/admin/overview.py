@@ -1,0 +1,214 @@
+"""Collects what the rooms know into one `Status`. Law: reads only, and makes nobody wait for it.
+
+What grows with the number of tenants is looked at in a thread, and no more often than needed.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from gateway import __version__
+from gateway.admin import concerns
+from gateway.admin.advice import BY_KEY_STATE, advice
+from gateway.admin.callers import callers, issuers
+from gateway.admin.chronicle import Chronicle
+from gateway.admin.configuration import configuration
+from gateway.admin.health import Health
+from gateway.admin.history import STEP, Failure, History, Step, quantile, sum_of
+from gateway.admin.view import (
+    Check,
+    Concern,
+    FailedAttempts,
+    FailureRow,
+    KeyRow,
+    Moment,
+    Status,
+    Tenants,
+    Traffic,
+    Upstream,
+)
+from gateway.rooms import Rooms
+from gateway.settings.load import Loaded
+from gateway.upstream.transport import Transport
+from gateway.vault.survey import KeyState, Now, Survey, survey
+
+MOST_TENANTS: Final = 50
+_SURVEY_SECONDS: Final = 5.0  # 100,000 tenants take some 50 ms
+_MINUTE: Final = int(60 / STEP)
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where everything is read: what observers gathered, and the rooms as they are now."""
+
+    health: Health
+    history: History
+    chronicle: Chronicle
+    rooms: Rooms
+    transport: Callable[[], Transport]
+    loaded: Callable[[], Loaded]
+
+
+class Overview:
+    """The status, whenever it is asked for. All methods belong to one event loop."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self._looking = asyncio.Lock()
+        self._survey: Survey | None = None
+        self._surveyed = 0.0
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The peers beside loopback that may see it."""
+        return self._sources.loaded().settings.admin.status_networks
+
+    async def status(self) -> Status:
+        """Everything as of now; of the tenants, as of a few seconds ago at most."""
+        found = await self._tenants()
+        sources, now = self._sources, time.time()
+        loaded, clock = sources.loaded(), time.perf_counter()
+        _, report = sources.health.report()
+        checks = _checks(report["checks"])
+        state = str(report["status"])
+        up = now - sources.chronicle.started_at
+        traffic = _traffic(sources.history.steps(clock), clock, up)
+        upstream = self._upstream(loaded)
+        tenants = _tenants(found, loaded, sources.history)
+        known = callers(loaded.settings, sources.history, now - clock)
+        who = issuers(loaded.settings, sources.rooms.authenticator.issuers(), sources.chronicle)
+        settings = configuration(loaded, sources.chronicle)
+        worries: list[Concern] = [
+            *concerns.of_upstream(upstream, traffic),
+            *concerns.of_tenants(tenants),
+            *concerns.of_configuration(settings),
+            *concerns.of_health(state, checks),
+            *concerns.of_callers(known, who),
+        ]
+        return Status(
+            version=__version__,
+            at=now,
+            started_at=sources.chronicle.started_at,
+            state=state,
+            checks=checks,
+            concerns=tuple(sorted(worries, key=lambda concern: concern.level)),
+            traffic=traffic,
+            upstream=upstream,
+            failures=tuple(map(_failure, reversed(sources.history.failures))),
+            tenants=tenants,
+            callers=known,
+            issuers=who,
+            configuration=settings,
+        )
+
+    async def _tenants(self) -> Survey:
+        async with self._looking:
+            if self._survey is None or time.monotonic() - self._surveyed > _SURVEY_SECONDS:
+                rings = self._sources.rooms.vault.rings
+                now = Now(time.monotonic(), time.time())
+                self._survey = await asyncio.to_thread(lambda: survey(rings(), now, MOST_TENANTS))
+                self._surveyed = now.monotonic
+            return self._survey
+
+    def _upstream(self, loaded: Loaded) -> Upstream:
+        chronicle, rooms = self._sources.chronicle, self._sources.rooms
+        pools = self._sources.transport().pools
+        settings = loaded.settings.upstream
+        changed, last = chronicle.circuit, chronicle.last_failed_attempt
+        return Upstream(
+            url=settings.url,
+            proxy=settings.proxy or "",
+            circuit="open" if rooms.sender.circuit_open else "closed",
+            circuit_since=changed.at if changed else None,
+            circuit_reason=changed.reason if changed else "",
+            in_flight=rooms.permits.in_flight,
+            active=sum(pool.active for pool in pools),
+            idle=sum(pool.idle for pool in pools),
+            waiting=sum(pool.waiting for pool in pools),
+            max_connections=settings.max_connections,
+            failed_attempts=tuple(
+                FailedAttempts(kind, count)
+                for kind, count in chronicle.failed_attempts.most_common()
+            ),
+            last_failed_at=last.at if last else None,
+            last_failed_kind=last.kind if last else "",
+        )
+
+
+def _checks(told: object) -> tuple[Check, ...]:
+    checks = told if isinstance(told, dict) else {}
+    return tuple(
+        Check(name, check["status"], check.get("reason", "")) for name, check in checks.items()
+    )
+
+
+def _traffic(steps: list[Step], clock: float, up: float) -> Traffic:
+    """`steps` are the complete ones and the one that goes on; `up` is the process's age."""
+    complete, minute = steps[:-1], sum_of(steps[-_MINUTE:])
+    forwarded = sum(minute.latency)
+    seconds = min((_MINUTE - 1) * STEP + clock % STEP, max(up, 1.0))
+    offset = time.time() - clock
+    return Traffic(
+        requests_per_second=minute.requests / seconds,
+        requests=minute.requests,
+        refused=minute.refused,
+        failed=minute.failed,
+        p50=quantile(minute.latency, 0.5),
+        p95=quantile(minute.latency, 0.95),
+        own_seconds=minute.own / forwarded if forwarded else None,
+        step_seconds=STEP,
+        steps=tuple(
+            _moment(step, offset) for step in complete if (step.number + 1) * STEP > clock - up
+        ),
+    )
+
+
+def _moment(step: Step, offset: float) -> Moment:
+    return Moment(
+        at=step.number * STEP + offset,
+        requests=step.requests,
+        refused=step.refused,
+        failed=step.failed,
+        p50=quantile(step.latency, 0.5),
+        p95=quantile(step.latency, 0.95),
+    )
+
+
+def _failure(one: Failure) -> FailureRow:
+    return FailureRow(
+        at=one.at,
+        request_id=one.request_id,
+        caller=one.caller,
+        tenant=one.tenant,
+        method=one.method,
+        route=one.route,
+        status=one.status,
+        error=one.error,
+        cause=one.cause,
+        advice=advice(one.status, one.error, one.cause),
+    )
+
+
+def _tenants(found: Survey, loaded: Loaded, history: History) -> Tenants:
+    discover = loaded.vault.discover
+    keys = tuple(_key(state, history.tenants_failed) for state in found.states)
+    where = discover.key.describe() if discover else ""
+    return Tenants(found.total, found.troubled, found.ending, where, keys)
+
+
+def _key(state: KeyState, failed: dict[str, int]) -> KeyRow:
+    return KeyRow(
+        tenant=state.tenant,
+        slot=state.slot,
+        source=state.source,
+        fingerprint=state.fingerprint,
+        expires_at=state.expires_at,
+        pinned=state.pinned,
+        state=state.state,
+        advice=BY_KEY_STATE.get(state.state, ""),
+        read_at=state.read_at,
+        used_at=state.used_at,
+        failed=failed.get(state.tenant, 0),
+    )

@@ -1,0 +1,209 @@
+"""What the status page and `/status` show, as frozen values. Times are seconds since the epoch.
+
+Law: every field is a string, a number, or a tuple of such rows, chosen one by one: a secret, a path
+or a whole settings object has no field to be in.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of readiness: "ok", "pending", "degraded" or "fail", and why."""
+
+    name: str
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """Something that an operator should look at, and what to do. `level`: "bad" or "warn"."""
+
+    level: str
+    what: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What ended within one step that began at `at`; latencies are seconds, of what was forwarded.
+
+    They are None if nothing was.
+    """
+
+    at: float
+    requests: int
+    refused: int
+    failed: int
+    p50: float | None
+    p95: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """The last minute in figures, and the complete steps since the start, oldest first.
+
+    `own_seconds` is the gateway's mean own share of a forwarded request.
+    """
+
+    requests_per_second: float
+    requests: int
+    refused: int
+    failed: int
+    p50: float | None
+    p95: float | None
+    own_seconds: float | None
+    step_seconds: float
+    steps: tuple[Moment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FailureRow:
+    """One of the last failures, and what to do about it."""
+
+    at: float
+    request_id: str
+    caller: str
+    tenant: str
+    method: str
+    route: str
+    status: int
+    error: str
+    cause: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """One key of one tenant; `failed` counts the tenant's failed requests since the start."""
+
+    tenant: str
+    slot: str
+    source: str
+    fingerprint: str
+    expires_at: float | None
+    pinned: bool
+    state: str
+    advice: str
+    read_at: float | None
+    used_at: float | None
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tenants:
+    """How many there are, and the keys of those that matter most."""
+
+    total: int
+    troubled: int
+    ending: int
+    discovery: str
+    keys: tuple[KeyRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CallerRow:
+    """One configured caller, and what it did since the start."""
+
+    name: str
+    known_by: tuple[str, ...]
+    tenants: tuple[str, ...]
+    more_tenants: int
+    allowed: str
+    enforced: bool
+    requests: int
+    refused: int
+    failed: int
+    last_seen: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Callers:
+    """How many are configured, and those seen last. `unknown` counts requests of nobody known."""
+
+    total: int
+    unknown: int
+    rows: tuple[CallerRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IssuerRow:
+    """Who signs tokens. `state`: "ok", "pending", "failing"; files and secrets are always ok."""
+
+    issuer: str
+    audience: str
+    keys: str
+    algorithms: str
+    state: str
+    reason: str
+    refreshed_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class FailedAttempts:
+    """How many attempts failed in one way, since the start."""
+
+    kind: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """Invopop as seen from here: requests `in_flight`, connections, attempts that failed."""
+
+    url: str
+    proxy: str
+    circuit: str
+    circuit_since: float | None
+    circuit_reason: str
+    in_flight: int
+    active: int
+    idle: int
+    waiting: int
+    max_connections: int
+    failed_attempts: tuple[FailedAttempts, ...]
+    last_failed_at: float | None
+    last_failed_kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting in force, in words."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What is in force, and what the last reload came to ("" if there was none)."""
+
+    file: str
+    vault: str
+    in_force_since: float
+    reload: str
+    reload_at: float | None
+    problems: tuple[str, ...]
+    restart_required: tuple[str, ...]
+    warnings: tuple[str, ...]
+    settings: tuple[Setting, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The whole page. `state`: "starting", "ready", "degraded" or "draining"."""
+
+    version: str
+    at: float
+    started_at: float
+    state: str
+    checks: tuple[Check, ...]
+    concerns: tuple[Concern, ...]
+    traffic: Traffic
+    upstream: Upstream
+    failures: tuple[FailureRow, ...]
+    tenants: Tenants
+    callers: Callers
+    issuers: tuple[IssuerRow, ...]
+    configuration: Configuration

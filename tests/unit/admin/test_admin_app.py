@@ -1,0 +1,71 @@
+"""The admin application for peers elsewhere: what sockets of one machine cannot show."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from gateway.app import Gateway
+from gateway.cli.configuration import wired
+from gateway.settings.load import load
+
+NEAR, FAR, ELSEWHERE = "127.0.0.1", "10.1.2.3", "192.168.7.7"
+
+
+def written(directory: Path, networks: str) -> Path:
+    """A configuration with these `status_networks`."""
+    (directory / "vault.toml").write_text("[tenants]\n")
+    config = directory / "gateway.toml"
+    config.write_text(f"[admin]\nstatus_networks = [{networks}]\n")
+    return config
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
+    """A gateway that shows its status to 10.1.0.0/16, without its listeners."""
+    async with wired(load(written(tmp_path, '"10.1.0.0/16"'), {})) as made:
+        yield made
+
+
+async def asked(gateway: Gateway, peer: str, path: str, host: str = "10.0.0.1") -> httpx.Response:
+    """A GET as if from that peer."""
+    transport = httpx.ASGITransport(app=gateway.admin, client=(peer, 50_000))
+    async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
+        return await client.get(path)
+
+
+@pytest.mark.parametrize("path", ["/", "/status"])
+async def test_the_status_is_for_near_peers(gateway: Gateway, path: str) -> None:
+    """This machine and the configured networks; others are told why not, and nothing else."""
+    assert (await asked(gateway, NEAR, path)).status_code == 200
+    assert (await asked(gateway, FAR, path)).status_code == 200
+    refused = await asked(gateway, ELSEWHERE, path)
+    assert refused.status_code == 403
+    assert "admin.status_networks" in refused.text
+    assert (await asked(gateway, FAR, path, host="gateway.example")).status_code == 403
+
+
+async def test_forwarding_headers_make_nobody_near(gateway: Gateway) -> None:
+    """Who a proxy says that it speaks for is not believed."""
+    transport = httpx.ASGITransport(app=gateway.admin, client=(ELSEWHERE, 50_000))
+    said = {"x-forwarded-for": NEAR, "forwarded": f"for={NEAR}", "x-real-ip": NEAR,
+            "x-forwarded-host": "localhost"}  # fmt: skip
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        assert (await client.get("/status", headers=said)).status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/livez", "/readyz"])
+async def test_probes_and_metrics_are_for_everyone(gateway: Gateway, path: str) -> None:
+    """Who may reach the port may scrape it."""
+    assert (await asked(gateway, ELSEWHERE, path, "gateway.example")).status_code in {200, 503}
+
+
+async def test_an_empty_gateway_says_what_is_missing(gateway: Gateway) -> None:
+    """No tenant and no caller: both are told as concerns, and counted as none."""
+    told = json.loads((await asked(gateway, NEAR, "/status")).content)
+    assert (told["tenants"]["total"], told["callers"]["total"]) == (0, 0)
+    words = " ".join(concern["what"] for concern in told["concerns"])
+    assert "There is no tenant." in words
+    assert "No caller is configured." in words

@@ -1,0 +1,48 @@
+"""The last of each kind of event."""
+
+from gateway.admin.chronicle import Chronicle
+from gateway.events import ConfigReloaded, Events, JwksRefreshed, Noticed, UpstreamFailed
+
+
+def told(*events: ConfigReloaded | JwksRefreshed | Noticed | UpstreamFailed) -> Chronicle:
+    """A chronicle that heard these."""
+    hub, chronicle = Events(), Chronicle()
+    chronicle.subscribe(hub)
+    for event in events:
+        hub.emit(event)
+    return chronicle
+
+
+def test_a_refused_reload_leaves_what_is_in_force() -> None:
+    """Only one that took effect is in force since then."""
+    refused = told(ConfigReloaded("failure", ("x",)))
+    assert refused.reload is not None
+    assert refused.in_force_since == refused.started_at
+    taken = told(ConfigReloaded("failure", ("x",)), ConfigReloaded("success"))
+    assert taken.reload is not None
+    assert taken.in_force_since == taken.reload.at
+    assert taken.reload.event.problems == ()
+
+
+def test_the_circuits_last_change_is_known_with_its_reason() -> None:
+    """Of all that is noticed, these two only."""
+    assert told(Noticed("loop_error", "error", {"reason": "x"})).circuit is None
+    opened = Noticed("circuit_opened", "warning", {"reason": "12 of 20 attempts failed"})
+    closed = Noticed("circuit_closed", "info", {"reason": "a probe succeeded"})
+    changed = told(opened, closed).circuit
+    assert changed is not None
+    assert changed.reason == "a probe succeeded"
+
+
+def test_failed_attempts_are_counted_by_kind() -> None:
+    """The most frequent first, and the last one's kind."""
+    chronicle = told(*(UpstreamFailed(kind, "r") for kind in ("dns", "tls", "dns")))
+    assert chronicle.failed_attempts.most_common() == [("dns", 2), ("tls", 1)]
+    assert chronicle.last_failed_attempt is not None
+    assert chronicle.last_failed_attempt.kind == "dns"
+
+
+def test_issuers_of_many_configurations_do_not_pile_up() -> None:
+    """What is kept is bounded."""
+    chronicle = told(*(JwksRefreshed(f"https://{n}", "success") for n in range(1_500)))
+    assert len(chronicle.refreshes) == 1_000

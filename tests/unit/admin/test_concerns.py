@@ -1,0 +1,117 @@
+"""What the page says first: what needs somebody."""
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.admin import concerns
+from gateway.admin.view import Check, Concern, Status
+from tests.support.statuses import status_of
+
+SOME = status_of("x", number=0)
+# Nothing to look at in any part.
+WELL = replace(
+    SOME,
+    state="ready",
+    checks=(Check("vault", "ok", ""),),
+    upstream=replace(SOME.upstream, circuit="closed"),
+    tenants=replace(SOME.tenants, total=2),
+    callers=replace(
+        SOME.callers, total=1, rows=(replace(SOME.callers.rows[0], enforced=True),)
+    ),
+    issuers=(replace(SOME.issuers[0], state="ok"),),
+    configuration=replace(SOME.configuration, reload="success", restart_required=()),
+)  # fmt: skip
+
+
+def told(status: Status) -> list[Concern]:
+    """Every concern about a status."""
+    return [
+        *concerns.of_health(status.state, status.checks),
+        *concerns.of_upstream(status.upstream, status.traffic),
+        *concerns.of_tenants(status.tenants),
+        *concerns.of_callers(status.callers, status.issuers),
+        *concerns.of_configuration(status.configuration),
+    ]
+
+
+TROUBLES = {
+    "draining": (replace(WELL, state="draining"), "warn", "Draining"),
+    "pending": (replace(WELL, checks=(Check("vault", "pending", ""),)), "warn", "not tried yet"),
+    "degraded": (
+        replace(WELL, checks=(Check("vault", "degraded", "openbao unavailable"),)),
+        "warn",
+        "openbao unavailable",
+    ),
+    "circuit": (
+        replace(WELL, upstream=replace(WELL.upstream, circuit="open")),
+        "bad",
+        "circuit is open",
+    ),
+    "waiting": (
+        replace(WELL, upstream=replace(WELL.upstream, waiting=7)),
+        "warn",
+        "7 requests wait",
+    ),
+    "failing": (
+        replace(WELL, traffic=replace(WELL.traffic, requests=100, failed=6)),
+        "bad",
+        "6% of the last minute's",
+    ),
+    "key": (
+        replace(WELL, tenants=replace(WELL.tenants, troubled=1)),
+        "bad",
+        "1 tenant has trouble",
+    ),
+    "ending": (
+        replace(WELL, tenants=replace(WELL.tenants, ending=1200)),
+        "warn",
+        "1,200 tenants have a key that ends",
+    ),
+    "no tenant": (
+        replace(WELL, tenants=replace(WELL.tenants, total=0, discovery="")),
+        "warn",
+        "no tenant",
+    ),
+    "no caller": (
+        replace(WELL, callers=replace(WELL.callers, total=0, rows=())),
+        "warn",
+        "No caller",
+    ),
+    "watched": (
+        replace(WELL, callers=replace(WELL.callers, rows=SOME.callers.rows)),
+        "warn",
+        "only watched for x",
+    ),
+    "issuer": (
+        replace(WELL, issuers=(replace(WELL.issuers[0], state="failing", reason="timeout"),)),
+        "warn",
+        "Keys of x were not refreshed: timeout",
+    ),
+    "reload": (
+        replace(WELL, configuration=replace(WELL.configuration, reload="failure")),
+        "bad",
+        "refused whole",
+    ),
+    "restart": (
+        replace(WELL, configuration=replace(WELL.configuration, restart_required=("admin.port",))),
+        "warn",
+        "admin.port",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TROUBLES)
+def test_each_trouble_is_told_with_what_to_do(name: str) -> None:
+    """One trouble, one concern, of its level."""
+    status, level, words = TROUBLES[name]
+    (concern,) = told(status)
+    assert concern.level == level
+    assert words in concern.what
+    assert concern.advice
+
+
+def test_where_all_is_well_nothing_is_told() -> None:
+    """Nobody is called for nothing; a few failures among many requests are no concern."""
+    few = replace(WELL.traffic, requests=100, failed=5)
+    assert told(WELL) == told(replace(WELL, traffic=few)) == []
