@@ -81,6 +81,7 @@ class Gateway:
         except ConfigurationError as error:
             problems += error.problems
         problems += await self.vault.load()
+        problems += await self.telling.outlets.problems(str(self.loaded.file), self.vault.resolve)
         if problems or rules is None:
             raise ConfigurationError(problems)
         self.rooms = self._new_rooms(self.loaded.settings, rules)

@@ -9,7 +9,7 @@ from time import perf_counter
 from gateway.errors import GatewayFault
 from gateway.inbound import InboundBody
 from gateway.model import Exchange, Grant, Inbound, Key, Reply
-from gateway.rooms import Rooms
+from gateway.rooms import Rooms, Witness
 from gateway.vault.fault import KeyNeeded
 
 
@@ -23,10 +23,12 @@ class Attempts:
         """Invopop's reply, which the caller of this method must close.
 
         Raises `UpstreamError`, and `GatewayFault`: `circuit_open`, `key_unavailable`,
-        `key_rejected`, `overloaded`.
+        `key_rejected`, `overloaded`, `audit_unavailable`.
         """
         self._rooms.sender.check(grant.tenant)
+        x.step("key")
         key = await self._key(x, grant)
+        x.step("")
         x.tenant, x.would_deny = grant.tenant, grant.would_deny  # let in: not before
         if inbound.content_length != 0:
             began = perf_counter()
@@ -47,9 +49,19 @@ class Attempts:
             x.waited_seconds += perf_counter() - began
             return key
 
+    async def _witnessed(self, x: Exchange, witness: Witness) -> None:
+        """Goes on once it is on record which key is to be used. Raises `audit_unavailable`."""
+        began = perf_counter()
+        try:
+            await witness(x)
+        finally:
+            x.waited_seconds += perf_counter() - began
+
     async def _attempt(self, x: Exchange, inbound: Inbound, key: Key, body: InboundBody) -> Reply:
         sender = self._rooms.sender
         x.key_fingerprint, x.key_slot = key.fingerprint, key.slot
+        if self._rooms.witness is not None:
+            await self._witnessed(x, self._rooms.witness)
         began = perf_counter()
         if not x.attempts:
             x.overhead_seconds = began - x.started - x.waited_seconds

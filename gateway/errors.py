@@ -41,6 +41,7 @@ KINDS: Final[dict[str, ErrorKind]] = {
     "overloaded": ErrorKind(503, "Gateway overloaded", "connection_limit_reached"),
     "circuit_open": ErrorKind(503, "Invopop is failing", "destination_unavailable"),
     "key_unavailable": ErrorKind(503, "Key unavailable", "proxy_configuration_error"),
+    "audit_unavailable": ErrorKind(503, "Audit log cannot be written", "proxy_internal_error"),
     "upstream_timeout": ErrorKind(504, "Invopop timed out", "http_response_timeout"),
     "loop_detected": ErrorKind(508, "Request loop", "proxy_loop_detected"),
 }

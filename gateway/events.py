@@ -42,6 +42,16 @@ class KeyRejected(NamedTuple):
 
     tenant: str
     slot: str
+    fingerprint: str
+
+
+class KeyChanged(NamedTuple):
+    """A tenant's key took the place of another, `previous`; both by their fingerprints."""
+
+    tenant: str
+    slot: str
+    fingerprint: str
+    previous: str
 
 
 class KeyRefreshed(NamedTuple):
@@ -84,6 +94,7 @@ Event = (
     | UpstreamConnected
     | KeyEchoed
     | KeyRejected
+    | KeyChanged
     | KeyRefreshed
     | JwksRefreshed
     | ConfigReloaded

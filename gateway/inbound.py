@@ -9,10 +9,13 @@ import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from itertools import count
+from time import perf_counter
 from typing import Any, Final, NamedTuple
 
 from gateway.errors import CallerError
-from gateway.model import CALLER_LEFT, Credentials, Headers, Inbound, Peer
+from gateway.model import CALLER_LEFT, Credentials, Exchange, Headers, Inbound, Peer
+from gateway.observe.tracing import Tracer
+from gateway.trace import context_of
 from gateway.upstream.headers import has_own_via
 from gateway.upstream.target import Authority, resolve
 
@@ -24,7 +27,6 @@ REPLAY_LIMIT: Final = 64 * 1024  # bytes of a body that are kept so that it can 
 _NOWHERE: Final = Peer("")
 _REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
 _SECONDS: Final = re.compile(rb"[0-9]{1,6}(\.[0-9]{1,6})?")
-_TRACE_PARENT: Final = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _READ_HERE: Final = frozenset(
     {
         b"authorization",
@@ -75,6 +77,14 @@ def request_id_of(headers: Headers, fresh: Callable[[], str]) -> str:
     return fresh()
 
 
+def begin_exchange(headers: Headers, fresh: Callable[[], str], tracer: Tracer | None) -> Exchange:
+    """The record of a request that begins now, traced if it is to be."""
+    x = Exchange(perf_counter(), request_id_of(headers, fresh))
+    if tracer is not None:
+        tracer.begin(x, headers)
+    return x
+
+
 def read_inbound(scope: Scope, request_id: str, upstream: Authority) -> Head:
     """Judges the request head and gives its parts.
 
@@ -106,9 +116,9 @@ def read_inbound(scope: Scope, request_id: str, upstream: Authority) -> Head:
         proxy_form=proxy_form,
     )
     shown = Credentials(_single(seen, b"authorization"), _single(seen, b"proxy-authorization"))
-    trace = _TRACE_PARENT.fullmatch(seen[b"traceparent"][0]) if b"traceparent" in seen else None
+    trace = context_of(seen[b"traceparent"]) if b"traceparent" in seen else None
     tenants = tuple(seen.get(b"x-invopop-tenant", ()))
-    return Head(inbound, shown, tenants, timeout, trace[1].decode() if trace else "")
+    return Head(inbound, shown, tenants, timeout, trace.trace_id if trace else "")
 
 
 def _check_expectation(values: list[bytes]) -> None:

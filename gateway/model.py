@@ -10,6 +10,7 @@ from math import inf
 from typing import Final, NamedTuple, Protocol
 
 from gateway.secret import Secret
+from gateway.trace import Trace
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -147,7 +148,7 @@ class Exchange:
 
     `started` is `time.perf_counter()`. `status` 499 means that the caller left. `overhead` is the
     gateway's own share; waiting for Invopop, for a store or for the caller is not in it. `deadline`
-    is on the same clock as `started`.
+    is on the same clock as `started`. Without a `trace` the exchange is not traced.
     """
 
     started: float
@@ -177,3 +178,9 @@ class Exchange:
     seconds: float = 0.0
     trace_id: str = ""
     deadline: float = inf
+    trace: Trace | None = None
+
+    def step(self, name: str) -> None:
+        """Notes that a step of the way begins, and the one before it is over; "" only ends that."""
+        if self.trace is not None:
+            self.trace.step(name)

@@ -13,7 +13,7 @@ from gateway.attempts import Attempts
 from gateway.errors import CallerError, GatewayError, GatewayFault, UpstreamError
 from gateway.events import Emit, ExchangeEnded, Noticed
 from gateway.identity.authenticator import KeyNeeded
-from gateway.inbound import Head, InboundBody, Receive, Scope, read_inbound, request_id_of
+from gateway.inbound import Head, InboundBody, Receive, Scope, begin_exchange, read_inbound
 from gateway.model import Caller, Exchange, Grant
 from gateway.observe.logs import describe_exception
 from gateway.policy.grants import OperationDenied
@@ -31,7 +31,7 @@ class Pipeline:
         self._emit = emit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        x = Exchange(perf_counter(), request_id_of(scope["headers"], self._new_request_id))
+        x = begin_exchange(scope["headers"], self._new_request_id, self._rooms.tracer)
         try:
             await self._answer(x, scope, receive, send)
         except asyncio.CancelledError as reason:  # the caller left, or the drain's time is over
@@ -54,8 +54,11 @@ class Pipeline:
 
     async def _serve(self, x: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         head = read_inbound(scope, x.request_id, self._rooms.sender.forwarder.authority)
-        x.method, x.peer, x.trace_id = head.inbound.method, head.inbound.peer.address, head.trace_id
+        x.method, x.peer = head.inbound.method, head.inbound.peer.address
+        x.trace_id = head.trace_id or x.trace_id
+        x.step("authenticate")
         caller = await self._who(x, head)
+        x.step("authorize")
         grant = self._may(x, head, caller)
         x.waited_seconds += await self._rooms.count(grant)
         body = InboundBody(receive, self._rooms.max_body)
@@ -64,8 +67,7 @@ class Pipeline:
             if head.timeout is None:
                 await self._forward(x, head, grant, body, send)
             else:
-                x.deadline = perf_counter() + head.timeout
-                async with within(head.timeout):
+                async with within(head.timeout, x):
                     await self._forward(x, head, grant, body, send)
         finally:
             permit.release()
@@ -97,12 +99,11 @@ class Pipeline:
         try:
             grant = rooms.grants.grant(caller, tenant, inbound.method, inbound.path)
         except OperationDenied as denied:
-            x.operation, x.route = denied.verdict.operation, denied.verdict.route
+            x.operation, x.route, _, x.rule, *_ = denied.verdict
             raise
         x.operation, x.route, x.rule = grant.operation, grant.route, grant.rule
         if rooms.max_body and (inbound.content_length or 0) > rooms.max_body:
-            detail = f"At most {rooms.max_body} bytes are accepted."
-            raise CallerError("body_too_large", detail)
+            raise CallerError("body_too_large", f"At most {rooms.max_body} bytes are accepted.")
         if rooms.vault.has(grant.tenant):  # else the name is only what a client sent
             x.tenant = grant.tenant
         return grant

@@ -47,6 +47,8 @@ async def refuse(error: GatewayError, x: Exchange, send: Send) -> None:
     Raises it again where a head was sent already: then the server cuts the connection.
     """
     x.error = error.key
+    if x.trace is not None:
+        x.trace.leave(error.key)
     x.cause = x.cause or error.cause
     if x.phase == "response":
         raise error
@@ -75,8 +77,9 @@ def cut(x: Exchange, reason: CancelledError) -> None:
 
 
 @asynccontextmanager
-async def within(seconds: float) -> AsyncIterator[None]:
+async def within(seconds: float, x: Exchange) -> AsyncIterator[None]:
     """Bounds all of an exchange: 504 if its head is not out yet, else the reply is cut."""
+    x.deadline = perf_counter() + seconds
     try:
         async with timeout(seconds):
             yield

@@ -1,10 +1,12 @@
 """The rooms as the pipeline finds them. A reload replaces members; requests keep what they took."""
 
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from gateway.identity.authenticator import Authenticator
-from gateway.model import Grant
+from gateway.model import Exchange, Grant
+from gateway.observe.tracing import Tracer
 from gateway.policy.grants import Grants
 from gateway.policy.permits import Permits
 from gateway.policy.rates import Rates
@@ -12,10 +14,15 @@ from gateway.policy.rates_shared import SharedRates
 from gateway.upstream.sender import Sender
 from gateway.vault.vault import Vault
 
+Witness = Callable[[Exchange], Awaitable[None]]
+
 
 @dataclass(slots=True)
 class Rooms:
-    """What serves requests, of one version of the configuration. `max_body` is bytes, 0 = any."""
+    """What serves requests, of one version of the configuration. `max_body` is bytes, 0 = any.
+
+    `witness` has it on record that a request is about to be sent with a key, or raises.
+    """
 
     authenticator: Authenticator
     grants: Grants
@@ -25,6 +32,8 @@ class Rooms:
     sender: Sender
     max_body: int
     shared_rates: SharedRates | None = None
+    tracer: Tracer | None = None
+    witness: Witness | None = None
 
     async def count(self, grant: Grant) -> float:
         """Counts a request against its rate limits: the seconds that a shared storage took.

@@ -26,6 +26,8 @@ _AT_START: Final = (
     *("listen.host", "listen.port", "listen.socket", "listen.socket_mode", "listen.reuse_port"),
     *("admin.host", "admin.port"),
     *("metrics.max_series", "log.level", "log.format", "log.sample_success"),
+    *("audit.file", "audit.write_before_forward", "tracing.endpoint", "tracing.sample_ratio"),
+    *("tracing.service_name", "tracing.ca_file", "tracing.headers"),
 )
 
 

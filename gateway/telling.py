@@ -14,6 +14,7 @@ from gateway.events import Events
 from gateway.observe.access_log import AccessLog
 from gateway.observe.logs import Logger
 from gateway.observe.metrics import Metrics
+from gateway.outlets import Outlets
 from gateway.rooms import Rooms
 from gateway.settings.load import Loaded
 from gateway.settings.schema import Settings
@@ -26,6 +27,7 @@ class Telling:
     def __init__(self, settings: Settings, logger: Logger) -> None:
         self.metrics = Metrics(settings.metrics.max_series)
         self.health = Health()
+        self.outlets = Outlets(settings, logger)
         self._history = History()
         self._chronicle = Chronicle()
         self._logger = logger
@@ -45,12 +47,15 @@ class Telling:
         self.metrics.watch_expiries(rooms.vault.expiries)
         watch("requests_in_flight", lambda: rooms.permits.in_flight)
         watch("circuit_open", lambda: rooms.sender.circuit_open)
+        watch("audit_failing", lambda: bool(self.outlets.trouble()))
         for state in ("active", "idle", "waiting"):
             watch("upstream_connections", partial(_pooled, transport, state), state)
         self.health.rooms = {
             "vault": partial(_vault_health, rooms),
             "issuers": partial(_issuers_health, rooms),
         }
+        if self.outlets.has_audit:
+            self.health.rooms["audit"] = lambda: Finding(True, self.outlets.trouble())
 
     def overview(
         self, rooms: Rooms, transport: Callable[[], Transport], loaded: Callable[[], Loaded]

@@ -26,6 +26,9 @@ ADVICE: Final = {
     "overloaded": "wait for Retry-After; raise limits.max_in_flight or add replicas",
     "circuit_open": "Invopop is failing; requests are held back for some seconds",
     "key_unavailable": "the key's source cannot be read; see the log and check",
+    "audit_unavailable": (
+        "the audit log, to be written first, cannot be written: see audit_failed in the log"
+    ),
     "upstream_timeout": "Invopop did not answer in time, or X-Request-Timeout ran out",
     "loop_detected": "the gateway's upstream leads back to a gateway",
 }

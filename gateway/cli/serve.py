@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from contextlib import ExitStack
 
 import typer
 
@@ -19,23 +20,25 @@ from gateway.settings.load import Loaded
 def serve(config: ConfigOption = None) -> None:
     """Run the gateway."""
     loaded = load_or_exit(config)
-    writer = LineWriter(sys.stdout.fileno())
     try:
-        code = run_to_end(_serve(loaded, writer))
+        with ExitStack() as at_end:
+            writer = LineWriter(sys.stdout.fileno())
+            at_end.callback(writer.close)
+            code = run_to_end(_serve(loaded, writer, at_end))
     except ConfigurationError as error:
-        writer.close()
         file = str(loaded.file)
         fail(ConfigurationError(p._replace(file=p.file or file) for p in error.problems))
-    writer.close()
     raise typer.Exit(code)
 
 
-async def _serve(loaded: Loaded, writer: LineWriter) -> int:
+async def _serve(loaded: Loaded, writer: LineWriter, at_end: ExitStack) -> int:
     settings = loaded.settings
     logger = Logger(writer, settings.log.level, settings.log.format)
     bridge_library_logs(logger)
     gateway = Gateway(loaded, os.environ, logger)
     await gateway.load()
+    at_end.callback(gateway.telling.outlets.close)
+    gateway.telling.outlets.open(gateway.rooms, gateway.events)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.ask_reload)
     service = Service(
         gateway.callers,

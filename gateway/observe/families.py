@@ -117,6 +117,13 @@ FAMILIES: Final = (
     ),
     Family("circuit_open", "gauge", (), "1 while requests to Invopop are held back.", ((),)),
     Family(
+        "audit_failing",
+        "gauge",
+        (),
+        "1 while the audit log cannot be written, or once it has lost lines.",
+        ((),),
+    ),
+    Family(
         "key_expiry_timestamp_seconds",
         "gauge",
         ("tenant", "slot"),

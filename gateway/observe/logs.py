@@ -76,6 +76,15 @@ class Logger:
             self._prefix = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S.")
         return self._prefix + _MILLISECONDS[int((now - second) * 1000)]
 
+    def write_line(self, line: bytes) -> None:
+        """Writes a line that is made already, newline included, whatever the level."""
+        self._writer.write(line)
+
+    @property
+    def dropped(self) -> int:
+        """How many lines were lost because nobody read them."""
+        return self._writer.dropped
+
     def subscribe(self, events: Events) -> None:
         """Logs every event that is not an exchange."""
         events.subscribe(Noticed, lambda e: self.log(e.level, e.name, e.fields))

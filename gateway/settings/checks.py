@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from gateway.settings.callers import CallerSettings, Issuer
 from gateway.settings.findings import Finding
-from gateway.settings.schema import Listen, Settings
+from gateway.settings.schema import Audit, Listen, Settings, Tracing
 from gateway.settings.vault_file import KeySource, VaultFile
 from gateway.settings.wording import KeyPath, key_path
 
@@ -26,6 +26,8 @@ def check(settings: Settings, positions: Sequence[int]) -> Iterator[Finding]:
     yield from _ports(settings)
     yield from _upstream(settings)
     yield from _storage(settings)
+    yield from _audit(settings.audit)
+    yield from _tracing(settings.tracing)
     for position, issuer in zip(positions, settings.issuers, strict=True):
         yield from _issuer(("issuers", position), issuer)
     yield from _equal_issuers(settings, positions)
@@ -115,6 +117,21 @@ def _storage(settings: Settings) -> Iterator[Finding]:
         others: tuple[KeyPath, ...] = (("limits", "storage"),)
         found = "a password without a Redis storage"
         yield Finding(("limits", "storage_password"), found, "storage with it", others)
+
+
+def _audit(audit: Audit) -> Iterator[Finding]:
+    if audit.write_before_forward and (audit.file is None or audit.on_stdout):
+        found = "stdout, which keeps nothing" if audit.on_stdout else "no audit.file"
+        others: tuple[KeyPath, ...] = (("audit", "file"),)
+        yield Finding(("audit", "write_before_forward"), found, "a file to write to", others)
+
+
+def _tracing(tracing: Tracing) -> Iterator[Finding]:
+    target = urlsplit(tracing.endpoint or "https:")
+    if tracing.headers and target.scheme != "https" and target.hostname not in _HERE:
+        found = "headers over plain http://"
+        others: tuple[KeyPath, ...] = (("tracing", "endpoint"),)
+        yield Finding(("tracing", "headers"), found, "an https:// endpoint for them", others)
 
 
 def _issuer(at: KeyPath, issuer: Issuer) -> Iterator[Finding]:

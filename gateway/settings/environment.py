@@ -1,4 +1,4 @@
-"""Overrides from the environment: `INVOPOP_GATEWAY__SECTION__KEY`, scalars of seven sections only.
+"""Overrides from the environment: `INVOPOP_GATEWAY__SECTION__KEY`, scalars of nine sections only.
 
 Law: a variable with our prefix that overrides nothing is a problem, never ignored.
 """
@@ -17,7 +17,9 @@ from gateway.settings.wording import KeyPath, nearest
 
 PREFIX: Final = "INVOPOP_GATEWAY__"
 
-_SECTIONS: Final = ("listen", "admin", "upstream", "vault", "limits", "metrics", "log")
+_SECTIONS: Final = (
+    *("listen", "admin", "upstream", "vault", "limits", "metrics", "log", "audit", "tracing"),
+)
 _SCALARS: Final = (bool, int, float, str)
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,18}")
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]+)?")

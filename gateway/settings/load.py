@@ -17,11 +17,13 @@ from gateway.settings.findings import Findings
 from gateway.settings.notices import notices
 from gateway.settings.schema import (
     Admin,
+    Audit,
     Limits,
     Listen,
     Log,
     Metrics,
     Settings,
+    Tracing,
     Upstream,
     Vault,
 )
@@ -38,6 +40,8 @@ _SECTIONS: Final[tuple[tuple[str, type[Table]], ...]] = (
     ("limits", Limits),
     ("metrics", Metrics),
     ("log", Log),
+    ("audit", Audit),
+    ("tracing", Tracing),
 )
 _LONGEST_NAME: Final = 256
 # Deeper than any key source lies; dotted keys can nest without bound.

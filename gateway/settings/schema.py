@@ -11,12 +11,16 @@ from pydantic import Field, Strict
 from gateway.settings.callers import CallerSettings, Issuer
 from gateway.settings.stores import Aws, Azure, Gcp, OpenBao
 from gateway.settings.values import (
+    STDOUT,
+    CollectorUrl,
     Count,
+    FieldName,
     FilePath,
     Flag,
     Host,
     Network,
     Origin,
+    Outlet,
     Port,
     Positive,
     ProxyUrl,
@@ -189,6 +193,35 @@ class Log(Table):
     """Share of successful requests that get a line."""
 
 
+class Audit(Table):
+    """Who used which tenant's key."""
+
+    file: Outlet | None = None
+    """Where it is written, appended to; "stdout": among the log's lines. Left out: nowhere."""
+    write_before_forward: Flag = False
+    """Nothing of a request leaves before the line that says so is on disk; if not, 503."""
+
+    @property
+    def on_stdout(self) -> bool:
+        """Whether the lines go among those of the log."""
+        return self.file == STDOUT
+
+
+class Tracing(Table):
+    """OpenTelemetry traces (extra `otel`)."""
+
+    endpoint: CollectorUrl | None = None
+    """Where OTLP over HTTP is received; a URL without a path gets `/v1/traces`. Left out: none."""
+    sample_ratio: Ratio = 1.0
+    """Share of requests without a trace context; one that has it is traced if that says so."""
+    service_name: Text = "invopop-gateway"
+    """The `service.name` of the spans."""
+    ca_file: FilePath | None = None
+    """The only trust anchor of the receiver; else the public ones."""
+    headers: dict[FieldName, LocalSource] = Field(default_factory=dict)
+    """Sent with the spans: names, and where each value is. Over https://, or to this machine."""
+
+
 class Settings(Table):
     """The whole of `gateway.toml`."""
 
@@ -201,3 +234,5 @@ class Settings(Table):
     limits: Limits = Limits()
     metrics: Metrics = Metrics()
     log: Log = Log()
+    audit: Audit = Audit()
+    tracing: Tracing = Tracing()

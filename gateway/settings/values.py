@@ -40,6 +40,8 @@ _PATH: Final = r"(?:/[!$-;=?-Z_a-z~]*)?"
 # A year: beyond it a number of seconds is a slip of the hand, and timers overflow.
 _LONGEST: Final = 31_536_000.0
 _LARGEST: Final = 2**53
+STDOUT: Final = Path("stdout")  # relative, as no path of a file is
+_TRACES: Final = "/v1/traces"  # where OTLP over HTTP is received if an endpoint names no path
 
 
 class Table(BaseModel):
@@ -86,6 +88,10 @@ def _path(value: Any, info: ValidationInfo) -> Path:
         raise refuse("the path of a file")
     directory: Path = (info.context or {}).get("directory", Path())
     return directory / value
+
+
+def _outlet(value: Any, info: ValidationInfo) -> Path:
+    return STDOUT if value == str(STDOUT) else _path(value, info)
 
 
 def _host(text: str) -> str:
@@ -139,6 +145,10 @@ def _origin(text: str) -> str:
     return text.removesuffix("/").lower()
 
 
+def _collector(text: str) -> str:
+    return text if urlsplit(text).path.strip("/") else text.rstrip("/") + _TRACES
+
+
 def _reference(text: str) -> str:
     if re.fullmatch(r"[A-Za-z0-9._/+=@:{}-]+", text) is None:
         raise ValueError
@@ -181,6 +191,7 @@ Size = Annotated[
     expects('a number of bytes, or a string such as "64KiB", "10MB" or "32MiB"'),
 ]
 FilePath = Annotated[Path, BeforeValidator(_path), expects("the path of a file")]
+Outlet = Annotated[Path, BeforeValidator(_outlet), expects('the path of a file, or "stdout"')]
 Host = Annotated[
     str,
     Strict(),
@@ -210,6 +221,15 @@ StoreUrl = Annotated[
         rf"https://{_AUTHORITY}{_PATH}|http://{_LOOPBACK}{_PATH}",
         "https:// with a host (http:// to a loopback address only); no user name",
     ),
+]
+CollectorUrl = Annotated[
+    str,
+    Strict(),
+    _url(
+        rf"https?://{_AUTHORITY}(?:/[!$-;=@-Z_a-z~]*)?",
+        "http:// or https:// with a host, perhaps a port and a path; no user name or query",
+    ),
+    AfterValidator(_collector),
 ]
 ProxyUrl = Annotated[
     str,
@@ -253,6 +273,11 @@ EnvironmentName = Annotated[
     str,
     Strict(),
     matching(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable, not its value"),
+]
+FieldName = Annotated[
+    str,
+    Strict(),
+    matching(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}", "the name of a header field"),
 ]
 Algorithm = Annotated[
     Literal[

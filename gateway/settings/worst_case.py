@@ -22,6 +22,9 @@ FAMILIES: Final = 6  # metric families that `metrics.max_series` bounds, each
 VERDICTS: Final = 65536  # callers' tokens that are remembered
 VERDICT: Final = 512
 LOG: Final = 8 * 2**20  # lines that nobody reads
+AUDIT: Final = 8 * 2**20  # lines that cannot be written
+TRACES: Final = 4096  # traced exchanges that were not exported yet
+TRACE: Final = 4096
 
 
 def worst_case(settings: Settings, connections: int) -> list[tuple[str, int]]:
@@ -34,6 +37,8 @@ def worst_case(settings: Settings, connections: int) -> list[tuple[str, int]]:
     tls = TLS if settings.listen.tls_certificate is not None else 0
     held = limits.max_header_bytes + CALLER_BUFFER + CONNECTION + tls
     request = limits.max_header_bytes + REPLAY + UPSTREAM_BUFFER + CALLER_BUFFER
+    audit = AUDIT if settings.audit.file is not None else 0
+    traces = TRACES if settings.tracing.endpoint is not None else 0
     reply = REPLY_BUFFER + REPLY_HEAD + READ_BLOCK
     return [
         ("callers' connections", connections * held),
@@ -42,5 +47,6 @@ def worst_case(settings: Settings, connections: int) -> list[tuple[str, int]]:
         ("connections to Invopop", pooled * (CONNECTION + TLS)),
         ("remembered tokens", VERDICTS * VERDICT),
         ("metrics", FAMILIES * settings.metrics.max_series * SERIES),
-        ("log lines not written yet", LOG),
+        ("log lines not written yet", LOG + audit),
+        ("traces not exported yet", traces * TRACE),
     ]

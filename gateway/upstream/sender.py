@@ -7,9 +7,10 @@ refused reply is given up before the next.
 from asyncio import sleep
 from time import perf_counter, time
 
-from gateway.errors import UpstreamError
+from gateway.errors import GatewayError, UpstreamError
 from gateway.events import Emit, Noticed, UpstreamFailed, UpstreamRetried
 from gateway.model import Exchange, Key, Outbound, Reply
+from gateway.trace import Trace
 from gateway.upstream.breaker import FAILING_STATUSES, Breaker, Change
 from gateway.upstream.connection import StaleConnectionError
 from gateway.upstream.forwarder import Forwarder
@@ -45,7 +46,10 @@ class Sender:
         self._retries.request(perf_counter())
         while True:
             try:
-                reply = await self._attempt(outbound, key, x)
+                if x.trace is None:
+                    reply = await self._attempt(outbound, key, x)
+                else:
+                    reply = await self._traced(outbound, key, x, x.trace)
             except UpstreamError as error:
                 kind = STALE if isinstance(error, StaleConnectionError) else error.kind
                 retry = self._retry(outbound, x, failed(kind, sent=error.sent))
@@ -68,6 +72,24 @@ class Sender:
         """A reply's body ended in an error: the attempt that began well has failed after all."""
         self._emit(UpstreamFailed(error.kind, request_id))
         self._tell(self._breaker.record(tenant, perf_counter(), False, None))
+
+    async def _traced(self, outbound: Outbound, key: Key, x: Exchange, trace: Trace) -> Reply:
+        """One attempt as a span, which becomes the parent of what Invopop makes of it."""
+        span = trace.attempt(self.forwarder.authority)
+        headers = trace.outward(outbound.headers, span)
+        failure = "cancelled"
+        try:
+            reply = await self._attempt(outbound._replace(headers=headers), key, x)
+            span.status, failure = reply.status, ""
+        except UpstreamError as error:
+            failure = error.kind
+            raise
+        except GatewayError as error:
+            failure = error.key
+            raise
+        finally:
+            span.end(failure)
+        return reply
 
     async def _attempt(self, outbound: Outbound, key: Key, x: Exchange) -> Reply:
         """One attempt. Only what says something about Invopop counts for or against it."""

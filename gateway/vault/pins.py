@@ -11,6 +11,7 @@ from typing import Final
 from gateway.events import Emit, KeyRefreshed
 from gateway.model import Key
 from gateway.secret import Secret
+from gateway.vault.changes import tell_change
 from gateway.vault.flights import Flights
 from gateway.vault.key_ring import NEVER, Slot
 from gateway.vault.schedule import Schedule
@@ -70,7 +71,9 @@ class Pins:
             slot.failed("pin_unchecked", now + RETRY_AFTER)
             self._schedule.put(slot, now + RETRY_BACKGROUND)
         elif workspace == slot.workspace:
+            before = slot.key
             slot.confirmed(candidate)
+            tell_change(slot, before, self._emit)
         else:
             slot.refuted(candidate, now + RETRY_BACKGROUND)
             reason = f"slot {slot.name}: the key belongs to another workspace than the pinned one"

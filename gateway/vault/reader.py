@@ -1,7 +1,7 @@
 """Reads slots from their sources and tells the ring: one flight per slot, bounded per kind.
 
 Law: nothing that a source does (fail, hang, answer garbage) leaves this room as an exception, and
-no event bears more of a key than where it comes from.
+no event bears more of a key than its fingerprint and where it comes from.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from typing import Final
 from gateway.events import Emit, KeyRefreshed
 from gateway.secret import Secret
 from gateway.settings.vault_file import STORES, KeySource
+from gateway.vault.changes import tell_change
 from gateway.vault.flights import Flights
 from gateway.vault.key_check import check_key
 from gateway.vault.key_ring import NEVER, KeyRing, Slot
@@ -104,6 +105,7 @@ class Reader:
         kind = slot.source.kind
         async with self._gates[kind]:
             started = self._begun[slot] = self._clock()
+            before = slot.key
             try:
                 slot.loaded(await self.fetch(slot.source), started)
             except SourceError as error:
@@ -113,6 +115,7 @@ class Reader:
             else:
                 self.outcomes[kind] = ""
                 self._emit(KeyRefreshed(slot.tenant, kind, "success"))
+                tell_change(slot, before, self._emit)
             finally:
                 del self._begun[slot]
         self._ended(slot)

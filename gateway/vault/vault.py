@@ -116,7 +116,7 @@ class Vault:
 
         Its sources are read again first (single flight, with a cool-down, waited for at most 2 s).
         """
-        self._emit(KeyRejected(key.tenant, key.slot))
+        self._emit(KeyRejected(key.tenant, key.slot, key.fingerprint))
         ring = self._ring(key.tenant)
         if ring is not None and ring.reject(key, self._clock()):
             await wait_until(self._rereads.begin(ring), self._deadline())

@@ -182,7 +182,7 @@ def _range(metadata: list[Any]) -> str:
 
 
 def _default(field: FieldInfo, words: str) -> str:
-    value = field.default
+    value = field.get_default(call_default_factory=True)
     if field.is_required():
         return "required"
     if value is None:

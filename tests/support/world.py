@@ -106,6 +106,12 @@ def settings(origin: ScriptedOrigin, ca_file: Path, issuer: Issuer) -> dict[str,
 VAULT: Mapping[str, Any] = {
     "tenants": {"acme": {"key": {"env": "TEST_KEY_A"}}, "globex": {"key": {"env": "TEST_KEY_B"}}}
 }
+TWO_KEYS: Mapping[str, Any] = {
+    "tenants": {
+        "acme": {"key": {"env": "TEST_KEY_A"}, "previous": {"env": "TEST_KEY_B"}},
+        "globex": {"key": {"env": "TEST_KEY_B"}},
+    }
+}
 ENVIRON = {"TEST_KEY_A": KEY_A, "TEST_KEY_B": KEY_B, "TEST_HS_SECRET": HS_SECRET}
 
 

@@ -3,6 +3,7 @@
 import logging
 import os
 import pty
+import random
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -104,6 +105,19 @@ def test_only_successes_are_sampled(capture: Capture) -> None:
     ):
         events.emit(ExchangeEnded(Exchange(0.0, **fields)))
     assert [line["status"] for line in capture.lines()] == [404, 200, 200, 499]
+
+
+def test_a_share_of_the_successes_is_written(
+    capture: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each by its own chance: of four, those that fall below the share."""
+    chances = iter((0.1, 0.3, 0.29, 0.9))
+    monkeypatch.setattr(random, "random", lambda: next(chances))
+    events = Events()
+    AccessLog(Logger(capture.writer, "info", "json"), sample_success=0.3).subscribe(events)
+    for n in range(4):
+        events.emit(ExchangeEnded(Exchange(0.0, status=200, request_id=f"r{n}")))
+    assert [line["request_id"] for line in capture.lines()] == ["r0", "r2"]
 
 
 def test_other_events_become_lines(capture: Capture) -> None:

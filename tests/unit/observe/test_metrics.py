@@ -135,7 +135,7 @@ def test_no_family_outgrows_max_series(family: Family) -> None:
     metrics.watch_expiries(lambda: [(f"t{n}", "key", 1.0) for n in range(9)])
     for n in range(9):
         events.emit(ExchangeEnded(exchange(tenant=f"t{n}", caller=f"c{n}", would_deny=True)))
-        events.emit(KeyRejected(f"t{n}", "key"))
+        events.emit(KeyRejected(f"t{n}", "key", "0123456789ab"))
     names = {
         labels.get("tenant") or labels["caller"]
         for (name, values), _ in samples(metrics).items()

@@ -15,6 +15,16 @@ HASH = "sha256:" + "ab" * 32
 
 # The text of gateway.toml, the key that is wrong, and a part of what is expected.
 VALUES = [
+    ("[audit]\nfile = true", "audit.file", 'or "stdout"'),
+    ('[audit]\nfile = ""', "audit.file", "the path of a file"),
+    ('[audit]\nwrite_before_forward = "yes"', "audit.write_before_forward", "true or false"),
+    ('[tracing]\nendpoint = "otel:4318"', "tracing.endpoint", "http:// or https://"),
+    ('[tracing]\nendpoint = "http://u:p@otel:4318"', "tracing.endpoint", "no user name"),
+    ('[tracing]\nendpoint = "http://otel:4318/x?key=s"', "tracing.endpoint", "or query"),
+    ("[tracing]\nsample_ratio = 1.5", "tracing.sample_ratio", "from 0 to 1"),
+    ('[tracing]\nservice_name = ""', "tracing.service_name", "not empty"),
+    ('[tracing]\nheaders = { "a b" = { env = "X" } }', 'tracing.headers."a b"', "header field"),
+    ('[tracing]\nheaders = { x = "secret" }', "tracing.headers.x", "a table"),
     ("[listen]\nport = 70000", "listen.port", "a port from 0 to 65535"),
     ("[listen]\nport = -1", "listen.port", "a port from 0 to 65535"),
     ("[listen]\nport = true", "listen.port", "a port from 0 to 65535"),

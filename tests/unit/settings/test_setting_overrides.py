@@ -21,6 +21,10 @@ SET = [
     ("LIMITS__MAX_BODY", "1048576", ("limits", "max_body"), 2**20),
     ("METRICS__MAX_SERIES", "5", ("metrics", "max_series"), 5),
     ("LOG__FORMAT", "console", ("log", "format"), "console"),
+    ("AUDIT__FILE", "stdout", ("audit", "file"), Path("stdout")),
+    ("AUDIT__WRITE_BEFORE_FORWARD", "false", ("audit", "write_before_forward"), False),
+    ("TRACING__SAMPLE_RATIO", "0.1", ("tracing", "sample_ratio"), 0.1),
+    ("TRACING__ENDPOINT", "http://o:4318", ("tracing", "endpoint"), "http://o:4318/v1/traces"),
 ]
 REFUSED = [
     ("LISTEN__PORT", "", "a port"),
@@ -116,8 +120,10 @@ def test_other_variables(workshop: Any, name: str) -> None:
 
 
 def test_every_scalar_has_its_variable() -> None:
-    """All seven sections can be overridden, callers, issuers and tables never."""
+    """All nine sections can be overridden, callers, issuers and tables never."""
     sections = {path[0] for path in variables().values()}
-    assert sections == {"listen", "admin", "upstream", "vault", "limits", "metrics", "log"}
+    assert sections == {
+        *("listen", "admin", "upstream", "vault", "limits", "metrics", "log", "audit", "tracing"),
+    }
     assert ("vault", "openbao") not in variables().values()
     assert variables()["INVOPOP_GATEWAY__LISTEN__TLS_KEY"] == ("listen", "tls_key")

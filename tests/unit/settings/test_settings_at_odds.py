@@ -33,6 +33,17 @@ RULES = [
         "Invopop's address",
     ),
     ('[limits]\nstorage_password = { env = "P" }', "limits.storage_password", "storage"),
+    ("[audit]\nwrite_before_forward = true", "audit.write_before_forward", "a file to write"),
+    (
+        '[audit]\nfile = "stdout"\nwrite_before_forward = true',
+        "audit.write_before_forward",
+        "a file to write",
+    ),
+    (
+        '[tracing]\nendpoint = "http://o:4318"\nheaders = { x = { env = "X" } }',
+        "tracing.headers",
+        "an https:// endpoint",
+    ),
     (RS256, "issuers[0]", "exactly one of jwks_file"),
     (JWKS + "discovery = true", "issuers[0]", "exactly one of jwks_file"),
     (ISSUER + 'algorithms = []\njwks_file = "j"', "issuers[0].algorithms", "not empty"),

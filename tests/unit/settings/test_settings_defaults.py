@@ -53,6 +53,14 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     },
     "metrics": {"max_series": 20000},
     "log": {"level": "info", "format": "json", "sample_success": 1.0},
+    "audit": {"file": None, "write_before_forward": False},
+    "tracing": {
+        "endpoint": None,
+        "sample_ratio": 1.0,
+        "service_name": "invopop-gateway",
+        "ca_file": None,
+        "headers": {},
+    },
 }
 
 EXAMPLE = f"""

@@ -14,7 +14,9 @@ from gateway.settings.schema import Settings
 from gateway.settings.vault_file import TenantEntry, VaultFile
 
 CONFIG = Path(__file__).parents[3] / "config"
-SECTIONS = ["listen", "admin", "upstream", "vault", "limits", "metrics", "log"]
+SECTIONS = [
+    *("listen", "admin", "upstream", "vault", "limits", "metrics", "log", "audit", "tracing"),
+]
 STORES = ["openbao", "aws", "gcp", "azure"]
 # Shown once more within another table, or as one of several that exclude each other.
 FOLDED = {"openbao": {"token", "approle", "kubernetes"}}

@@ -6,7 +6,7 @@ import pytest
 
 from gateway import inbound
 from gateway.identity import verdicts
-from gateway.observe import writer
+from gateway.observe import audit_file, otlp, writer
 from gateway.server import connection
 from gateway.settings import worst_case as bounds
 from gateway.settings.schema import Settings
@@ -30,6 +30,8 @@ def test_bounds_are_the_rooms_own() -> None:
     assert reply_parser.MAX_HEAD == bounds.REPLY_HEAD
     assert verdicts.MOST_VERDICTS == bounds.VERDICTS
     assert writer.LIMIT == bounds.LOG
+    assert audit_file.LIMIT == bounds.AUDIT
+    assert otlp.QUEUE == bounds.TRACES
 
 
 @pytest.mark.parametrize(
@@ -40,6 +42,8 @@ def test_bounds_are_the_rooms_own() -> None:
         ({"upstream": {"max_connections": 512}}, "replies in flight"),
         ({"upstream": {"max_connections": 512}}, "connections to Invopop"),
         ({"metrics": {"max_series": 40000}}, "metrics"),
+        ({"audit": {"file": "audit.jsonl"}}, "log lines not written yet"),
+        ({"tracing": {"endpoint": "http://localhost:4318"}}, "traces not exported yet"),
     ],
 )
 def test_settings_count(changes: dict[str, Any], row: str) -> None:

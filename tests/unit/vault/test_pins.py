@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from gateway.errors import GatewayFault
-from gateway.events import Event, KeyRefreshed
+from gateway.events import Event, KeyChanged, KeyRefreshed
 from gateway.secret import Secret
 from gateway.vault import pins
 from gateway.vault import vault as vault_module
@@ -135,6 +135,9 @@ async def test_a_rotated_key_takes_over_only_after_its_check() -> None:
                     await asyncio.sleep(0.002)
         await until(vault, "better")
     assert [event.tenant for event in failures(events)] == ["a"]
+    better, good = Secret("better").fingerprint, Secret("good").fingerprint
+    changes = [event for event in events if isinstance(event, KeyChanged)]
+    assert changes == [KeyChanged("a", "key", better, good)]
 
 
 def failures(events: list[Event]) -> Iterator[KeyRefreshed]:

@@ -221,7 +221,7 @@ async def test_a_rejected_key_is_read_again_and_replaced(store: FakeStore) -> No
     assert {other.secret.reveal() for other in others if other} == {"new"}
     assert vault.key("a").secret.reveal() == "new"
     assert store.reads == ["x/a"] * 2
-    assert KeyRejected("a", "key") in events
+    assert any(isinstance(e, KeyRejected) and e[:2] == ("a", "key") for e in events)
 
 
 async def test_a_rejected_key_falls_back_to_previous() -> None:

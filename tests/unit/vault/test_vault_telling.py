@@ -6,6 +6,8 @@ from pathlib import Path
 import jwt
 import pytest
 
+from gateway.events import Event, KeyChanged
+from gateway.secret import Secret
 from gateway.vault.key_ring import Slot
 from gateway.vault.sources import registry
 from gateway.vault.uptake import PORTION, Uptake
@@ -55,6 +57,22 @@ async def test_reread_takes_changed_key_files_only(tmp_path: Path) -> None:
     paths["c"].write_text("")
     await vault.reread()
     assert [sent(vault, name) for name in "abc"] == ["a-2", "b-1", "c-1"]
+
+
+async def test_a_rotation_is_told_by_fingerprints(tmp_path: Path) -> None:
+    """Which key took which one's place; the first key, and the same one again, are no change."""
+    events: list[Event] = []
+    path = tmp_path / "key"
+    path.write_text("first\n")
+    file = vault_file({"a": {"key": {"file": path}}})
+    vault = await loaded(vault_of(file, events=events))
+    for text in ("first\n", "second\n"):
+        path.unlink()
+        path.write_text(text)
+        await vault.reread()
+    old, new = (Secret(text).fingerprint for text in ("first", "second"))
+    changes = [event for event in events if isinstance(event, KeyChanged)]
+    assert changes == [KeyChanged("a", "key", new, old)]
 
 
 async def test_files_are_those_in_use(tmp_path: Path) -> None:

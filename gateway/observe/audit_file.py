@@ -1,0 +1,209 @@
+"""An append-only file with a thread of its own in front of it: what waits is written at one stroke.
+
+Law: nobody waits for the disk but who asked to. No line is torn, and none is lost, unless the file
+cannot be written for as long as it takes `LIMIT` bytes to come together; that is told at once.
+"""
+
+import asyncio
+import os
+import stat
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+BATCH_SECONDS: Final = 0.02  # how long a line may wait for company, unless somebody waits for it
+LIMIT: Final = 8 * 1024 * 1024  # bytes waiting at most; later lines are dropped and counted
+RETRY_SECONDS: Final = 0.5  # until a file that could not be written is tried again
+PATIENCE: Final = 5.0  # seconds that a request waits for a disk that hangs
+
+_FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+Tell = Callable[[str, str, dict[str, Any]], None]
+Waiter = asyncio.Future[bool]
+
+
+def open_append(path: Path, *, create: bool = True) -> int:
+    """A descriptor to append to the file, which is made closed to others. Raises `OSError`.
+
+    What is no regular file, or open to everyone's writing, is refused: it would prove nothing.
+    """
+    descriptor = os.open(path, _FLAGS | (os.O_CREAT if create else 0), 0o600)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode) and not mode & stat.S_IWOTH:
+        return descriptor
+    os.close(descriptor)
+    raise PermissionError("others may write to it" if stat.S_ISREG(mode) else "no regular file")
+
+
+class AuditFile:
+    """Lines for one file. Renamed or removed (logrotate), it is made anew at the same path.
+
+    `tell` is called, from the thread, when the file cannot be written and when it can again.
+    """
+
+    def __init__(self, path: Path, tell: Tell) -> None:
+        self._path = path
+        self._tell = tell
+        self._file = _open(path)
+        self._lock = threading.Lock()
+        self._lines: list[bytes] = []
+        self._waiters: list[Waiter] = []
+        self._queued = 0  # bytes in `_lines`
+        self._rest = b"\n" if _torn(self._file) else b""  # the thread's: taken, and not written
+        self._whole = True  # the last byte written ended a line
+        self._awake = threading.Event()
+        self._urgent = threading.Event()
+        self._closing = threading.Event()
+        self.failing = False
+        self.dropped = 0
+        self._thread = threading.Thread(target=self._run, name="audit-writer", daemon=True)
+        self._thread.start()
+
+    def write(self, line: bytes) -> None:
+        """Queues one line, newline included. Never blocks."""
+        with self._lock:
+            queued = self._queue(line)
+        if not queued and self.dropped == 1:
+            self._tell("error", "audit_lines_lost", {"file": str(self._path)})
+        if not self._awake.is_set():
+            self._awake.set()
+
+    async def written(self, line: bytes) -> bool:
+        """Whether the line is on disk, all before it included; false as soon as it cannot be.
+
+        One that could not be written in time may be yet.
+        """
+        waiter: Waiter = asyncio.get_running_loop().create_future()
+        with self._lock:
+            if self.failing or not self._queue(line):
+                return False
+            self._waiters.append(waiter)
+        self._awake.set()
+        self._urgent.set()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await waiter
+        except TimeoutError:
+            return False
+
+    def trouble(self) -> str:
+        """What is wrong, in a few words; "" if nothing is."""
+        if self.failing:
+            return "the audit log cannot be written"
+        return f"{self.dropped} lines of the audit log are lost" if self.dropped else ""
+
+    def close(self, timeout: float = 2.0) -> None:
+        """Writes what is waiting, for at most `timeout` seconds."""
+        self._closing.set()
+        self._awake.set()
+        self._urgent.set()
+        self._thread.join(timeout)
+        if not self._thread.is_alive():
+            os.close(self._file)
+
+    def _queue(self, line: bytes) -> bool:
+        if self._queued + len(self._rest) > LIMIT:
+            self.dropped += 1
+            return False
+        self._lines.append(line)
+        self._queued += len(line)
+        return True
+
+    # In the thread
+
+    def _run(self) -> None:
+        while True:
+            self._awake.wait()
+            self._urgent.wait(BATCH_SECONDS)
+            self._awake.clear()
+            self._urgent.clear()
+            waiters = self._take()
+            try:
+                self._append(durably=bool(waiters))
+            except OSError as error:
+                self._failed(error)
+                _answer(waiters, on_disk=False)
+                if self._closing.wait(RETRY_SECONDS):
+                    return
+                self._awake.set()
+            else:
+                self._succeeded()
+                _answer(waiters, on_disk=True)
+                if self._closing.is_set() and not self._lines:
+                    return
+
+    def _take(self) -> list[Waiter]:
+        with self._lock:
+            lines, self._lines, self._queued = self._lines, [], 0
+            waiters, self._waiters = self._waiters, []
+        self._rest += b"".join(lines)
+        return waiters
+
+    def _append(self, *, durably: bool) -> None:
+        if self._whole:
+            self._follow()
+        batch = self._rest
+        while self._rest:
+            count = os.write(self._file, self._rest)
+            self._whole = self._rest[count - 1 : count] == b"\n"
+            self._rest = self._rest[count:]
+        if durably:
+            try:
+                os.fdatasync(self._file)
+            except OSError:
+                # Some of it may be lost, and a second call would not say so: all of it again.
+                self._rest = batch
+                raise
+
+    def _follow(self) -> None:
+        """Goes on in a new file if the path does not lead to this one any more."""
+        with suppress(FileNotFoundError):
+            if os.path.samestat(self._path.lstat(), os.fstat(self._file)):
+                return
+        fresh = _open(self._path)
+        os.close(self._file)
+        self._file = fresh
+
+    def _failed(self, error: OSError) -> None:
+        if not self.failing:
+            self.failing = True
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            self._tell("error", "audit_failed", {"file": str(self._path), "reason": reason})
+
+    def _succeeded(self) -> None:
+        if self.failing:
+            self.failing = False
+            fields = {"file": str(self._path), "lines_lost": self.dropped}
+            self._tell("warning", "audit_recovered", fields)
+
+
+def _open(path: Path) -> int:
+    """The file, made if need be; then so that it outlives a loss of power."""
+    descriptor = open_append(path)
+    if os.fstat(descriptor).st_size == 0:
+        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    return descriptor
+
+
+def _torn(descriptor: int) -> bool:
+    """Whether the file's last line has no end: its writer was killed, or the disk was full."""
+    size = os.fstat(descriptor).st_size
+    return size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+
+
+def _answer(waiters: list[Waiter], *, on_disk: bool) -> None:
+    if waiters:
+        with suppress(RuntimeError):  # the loop is gone, and they with it
+            waiters[0].get_loop().call_soon_threadsafe(_settle, waiters, on_disk)
+
+
+def _settle(waiters: list[Waiter], on_disk: bool) -> None:
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_result(on_disk)

@@ -1,0 +1,100 @@
+"""Traced exchanges leave for an OTLP receiver, in batches, from their own thread (extra `otel`).
+
+Law: nobody ever waits for the receiver. What it does not take is lost and counted; that it is away,
+and that it is back, is logged once.
+"""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+import requests
+from opentelemetry.exporter.otlp.proto.http import Compression
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace.export import SpanExportResult
+
+from gateway.model import Exchange
+from gateway.observe.spans import Spans
+from gateway.settings.schema import Tracing
+
+QUEUE: Final = 4096  # exchanges that wait at most
+BATCH: Final = 256  # exchanges in one message
+EVERY_SECONDS: Final = 0.5
+TIMEOUT: Final = 5.0  # for one message, its repetitions included
+FLUSH_SECONDS: Final = 2.0  # at exit, for all that is left
+
+
+class Tell(Protocol):
+    """Writes a line of the log; from any thread."""
+
+    def __call__(self, level: str, event: str, fields: dict[str, Any], /) -> None:
+        """Its level, its event and its fields."""
+
+
+class Otlp:
+    """A bounded queue in front of the receiver that `tracing.endpoint` names."""
+
+    def __init__(self, tracing: Tracing, headers: Mapping[str, str], tell: Tell) -> None:
+        # Its messages may quote what the receiver said: what matters is told here.
+        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
+        self._spans = Spans(tracing.service_name)
+        self._exporter: Any = OTLPSpanExporter(  # parts of it are untyped
+            tracing.endpoint,
+            certificate_file=str(tracing.ca_file) if tracing.ca_file else None,
+            headers=dict(headers),
+            timeout=TIMEOUT,
+            compression=Compression.Gzip,
+            session=_session(),
+        )
+        self._tell = tell
+        self._queue: deque[Exchange] = deque(maxlen=QUEUE)
+        self._closing = threading.Event()
+        self._awake = threading.Event()
+        self._away = False
+        self._dropped = 0
+        self._thread = threading.Thread(target=self._run, name="otlp", daemon=True)
+        self._thread.start()
+
+    def put(self, x: Exchange) -> None:
+        """Queues an exchange that has ended; the oldest makes room for it. Never blocks."""
+        if len(self._queue) == QUEUE:
+            self._dropped += 1
+        self._queue.append(x)
+        if len(self._queue) >= BATCH and not self._awake.is_set():
+            self._awake.set()
+
+    def close(self) -> None:
+        """Exports what is queued, for at most `FLUSH_SECONDS`."""
+        self._closing.set()
+        self._awake.set()
+        self._thread.join(FLUSH_SECONDS)
+        self._exporter.shutdown()
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            self._awake.wait(EVERY_SECONDS)
+            self._awake.clear()
+            while batch := [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]:
+                self._export(batch)
+
+    def _export(self, batch: list[Exchange]) -> None:
+        spans = [s for x in batch if x.trace is not None for s in self._spans.of(x, x.trace)]
+        try:
+            taken = self._exporter.export(spans) is SpanExportResult.SUCCESS
+        except Exception:  # noqa: BLE001 - a foreign library's defect costs spans, nothing else
+            taken = False
+        if not taken:
+            self._dropped += len(batch)
+        if taken == self._away:
+            self._away = not taken
+            event, level = ("failed", "warning") if self._away else ("recovered", "info")
+            self._tell(level, f"trace_export_{event}", {"exchanges_lost": self._dropped})
+
+
+def _session() -> requests.Session:
+    """Without the environment's proxies, credentials and trust anchors."""
+    session = requests.Session()
+    session.trust_env = False
+    return session

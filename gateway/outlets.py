@@ -1,0 +1,139 @@
+"""The audit log and the traces of one process: what is told elsewhere than in log and metrics.
+
+Law: opened once, before anything is served, and closed after everything; `problems` opens nothing.
+"""
+
+import os
+import ssl
+from collections.abc import Awaitable, Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Final
+
+from gateway import __version__
+from gateway.errors import ConfigurationError, GatewayFault, Problem
+from gateway.events import Events
+from gateway.model import Exchange
+from gateway.observe.audit import AuditLog, taken
+from gateway.observe.audit_file import AuditFile, open_append
+from gateway.observe.logs import Logger
+from gateway.observe.tracing import Tracer
+from gateway.rooms import Rooms
+from gateway.secret import Secret
+from gateway.settings.schema import Audit, Settings, Tracing
+from gateway.settings.vault_file import KeySource
+
+RETRY_AFTER: Final = (b"retry-after", b"1")
+_MISSING: Final = "the extra `otel`: pip install 'invopop-gateway[otel]'"
+
+Resolve = Callable[[KeySource, str, str], Awaitable[Secret]]
+
+
+class Outlets:
+    """What `[audit]` and `[tracing]` ask for."""
+
+    def __init__(self, settings: Settings, logger: Logger) -> None:
+        self._audit = settings.audit
+        self._tracing = settings.tracing
+        self._logger = logger
+        self._headers: dict[str, str] = {}
+        self._file: AuditFile | None = None
+        self._close: list[Callable[[], None]] = []
+
+    @property
+    def has_audit(self) -> bool:
+        """Whether there is an audit log."""
+        return self._audit.file is not None
+
+    async def problems(self, file: str, resolve: Resolve) -> list[Problem]:
+        """Why they could not be opened, as far as can be seen without; reads their secrets."""
+        found = [*_of_audit(self._audit), *_of_tracing(self._tracing)]
+        problems = [problem._replace(file=file) for problem in found]
+        for name, source in self._tracing.headers.items():
+            try:
+                secret = await resolve(source, file, f"tracing.headers.{name}")
+                self._headers[name] = secret.reveal()
+            except ConfigurationError as error:
+                problems += error.problems
+        return problems
+
+    def open(self, rooms: Rooms, events: Events) -> None:
+        """From now on what happens is told here too. Raises `ConfigurationError`."""
+        if self._audit.file is not None:
+            self._open_audit(self._audit.file, rooms, events)
+        if self._tracing.endpoint is not None:
+            from gateway.observe.otlp import Otlp  # noqa: PLC0415 - needs the extra
+
+            otlp = Otlp(self._tracing, self._headers, self._logger.log)
+            self._close.append(otlp.close)
+            rooms.tracer = Tracer(self._tracing.sample_ratio, otlp.put)
+            rooms.tracer.subscribe(events)
+
+    def close(self) -> None:
+        """Writes and exports what is waiting, each for some seconds at most."""
+        while self._close:
+            self._close.pop()()
+
+    def trouble(self) -> str:
+        """What is wrong with the audit log, in a few words; "" if nothing is."""
+        if self._file is not None:
+            return self._file.trouble()
+        lost = self._logger.dropped if self._audit.on_stdout else 0
+        return f"{lost} lines lost: nobody reads stdout" if lost else ""
+
+    def _open_audit(self, path: Path, rooms: Rooms, events: Events) -> None:
+        write = self._logger.write_line
+        if not self._audit.on_stdout:
+            try:
+                self._file = AuditFile(path, self._logger.log)
+            except OSError as error:
+                raise ConfigurationError([_unwritable(path, error)]) from None
+            write = self._file.write
+            self._close.append(self._file.close)
+            if self._audit.write_before_forward:
+                rooms.witness = self._witness
+        log = AuditLog(write)
+        log.tell("started", {"pid": os.getpid(), "version": __version__})
+        log.subscribe(events)
+        self._close.append(lambda: log.tell("stopped", {"pid": os.getpid()}))
+
+    async def _witness(self, x: Exchange) -> None:
+        if self._file is None or not await self._file.written(taken(x)):
+            detail = "What cannot be recorded is not sent."
+            raise GatewayFault("audit_unavailable", detail, headers=(RETRY_AFTER,))
+
+
+def _of_audit(audit: Audit) -> list[Problem]:
+    path = audit.file
+    if path is None or audit.on_stdout:
+        return []
+    try:
+        os.close(open_append(path, create=False))
+    except FileNotFoundError:
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            return [Problem("", "audit.file", f'"{path}"', "a file in a directory to write to")]
+    except OSError as error:
+        return [_unwritable(path, error)]
+    return []
+
+
+def _unwritable(path: Path, error: OSError) -> Problem:
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return Problem("", "audit.file", f'"{path}": {reason}', "a regular file to append to")
+
+
+def _of_tracing(tracing: Tracing) -> list[Problem]:
+    if tracing.endpoint is None:
+        return []
+    problems = []
+    try:
+        import_module("gateway.observe.otlp")
+    except ModuleNotFoundError:
+        problems.append(Problem("", "tracing.endpoint", "an OTLP receiver", _MISSING))
+    if tracing.ca_file is not None:
+        try:
+            ssl.create_default_context(cafile=tracing.ca_file)
+        except (OSError, ssl.SSLError):
+            expected = "a readable PEM file of certificates"
+            problems.append(Problem("", "tracing.ca_file", f'"{tracing.ca_file}"', expected))
+    return problems

@@ -1,0 +1,108 @@
+"""What tracing notes of one exchange, and its W3C Trace Context, in and out.
+
+Law: a record; it decides nothing about a request and exports nothing. Times are those of
+`time.perf_counter()`; without tracing there is none of this.
+"""
+
+import re
+import time
+from collections.abc import Sequence
+from random import getrandbits
+from time import perf_counter
+from typing import Final, NamedTuple
+
+Headers = list[tuple[bytes, bytes]]
+
+_NAME: Final = b"traceparent"
+_TRACE_PARENT: Final = re.compile(
+    rb"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?"
+)
+
+
+class Context(NamedTuple):
+    """A caller's place in a trace: ids in lower-case hex; `flags` as they came, two hex digits."""
+
+    trace_id: str
+    span_id: str
+    flags: str
+
+    @property
+    def sampled(self) -> bool:
+        """Whether whoever began the trace wants it recorded."""
+        return bool(int(self.flags, 16) & 1)
+
+
+def context_of(values: Sequence[bytes]) -> Context | None:
+    """What the values of `traceparent` say; None unless there is one, and it is valid."""
+    found = _TRACE_PARENT.fullmatch(values[0]) if len(values) == 1 else None
+    # Version 00 ends after the flags; later ones may go on behind a dash (Trace Context 3.2.4).
+    if found is None or (found[1] == b"00" and found[5] is not None):
+        return None
+    return Context(found[2].decode(), found[3].decode(), found[4].decode())
+
+
+class Span:
+    """A step of the way, or an attempt. `server` is whom an attempt was made at, host and port."""
+
+    __slots__ = ("began", "ended", "error", "name", "server", "span_id", "status")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.span_id = _new_id(64)
+        self.began = perf_counter()
+        self.ended = 0.0
+        self.server: tuple[bytes, int] | None = None
+        self.status = 0
+        self.error = ""
+
+    def end(self, error: str = "") -> None:
+        """It is over; `error` is a constant word."""
+        self.ended = perf_counter()
+        self.error = error
+
+
+class Trace:
+    """The spans of one exchange below its own, `span_id`, whose parent is the caller's, if any."""
+
+    __slots__ = ("_step", "flags", "parent_id", "span_id", "spans", "started_at", "trace_id")
+
+    def __init__(self, parent: Context | None) -> None:
+        self.trace_id = parent.trace_id if parent else _new_id(128)
+        self.parent_id = parent.span_id if parent else ""
+        self.flags = parent.flags if parent else "01"
+        self.span_id = _new_id(64)
+        self.started_at = time.time_ns()
+        self.spans: list[Span] = []
+        self._step: Span | None = None
+
+    def step(self, name: str) -> None:
+        """A step begins, and the one before it is over; "" only ends that."""
+        self.leave()
+        if name:
+            self._step = Span(name)
+            self.spans.append(self._step)
+
+    def leave(self, error: str = "") -> None:
+        """The step in progress, if there is one, is over."""
+        if self._step is not None:
+            self._step.end(error)
+            self._step = None
+
+    def attempt(self, server: tuple[bytes, int]) -> Span:
+        """An attempt at the upstream begins."""
+        span = Span("upstream attempt")
+        span.server = server
+        self.spans.append(span)
+        return span
+
+    def outward(self, headers: Headers, span: Span) -> Headers:
+        """The headers with `span` as the parent; as they are if the caller named no valid one."""
+        if not self.parent_id:
+            return headers
+        ours = f"00-{self.trace_id}-{span.span_id}-{self.flags}".encode()
+        return [(name, ours if name == _NAME else value) for name, value in headers]
+
+
+def _new_id(bits: int) -> str:
+    """Random, not 0, in lower-case hex."""
+    return f"{getrandbits(bits) or 1:0{bits // 4}x}"
