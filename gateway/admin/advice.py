@@ -6,7 +6,7 @@ ADVICE: Final = {
     "bad_request": "mend the request's framing, target or header; detail says which",
     "unauthenticated": "show a valid token; cause in the gateway's log says what was wrong",
     "caller_unknown": "add the caller to [callers], or list the issuer it uses",
-    "browser_refused": "a web page, perhaps, by an address as identity: use a token, or a local name",
+    "browser_refused": "a web page may not borrow an address: use a token, or a local name in Host",
     "tenant_required": "name the tenant: X-Invopop-Tenant or the token's claim",
     "tenant_denied": "not this caller's tenant, or none at all; see explain",
     "operation_denied": "not in allow, or in deny; see explain",
