@@ -185,7 +185,7 @@ def test_the_configuration_changes(operated: Operated) -> None:
 
 
 def test_a_removed_tenant(operated: Operated) -> None:
-    """It is answered as one that never was."""
+    """Case 167: it is answered as one that never was."""
     vault = restored()
     del vault["tenants"]["acme"]
     replace(operated.directory / "vault.toml", vault)
