@@ -111,10 +111,10 @@ async def test_case_107_a_stalled_body_is_408(serve: Serve, framing: bytes) -> N
 
 async def test_case_107_a_body_that_moves_is_not_timed(serve: Serve) -> None:
     """`body_timeout` is the longest silence, not the whole."""
-    wire = await (await serve(Recorder(), body_timeout=0.1)).wire()
+    wire = await (await serve(Recorder(), body_timeout=0.6)).wire()
     await wire.send(b"POST /p HTTP/1.1\r\nHost: gw\r\nContent-Length: 6\r\n\r\n")
     for byte in b"abcdef":
-        await asyncio.sleep(0.04)
+        await asyncio.sleep(0.15)
         await wire.send(bytes([byte]))
     assert (await wire.response()).body == b"/p:abcdef"
 
@@ -131,10 +131,12 @@ async def test_our_own_slowness_is_no_stall(serve: Serve) -> None:
             more = message["more_body"]
         await answer(send, b"%d" % size)
 
-    wire = await (await serve(app, body_timeout=0.1)).wire()
+    served = await serve(app, body_timeout=0.1)
+    wire = await served.wire()
     size = 8 << 20
-    request = b"POST / HTTP/1.1\r\nHost: gw\r\nContent-Length: %d\r\n\r\n" % size + bytes(size)
-    wire.writer.write(request)
+    await wire.send(b"POST / HTTP/1.1\r\nHost: gw\r\nContent-Length: %d\r\n\r\n" % size)
+    await served.busy()  # now the body is due
+    wire.writer.write(bytes(size))
     assert (await wire.response()).body == b"%d" % size
 
 
@@ -205,18 +207,19 @@ async def test_case_108_a_whole_reply_that_is_not_read_is_cut(serve: Serve) -> N
 
 async def test_case_108_a_slow_reader_that_reads_is_served(serve: Serve) -> None:
     """`write_timeout` is the longest stall: a reply that moves is not cut."""
-    size = 2 << 20
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await answer(send, bytes(size))
+        await answer(send, bytes(16 << 20))  # more than the kernel takes
 
-    wire = await (await serve(app, write_timeout=0.15)).wire(receive_buffer=65536)
+    served = await serve(app, write_timeout=1.0)
+    wire = await served.wire(receive_buffer=65536)
     await wire.send(GET)
     assert (await wire.head())[0] == 200
-    got = 0
-    while got < size:
-        got += len(await wire.reader.read(65536))
-        await asyncio.sleep(0.01)
+    slow_until = asyncio.get_running_loop().time() + 3
+    while asyncio.get_running_loop().time() < slow_until:
+        assert await wire.reader.read(16384)
+        assert served.listener.connections
+        await asyncio.sleep(0.025)
 
 
 async def test_connections_beyond_their_limit_are_closed(serve: Serve) -> None:
