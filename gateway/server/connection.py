@@ -74,7 +74,8 @@ class Connection(asyncio.Protocol):
         if self.cycle is not None:
             self.cycle.cancel(CALLER_LEFT)
             self.cycle = None
-        self.resume_writing()
+        self.write_paused = False
+        self._wake_writer()
         self._read_deadline.close()
         self._write_deadline.close()
         self.listener.connections.discard(self)
@@ -86,9 +87,14 @@ class Connection(asyncio.Protocol):
         self._watch_flush()
 
     def resume_writing(self) -> None:
-        """The caller has caught up."""
+        """The caller has caught up, but for a little: the end of a last reply is still due."""
         self.write_paused = False
         self._write_deadline.at = NEVER
+        if self._deaf:
+            self._watch_flush()
+        self._wake_writer()
+
+    def _wake_writer(self) -> None:
         if self._drain is not None and not self._drain.done():
             self._drain.set_result(None)
 

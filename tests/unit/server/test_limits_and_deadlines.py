@@ -1,11 +1,13 @@
 """Nobody holds a connection for longer, or with more memory, than the settings say."""
 
 import asyncio
+import socket
 
 import pytest
 
 from gateway.model import CALLER_STALLED
 from gateway.server.asgi import Receive, Scope, Send
+from gateway.server.protocol import HttpProtocol
 from tests.unit.server.conftest import Recorder, Serve, answer, piece
 
 GET = b"GET /x HTTP/1.1\r\nHost: gw\r\n\r\n"
@@ -220,6 +222,43 @@ async def test_case_108_a_slow_reader_that_reads_is_served(serve: Serve) -> None
         assert await wire.reader.read(16384)
         assert served.listener.connections
         await asyncio.sleep(0.025)
+
+
+class Slow(asyncio.Transport):
+    """A transport to a caller that has taken all but `unsent` bytes."""
+
+    def __init__(self, sock: socket.socket, unsent: int) -> None:
+        super().__init__({"socket": sock})
+        self.unsent = unsent
+        self.aborted = asyncio.Event()
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None: ...
+
+    def is_closing(self) -> bool:
+        return False
+
+    def close(self) -> None: ...
+
+    def abort(self) -> None:
+        self.aborted.set()
+
+
+async def test_case_108_the_last_of_a_reply_is_timed_too(serve: Serve) -> None:
+    """A caller that takes all but a little of its last reply holds the connection no longer."""
+    served = await serve(Recorder(), write_timeout=0.05)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        connection, transport = HttpProtocol(served.listener), Slow(ours, 100_000)
+        connection.connection_made(transport)
+        connection.pause_writing()
+        connection.close_if_idle()
+        transport.unsent = 5_000
+        connection.resume_writing()
+        await asyncio.wait_for(transport.aborted.wait(), 5)
+        connection.connection_lost(None)
 
 
 async def test_connections_beyond_their_limit_are_closed(serve: Serve) -> None:
