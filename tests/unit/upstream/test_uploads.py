@@ -87,7 +87,7 @@ async def test_a_source_that_cancels_itself_ends_the_exchange(
 async def test_early_reply_while_the_body_is_still_being_sent(
     origin: Origins, transport: Transports
 ) -> None:
-    """The reply is handed on at once; the connection is closed, the body's source left alone."""
+    """The reply is handed on at once; then nothing reads the body's source any more."""
     stopped = asyncio.Event()
 
     class Endless(Body):
@@ -96,7 +96,10 @@ async def test_early_reply_while_the_body_is_still_being_sent(
                 yield b"abc"
                 await asyncio.Event().wait()
             finally:
-                stopped.set()
+                try:
+                    await asyncio.sleep(0.05)  # it takes its time to let go
+                finally:
+                    stopped.set()
 
     def early(c: Connection) -> None:
         c.until(b"abc")
@@ -109,6 +112,24 @@ async def test_early_reply_while_the_body_is_still_being_sent(
     assert stopped.is_set()
     assert (t.pools[0].active, t.pools[0].idle) == (0, 0)
     await asyncio.to_thread(u.wait, lambda: u.connections[0].ended)
+
+
+async def test_a_slow_body_on_a_kept_connection_is_not_idle(
+    origin: Origins, transport: Transports
+) -> None:
+    """The time that a connection may be idle says nothing about its next request."""
+
+    class Slow(Body):
+        async def __aiter__(self):  # type: ignore[no-untyped-def]
+            yield b"abc"
+            await asyncio.sleep(0.6)
+            yield b"def"
+
+    u = origin(answering(ok()))
+    t = transport(max_idle=0.3)
+    await fetch(t, request(u.url))
+    assert (await fetch(t, request(u.url, "POST", Slow())))[0] == 200
+    assert len(u.connections) == 1
 
 
 async def test_upload_goes_on_while_an_early_reply_streams(
