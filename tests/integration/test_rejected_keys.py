@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.gateway import token_hash
+from tests.support.gateway import eventually, token_hash
 from tests.support.tls_wire import Seen
 from tests.support.world import KEY_A, KEY_B, VAULT, World, fields, request
 
 TOKEN = "igw_sentinel-token-of-rotating-000000000000"
-TENANTS = [f"turning-{number}" for number in range(10)]
+TENANTS = [f"turning-{number}" for number in range(11)]
 # Each tenant's memory of which key worked is its own, so each case has its own tenant.
 ROTATING = {"key": {"env": "TEST_KEY_A"}, "previous": {"env": "TEST_KEY_B"}}
 REFUSED = fields("401 Unauthorized", "WWW-Authenticate: Bearer", "Content-Length: 0")
@@ -80,6 +80,15 @@ def test_refused_while_the_body_is_still_coming(
     assert connection.reply("POST").status == 200
     refused, served = turning.origin.requests
     assert (refused.complete, served.body) == (False, b"abcdef")
+    assert keys([refused, served]) == [KEY_A, KEY_B]
+
+
+def test_a_refusal_without_end_holds_nothing(turning: World) -> None:
+    """The rest of the 401 is not waited for, and its connection is given up."""
+    with turning.origin.holding(fields("401 No", "Content-Length: 10") + b"abc", b""):
+        assert turning.exchange(for_tenant(10, "GET /x")).status == 200
+        refused, served = turning.origin.requests
+        eventually(lambda: turning.origin.open_connections() == [served.connection])
     assert keys([refused, served]) == [KEY_A, KEY_B]
 
 
