@@ -143,7 +143,7 @@ async def converse(arriving: Sequence[bytes]) -> Outcome:
     await _turns()
     received = caller.received
     refused = [""] if caller.ended else []  # one request at most was answered without the app
-    statuses = reread_replies(received, app.begun + refused)
+    statuses = reread_replies(received, app.begun + refused, closed=caller.ended)
     caller.ended = True
     protocol.connection_lost(None)
     await _turns()

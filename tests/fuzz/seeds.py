@@ -42,6 +42,8 @@ REQUESTS: Final[tuple[bytes, ...]] = (
     _with(_GET) + b"GARBAGE\r\n\r\n",  # case 26
     b"\r\n\r\n" + _with(_GET),  # case 23
     b"GET / HTTP/1.0\r\n\r\n",  # case 104
+    b"GET /b HTTP/1.0\r\n\r\n",  # case 104: a reply that only the close ends
+    b"OPTIONS * HTTP/1.0\r\nHost: gw\r\n\r\n",  # found by fuzzing
     b"HEAD /x HTTP/1.1\r\nHost: gw\r\n\r\n" * 2,
     _with(_POST, b"Content-Length: 3", body=b"abc"),
     _with(_POST, b"Content-Length: 3", body=b"abc") + _with(_GET),
