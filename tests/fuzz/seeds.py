@@ -53,6 +53,7 @@ REQUESTS: Final[tuple[bytes, ...]] = (
     + _with(_GET),  # an early reply
     _CHUNKED + b"5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n" + _with(_GET),
     _with(_POST, b"Expect: 100-continue", b"Content-Length: 3", body=b"abc"),  # case 30
+    _with(_POST, b"Expect: 100-continue", b"Content-Length: 3"),  # found by fuzzing
     _with(_POST, b"Expect: a-pony", b"Content-Length: 3", body=b"abc"),
     _with(_POST, b"Content-Length: 5", b"Transfer-Encoding: chunked", body=b"0\r\n\r\n"),  # case 1
     _with(_POST, b"Transfer-Encoding: chunked", b"Content-Length: 5", body=b"0\r\n\r\n"),

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 import h11
 
 _LARGE: Final = 1024 * 1024
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Reread(NamedTuple):
@@ -68,8 +69,8 @@ def reread_replies(data: bytes, methods: Sequence[str], *, closed: bool) -> list
     """
     statuses: list[int] = []
     for method in methods:
-        if not data:
-            break
+        if data in {b"", _CONTINUE}:  # asked for a body that has not come whole
+            return statuses
         reply = reread_reply(data, method or "GET", closed=False)
         if not method and reply is not None and not reply.complete:
             reply = reread_reply(data, "HEAD", closed=False)
