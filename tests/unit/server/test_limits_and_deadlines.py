@@ -111,6 +111,16 @@ async def test_case_107_a_stalled_body_is_408(serve: Serve, framing: bytes) -> N
     assert app.bodies == []
 
 
+async def test_case_105_the_first_heads_time_runs_from_the_connection(serve: Serve) -> None:
+    """Silence before the first byte buys no time."""
+    served, loop = await serve(Recorder(), header_timeout=1.0), asyncio.get_running_loop()
+    wire, began = await served.wire(), loop.time()
+    await asyncio.sleep(0.8)
+    await wire.send(b"G")
+    assert (await wire.response()).status == 408
+    assert loop.time() - began < 1.7
+
+
 async def test_case_107_a_body_that_moves_is_not_timed(serve: Serve) -> None:
     """`body_timeout` is the longest silence, not the whole."""
     wire = await (await serve(Recorder(), body_timeout=0.6)).wire()
