@@ -5,9 +5,12 @@ told from a cut connection, which decides whether a body is whole (RFC 9112 9.8)
 """
 
 import asyncio
+import fcntl
 import select
 import socket
 import ssl
+import sys
+import termios
 from typing import Final, Protocol, cast
 
 HIGH_WATER: Final = 64 * 1024  # unsent bytes above which writers wait
@@ -75,6 +78,16 @@ class Wire(asyncio.Protocol):
         """Waits until the peer has taken enough. Ends early if the connection does."""
         while self._paused and not self._ended:
             await self._wait()
+
+    def not_taken(self) -> int:
+        """How many bytes the peer has not taken yet, the kernel's among them.
+
+        From us the kernel takes a megabyte at a time, which lasts a peer that reads slowly long.
+        """
+        if self._transport is None or self._transport.is_closing():
+            return 0
+        kernel = fcntl.ioctl(self._sock.fileno(), termios.TIOCOUTQ, bytes(4))
+        return self._transport.get_write_buffer_size() + int.from_bytes(kernel, sys.byteorder)
 
     @property
     def congested(self) -> bool:

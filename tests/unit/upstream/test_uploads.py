@@ -1,7 +1,9 @@
 """Request bodies over real sockets: streamed, stalled, refused early, never completed falsely."""
 
 import asyncio
+import socket
 import threading
+import time
 from collections.abc import Callable
 
 import httpx
@@ -192,6 +194,31 @@ async def test_request_back_pressure(origin: Origins, transport: Transports) -> 
     assert (caught.value.kind, caught.value.sent) == ("write_timeout", True)
     assert taken < 256
     gate.set()
+
+
+async def test_an_origin_that_reads_slowly_is_not_one_that_stalls(
+    origin: Origins, transport: Transports
+) -> None:
+    """Case 70: `write` bounds the time in which nothing is read, however little is at a time."""
+
+    class Big(Body):
+        async def __aiter__(self):  # type: ignore[no-untyped-def]
+            while True:
+                yield bytes(65536)
+
+    pause = threading.Event()
+
+    def slow(c: Connection) -> None:
+        c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        c.until(b"\r\n\r\n")
+        slow_until = time.monotonic() + 3
+        while time.monotonic() < slow_until and c.sock.recv(16384):
+            pause.wait(0.025)
+        c.send(b"HTTP/1.1 413 X\r\nContent-Length: 0\r\n\r\n")
+        c.drain()
+
+    u = origin(slow)
+    assert (await fetch(transport(), request(u.url, "POST", Big(), write=1.0)))[0] == 413
 
 
 async def test_an_early_refusal_survives_the_reset_behind_it(
