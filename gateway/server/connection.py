@@ -76,7 +76,8 @@ class Connection(asyncio.Protocol, Generic[C]):
         if self.cycle is not None:
             self.cycle.cancel(CALLER_LEFT)
             self.cycle = None
-        self.resume_writing()
+        self.write_paused = False
+        self._wake_writer()
         self._read_deadline.close()
         self._write_deadline.close()
         self.listener.connections.discard(self)
@@ -88,9 +89,14 @@ class Connection(asyncio.Protocol, Generic[C]):
         self._watch_flush()
 
     def resume_writing(self) -> None:
-        """The caller has caught up."""
+        """The caller has caught up, but for a little: the end of a last reply is still due."""
         self.write_paused = False
         self._write_deadline.at = NEVER
+        if self._deaf:
+            self._watch_flush()
+        self._wake_writer()
+
+    def _wake_writer(self) -> None:
         if self._drain is not None and not self._drain.done():
             self._drain.set_result(None)
 
@@ -134,13 +140,12 @@ class Connection(asyncio.Protocol, Generic[C]):
 
     def _watch_flush(self) -> None:
         """From now on, bytes must leave at least every `write_timeout`."""
-        self._unsent = self._transport.get_write_buffer_size()
-        if self._unsent:
+        if self._transport.get_write_buffer_size():
+            self._unsent = self._not_taken()
             self._write_deadline.set(self.limits.write_timeout)
 
     def _write_expired(self) -> None:
-        unsent = self._transport.get_write_buffer_size()
-        if unsent < self._unsent:
+        if self._not_taken() < self._unsent:
             self._watch_flush()
         else:
             self._leave(CALLER_STALLED)
@@ -192,11 +197,23 @@ class Connection(asyncio.Protocol, Generic[C]):
             self._reading = True
             self._transport.resume_reading()
 
+    def _not_taken(self) -> int:
+        """How many bytes the caller has not taken yet.
+
+        The kernel counts: it takes a megabyte at a time from us, which lasts a slow reader long.
+        """
+        return self._transport.get_write_buffer_size() + self._kernel_holds(termios.TIOCOUTQ)
+
     def _unread(self) -> int:
         """How many bytes the kernel holds for us."""
+        return self._kernel_holds(termios.FIONREAD)
+
+    def _kernel_holds(self, which: int) -> int:
         descriptor = self._transport.get_extra_info("socket").fileno()
+        if descriptor < 0:
+            return 0
         size = struct.calcsize("i")
-        count: int = struct.unpack("i", fcntl.ioctl(descriptor, termios.FIONREAD, bytes(size)))[0]
+        count: int = struct.unpack("i", fcntl.ioctl(descriptor, which, bytes(size)))[0]
         return count
 
 

@@ -105,7 +105,8 @@ class Cycle:
     # What the connection tells.
 
     def feed(self, body: bytes) -> None:
-        """More of the request's body."""
+        """More of the request's body; whoever has begun needs no invitation (RFC 9110 10.1.1)."""
+        self._expected = False
         self._chunks.append(body)
         self.buffered += len(body)
         self._wake()

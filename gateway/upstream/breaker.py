@@ -108,8 +108,21 @@ class Breaker:
         attempts = self._attempts.add(now)
         self._tenants.see(tenant, now)
         if not ok:
-            self._failures.add(now)
-            self._failing.see(tenant, now)
+            self._fail(tenant, now)
+        return self._opening(attempts, now)
+
+    def broke_off(self, tenant: str, now: float) -> Change | None:
+        """A reply has broken off: its attempt, recorded as good at its head, was none."""
+        if not self._ratio or self._opened_at is not None:
+            return None
+        self._fail(tenant, now)
+        return self._opening(self._attempts.count(now), now)
+
+    def _fail(self, tenant: str, now: float) -> None:
+        self._failures.add(now)
+        self._failing.see(tenant, now)
+
+    def _opening(self, attempts: int, now: float) -> Change | None:
         if attempts < MIN_ATTEMPTS:
             return None
         failures = self._failures.count(now)

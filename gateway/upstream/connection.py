@@ -52,6 +52,8 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self._reply: ReplyStream | None = None
         self._read_timeout: float | None = None
+        self._write_timeout: float | None = None
+        self._not_taken = 0  # bytes, when the write timeout was armed last
         # One timer, re-armed lazily: most deadlines are moved on before it fires.
         self._deadline = math.inf
         self._expired = "idle"
@@ -180,6 +182,7 @@ class Connection:
     async def _drain(self, reply: ReplyStream, timeout: float | None) -> None:  # noqa: ASYNC109
         """Waits until the upstream has read enough. After the head only its reader's time runs."""
         if not reply.parser.status:
+            self._write_timeout, self._not_taken = timeout, self._wire.not_taken()
             self._arm(timeout, "write_timeout")
         await self._wire.drain()
         if not reply.parser.status:
@@ -241,5 +244,15 @@ class Connection:
                 self._set_timer(self._deadline)
         elif self._reply is None:
             self.close()
-        elif self._expired == "write_timeout" or self._reply.waiting:
+        elif self._expired == "write_timeout":
+            self._check_progress()
+        elif self._reply.waiting:
             self._fail(failure(self._expired, sent=True))
+
+    def _check_progress(self) -> None:
+        """An upstream that reads, however slowly, has not stopped reading."""
+        before, self._not_taken = self._not_taken, self._wire.not_taken()
+        if self._not_taken < before:
+            self._arm(self._write_timeout, "write_timeout")
+        else:
+            self._fail(failure("write_timeout", sent=True))

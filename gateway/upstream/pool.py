@@ -106,10 +106,6 @@ class Pool:
     def close(self) -> None:
         """Closes what is idle; the rest follows when its exchange is over."""
         self._closing = True
-        self.drop_idle()
-
-    def drop_idle(self) -> None:
-        """Closes what is idle now."""
         for connection in tuple(self._idle):
             connection.close()
 

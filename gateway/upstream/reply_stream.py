@@ -54,13 +54,16 @@ class ReplyStream(httpx.AsyncByteStream):
     async def head(self) -> None:
         """Waits until `parser` has the final status and headers. Raises what has gone wrong.
 
-        Whoever cancels it closes the reply.
+        Also with a reply that broke off right behind its head: there is nothing of it to pass on,
+        and its caller can still be told. Whoever cancels it closes the reply.
         """
         while not self.parser.status:
             if self.error is not None:
                 raise self.error
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
+        if self.error is not None and not self.parser.buffered:
+            raise self.error
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self

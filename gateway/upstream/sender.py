@@ -71,7 +71,7 @@ class Sender:
     def broke_off(self, error: UpstreamError, tenant: str, request_id: str) -> None:
         """A reply's body ended in an error: the attempt that began well has failed after all."""
         self._emit(UpstreamFailed(error.kind, request_id))
-        self._tell(self._breaker.record(tenant, perf_counter(), False, None))
+        self._tell(self._breaker.broke_off(tenant, perf_counter()))
 
     async def _traced(self, outbound: Outbound, key: Key, x: Exchange, trace: Trace) -> Reply:
         """One attempt as a span, which becomes the parent of what Invopop makes of it."""

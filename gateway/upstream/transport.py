@@ -74,12 +74,6 @@ class Transport(httpx.AsyncBaseTransport):
         """The connections to a URL's origin. Raises httpx.UnsupportedProtocol unless https."""
         return self._pools.get((url.raw_host, url.port)) or self._add_pool(url)
 
-    def trust(self, context: ssl.SSLContext) -> None:
-        """From now on connections are verified by `context`; idle ones are closed."""
-        self._context = context
-        for pool in self._pools.values():
-            pool.drop_idle()
-
     async def aclose(self) -> None:
         """Closes idle connections; those in use close when their exchange is over."""
         for pool in self._pools.values():

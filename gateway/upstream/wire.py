@@ -5,13 +5,17 @@ told from a cut connection, which decides whether a body is whole (RFC 9112 9.8)
 """
 
 import asyncio
+import fcntl
 import select
 import socket
 import ssl
+import sys
+import termios
 from typing import Final, Protocol, cast
 
 HIGH_WATER: Final = 64 * 1024  # unsent bytes above which writers wait
 _RECORD: Final = 16 * 1024  # the most that one TLS record holds
+_RECORD_HEADER: Final = 5  # its last two bytes are the length of what follows
 
 
 class Reader(Protocol):
@@ -34,6 +38,9 @@ class Wire(asyncio.Protocol):
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
         self._read = self._tls.read
+        # How much of a TLS record is still to come, or the part of its header that has.
+        self._due = 0
+        self._begun = b""
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._poll = select.poll()
@@ -57,8 +64,8 @@ class Wire(asyncio.Protocol):
             reader.on_end(clean=False, kind="closed")
 
     def readable(self) -> bool:
-        """Whether the kernel holds bytes, or an end, that the event loop has not seen yet."""
-        return bool(self._poll.poll(0))
+        """Whether anything has come, an end or a part of a record, that the reader has not seen."""
+        return bool(self._due or self._begun or self._poll.poll(0))
 
     def write(self, data: bytes) -> None:
         """Encrypts and sends. Never blocks: whoever writes much awaits `drain` after it."""
@@ -71,6 +78,16 @@ class Wire(asyncio.Protocol):
         """Waits until the peer has taken enough. Ends early if the connection does."""
         while self._paused and not self._ended:
             await self._wait()
+
+    def not_taken(self) -> int:
+        """How many bytes the peer has not taken yet, the kernel's among them.
+
+        From us the kernel takes a megabyte at a time, which lasts a peer that reads slowly long.
+        """
+        if self._transport is None or self._transport.is_closing():
+            return 0
+        kernel = fcntl.ioctl(self._sock.fileno(), termios.TIOCOUTQ, bytes(4))
+        return self._transport.get_write_buffer_size() + int.from_bytes(kernel, sys.byteorder)
 
     @property
     def congested(self) -> bool:
@@ -114,6 +131,7 @@ class Wire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._incoming.write(data)
+        self._count(data)
         if self.reader is None:
             self._wake()
         else:
@@ -133,6 +151,15 @@ class Wire(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._paused = False
         self._wake()
+
+    def _count(self, data: bytes) -> None:
+        """Keeps account of where TLS records end (RFC 8446 5.1): OpenSSL does not tell."""
+        data = self._begun + data if self._begun else data
+        end, size = self._due, len(data)
+        while end <= size - _RECORD_HEADER:
+            end += _RECORD_HEADER + (data[end + 3] << 8 | data[end + 4])
+        self._begun = data[end:]
+        self._due = max(end - size, 0)
 
     def _rescue(self) -> None:
         """Reads what the peer said before it reset the connection, as it does to refuse an upload.

@@ -42,13 +42,18 @@ REQUESTS: Final[tuple[bytes, ...]] = (
     _with(_GET) + b"GARBAGE\r\n\r\n",  # case 26
     b"\r\n\r\n" + _with(_GET),  # case 23
     b"GET / HTTP/1.0\r\n\r\n",  # case 104
+    b"GET /b HTTP/1.0\r\n\r\n",  # case 104: a reply that only the close ends
+    b"OPTIONS * HTTP/1.0\r\nHost: gw\r\n\r\n",  # found by fuzzing
     b"HEAD /x HTTP/1.1\r\nHost: gw\r\n\r\n" * 2,
     _with(_POST, b"Content-Length: 3", body=b"abc"),
     _with(_POST, b"Content-Length: 3", body=b"abc") + _with(_GET),
     _CHUNKED + b"1;a=b\r\nZ\r\n0;x\r\n\r\n" + _with(_GET),  # case 12
     _CHUNKED + b"1\r\nZ\r\n0\r\nAuthorization: Bearer EVIL\r\nHost: evil\r\n\r\n",  # case 13
+    _with(b"POST /' HTTP/1.1\r\nHost: gw\r\n", b"Content-Length: 3", body=b"abc")  # by fuzzing:
+    + _with(_GET),  # an early reply
     _CHUNKED + b"5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n" + _with(_GET),
     _with(_POST, b"Expect: 100-continue", b"Content-Length: 3", body=b"abc"),  # case 30
+    _with(_POST, b"Expect: 100-continue", b"Content-Length: 3"),  # found by fuzzing
     _with(_POST, b"Expect: a-pony", b"Content-Length: 3", body=b"abc"),
     _with(_POST, b"Content-Length: 5", b"Transfer-Encoding: chunked", body=b"0\r\n\r\n"),  # case 1
     _with(_POST, b"Transfer-Encoding: chunked", b"Content-Length: 5", body=b"0\r\n\r\n"),

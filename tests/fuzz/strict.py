@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 import h11
 
 _LARGE: Final = 1024 * 1024
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Reread(NamedTuple):
@@ -59,19 +60,22 @@ def reread_reply(data: bytes, method: str, *, closed: bool) -> Reread | None:
     return Reread(status, body, complete, left_over, connection.their_state is h11.DONE)
 
 
-def reread_replies(data: bytes, methods: Sequence[str]) -> list[int]:
+def reread_replies(data: bytes, methods: Sequence[str], *, closed: bool) -> list[int]:
     """The final statuses of replies on one connection, one for each of `methods` at most.
 
-    A method that is "" may have been HEAD, too: nobody knows what a malformed request was.
+    A method that is "" may have been HEAD, too: nobody knows what a malformed request was. The
+    end of the connection may be that of the last reply (HTTP/1.0), if it has come (`closed`).
     Raises AssertionError if they are not lawful, whole and all that there is.
     """
     statuses: list[int] = []
     for method in methods:
-        if not data:
-            break
+        if data in {b"", _CONTINUE}:  # asked for a body that has not come whole
+            return statuses
         reply = reread_reply(data, method or "GET", closed=False)
         if not method and reply is not None and not reply.complete:
             reply = reread_reply(data, "HEAD", closed=False)
+        if closed and reply is not None and not reply.complete:
+            reply = reread_reply(data, method or "GET", closed=True)
         assert reply is not None, f"h11 refuses {data!r}"
         assert reply.complete, f"a reply is not whole: {data!r}"
         assert reply.reusable or not reply.left_over, f"bytes behind a last reply: {data!r}"

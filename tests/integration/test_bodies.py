@@ -7,6 +7,7 @@ import time
 import pytest
 
 from tests.support.gateway import eventually
+from tests.support.tls_wire import Seen, Wire
 from tests.support.world import World, chunked, fields, request
 
 MIB = 1 << 20
@@ -230,6 +231,24 @@ def test_truncated_reply_is_cut(world: World, name: str, end: str) -> None:
     assert (reply.status, reply.complete) in {(200, False), (502, True)}
     if reply.status == 200:
         assert connection.closed()
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 10", "Transfer-Encoding: chunked"])
+def test_reply_that_ends_behind_its_head(world: World, framing: str) -> None:
+    """Cases 84, 85: nothing was passed on yet, so it is a 502: one exchange, as any other."""
+
+    def play(wire: Wire, _: Seen) -> None:
+        assert wire.tls is not None
+        wire.tls.write(fields("200 OK", framing))
+        wire.end("close")  # in the same segment
+
+    own = framing.partition(":")[0]
+    world.origin.play(play)
+    reply = world.get("/x", f"X-Request-Id: {own}")
+    assert (reply.status, reply.get("x-request-id")) == (502, own)
+    told = world.gateway.exchange(own)
+    assert (told["status"], told["tenant"]) == (502, "acme")
+    assert told["error"] == "upstream_protocol_error"
 
 
 @pytest.mark.parametrize("version", ["1.1", "1.0"])

@@ -56,6 +56,17 @@ def test_expect_and_served(world: World, value: str) -> None:
     assert (seen.body, seen.all("expect")) == (b"abc", [])
 
 
+def test_expect_with_the_body_at_hand(world: World) -> None:
+    """Case 30: a caller that has begun to send its body is not asked for it."""
+    connection = world.connect()
+    connection.send(request("POST /x", "Expect: 100-continue", "Content-Length: 6", body=b"abc"))
+    world.origin.eventually_started(1)
+    connection.send(b"def")
+    reply = connection.reply("POST")
+    assert (reply.status, reply.interim) == (200, [])
+    assert world.origin.requests[0].body == b"abcdef"
+
+
 @pytest.mark.parametrize("value", ["a-pony", "100-continue, a-pony"])
 def test_unknown_expectation(world: World, value: str) -> None:
     """Case 30: another expectation is 417."""

@@ -54,16 +54,17 @@ def test_within_a_stream(world: World, leave: str) -> None:
         left(world, f"within-{leave}")
 
 
-def test_with_a_reply_unread(world: World) -> None:
+@pytest.mark.parametrize("leave", ["reset", "finish"])
+def test_with_a_reply_unread(world: World, leave: str) -> None:
     """Cases 71, 122: and while its own slowness holds the origin back."""
     size = 24 << 20
     sending = world.origin.sending(fields("200 OK", f"Content-Length: {size}"), size)
     connection = world.connect()
-    connection.send(request("GET /x", "X-Request-Id: unread"))
+    connection.send(request("GET /x", f"X-Request-Id: unread-{leave}"))
     eventually(sending.blocked)
-    connection.reset()
+    getattr(connection, leave)()
     eventually(sending.failed, 2)
-    left(world, "unread")
+    left(world, f"unread-{leave}")
 
 
 @pytest.mark.parametrize("leave", LEAVE)

@@ -95,6 +95,21 @@ def test_request_without_a_head_yet_is_finished(tmp_path: Path) -> None:
         assert world.gateway.wait() == 0
 
 
+def test_request_behind_a_reply_under_way_is_served(tmp_path: Path) -> None:
+    """Case 188: one that came behind a reply whose head could not say `close` yet is not lost."""
+    with started(tmp_path) as world:
+        with world.origin.holding(HELD, REST) as held:
+            connection = world.connect()
+            connection.send(request("GET /slow") + request("GET /next"))
+            connection.until(b"one")
+            draining(world)
+            held.release()
+            first, second = connection.reply(), connection.reply()
+        assert (first.body, first.complete) == (b"onetwo", True)
+        assert (second.status, second.get("connection")) == (200, "close")
+        assert world.gateway.wait() == 0
+
+
 def test_upload_in_flight_is_finished(tmp_path: Path) -> None:
     """Case 188: and one whose body is still coming."""
     with started(tmp_path) as world:

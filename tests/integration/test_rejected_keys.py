@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.gateway import token_hash
+from tests.support.gateway import eventually, token_hash
 from tests.support.tls_wire import Seen
 from tests.support.world import KEY_A, KEY_B, VAULT, World, fields, request
 
 TOKEN = "igw_sentinel-token-of-rotating-000000000000"
-TENANTS = [f"turning-{number}" for number in range(8)]
+TENANTS = [f"turning-{number}" for number in range(11)]
 # Each tenant's memory of which key worked is its own, so each case has its own tenant.
 ROTATING = {"key": {"env": "TEST_KEY_A"}, "previous": {"env": "TEST_KEY_B"}}
 REFUSED = fields("401 Unauthorized", "WWW-Authenticate: Bearer", "Content-Length: 0")
@@ -59,6 +59,37 @@ def test_post_goes_out_again_with_the_other_key(turning: World) -> None:
     assert turning.exchange(raw, "POST").status == 200
     assert [seen.body for seen in turning.origin.requests] == [b"abc", b"abc"]
     assert keys(turning.origin.requests) == [KEY_A, KEY_B]
+
+
+@pytest.mark.parametrize(
+    ("tenant", "framing", "first", "rest"),
+    [
+        (8, "Content-Length: 6", b"abc", b"def"),
+        (9, "Transfer-Encoding: chunked", b"3\r\nabc\r\n", b"3\r\ndef\r\n0\r\n\r\n"),
+    ],
+)
+def test_refused_while_the_body_is_still_coming(
+    turning: World, tenant: int, framing: str, first: bytes, rest: bytes
+) -> None:
+    """What had come goes out again, and the rest behind it as it comes: once, and in order."""
+    turning.origin.answer_at_head(REFUSED)
+    connection = turning.connect()
+    connection.send(for_tenant(tenant, "POST /x", framing, body=first))
+    turning.origin.eventually_started(2)
+    connection.send(rest)
+    assert connection.reply("POST").status == 200
+    refused, served = turning.origin.requests
+    assert (refused.complete, served.body) == (False, b"abcdef")
+    assert keys([refused, served]) == [KEY_A, KEY_B]
+
+
+def test_a_refusal_without_end_holds_nothing(turning: World) -> None:
+    """The rest of the 401 is not waited for, and its connection is given up."""
+    with turning.origin.holding(fields("401 No", "Content-Length: 10") + b"abc", b""):
+        assert turning.exchange(for_tenant(10, "GET /x")).status == 200
+        refused, served = turning.origin.requests
+        eventually(lambda: turning.origin.open_connections() == [served.connection])
+    assert keys([refused, served]) == [KEY_A, KEY_B]
 
 
 def test_body_that_cannot_be_replayed(turning: World) -> None:

@@ -186,7 +186,7 @@ def test_the_configuration_changes(operated: Operated) -> None:
 
 
 def test_a_removed_tenant(operated: Operated) -> None:
-    """It is answered as one that never was."""
+    """Case 167: it is answered as one that never was."""
     vault = restored()
     del vault["tenants"]["acme"]
     replace(operated.directory / "vault.toml", vault)
@@ -246,10 +246,11 @@ def test_a_key_that_breaks_harms_nobody(operated: Operated) -> None:
 
 def test_a_rotated_key_is_not_held_up_by_a_broken_file(operated: Operated) -> None:
     """While the configuration is refused, key files of the version in use are still followed."""
+    rotated = KEY_B if for_tenant(operated, "plain") == KEY_A else KEY_A
     (operated.directory / "gateway.toml").write_text("[nonsense]")
-    (operated.directory / "plain").write_text(KEY_A)
-    operated.reload("failure")
-    assert for_tenant(operated, "plain") == KEY_A
+    (operated.directory / "plain").write_text(rotated)
+    operated.reload("failure", times=2)
+    assert for_tenant(operated, "plain") == rotated
 
 
 def test_an_empty_vault_is_lawful(operated: Operated) -> None:

@@ -16,6 +16,7 @@ import h11
 
 BLOCK = 1 << 16
 MAX_HEAD = 1 << 20
+SAID = 1 << 12
 
 
 class NoReplyError(AssertionError):
@@ -56,6 +57,7 @@ class Connection:
         self._ended = False
         self._read_up_to = 0
         self.received = bytearray()
+        self.said = bytearray()  # the beginning of each `send`
 
     def send(self, data: bytes, *, lenient: bool = False, timeout: float = 20) -> None:
         """Sends everything, reading meanwhile; `lenient` lets the other side close half-way."""
@@ -67,6 +69,7 @@ class Connection:
         return self._send_some(data, time.monotonic() + 30, patience)
 
     def _send_some(self, data: bytes, deadline: float, patience: float) -> int:
+        self.said += data[:SAID]
         view = memoryview(data)
         while view and time.monotonic() < deadline:
             readable, writable, _ = select.select([self._socket], [self._socket], [], patience)

@@ -154,7 +154,10 @@ class Wire:
                 raise EndedError
 
     def end(self, how: str) -> None:
-        """Ends it: "close" in order, "abort" without close_notify, "reset" or "garble"."""
+        """Ends it: "close" in order, "abort" without close_notify, "reset" or "garble".
+
+        What `tls` was given and not sent yet goes out together with the close_notify.
+        """
         if how == "garble":
             self.socket.sendall(b"\x17\x03\x03\x00\x20" + b"\xff" * 32)
         if how == "close" and self.tls is not None:

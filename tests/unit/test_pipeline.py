@@ -260,6 +260,18 @@ async def test_an_unknown_tenant_answers_like_a_forbidden_one(world: World) -> N
         assert forbidden[0] == 403
 
 
+async def test_a_name_that_was_not_looked_up_is_no_label(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `[discover]` it is only what a client sent, until a store has known it."""
+    rooms = world.gateway.rooms
+    monkeypatch.setattr(rooms.vault, "require", lambda _: None)  # a store may know it
+    for _ in range(2):
+        rooms.permits.acquire("acme")
+    status, _, _ = await world.call(headers={"x-invopop-tenant": "ghost"})
+    assert (status, world.exchanges[-1].tenant) == (503, "")
+
+
 async def test_no_permit_no_request(world: World) -> None:
     """Past `max_in_flight` the answer is 503 with `Retry-After`, and costs no upstream call."""
     held = [world.gateway.rooms.permits.acquire("acme") for _ in range(2)]

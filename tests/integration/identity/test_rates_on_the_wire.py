@@ -59,7 +59,7 @@ def test_per_tenant_and_per_caller(worlds: Worlds) -> None:
 
 
 def test_one_tenant_cannot_starve_the_rest(worlds: Worlds) -> None:
-    """Past `max_in_flight_per_tenant` a tenant is refused at once; others have their room."""
+    """Case 129: past `max_in_flight_per_tenant` it is refused at once; others have their room."""
     world = worlds({"limits": {"max_in_flight_per_tenant": 3}})
     head = fields("200 OK", "Transfer-Encoding: chunked")
     held = [world.origin.holding(b"", head + chunked(b"late", 4)) for _ in range(3)]

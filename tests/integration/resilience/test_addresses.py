@@ -89,7 +89,7 @@ async def test_an_address_that_is_silent_is_overtaken(tmp_path: Path) -> None:
 
 
 async def test_a_name_that_moves_is_followed(tmp_path: Path) -> None:
-    """Kept connections retire at their age, and new ones go to the new address: nobody notices."""
+    """Case 117: kept connections retire at their age, new ones go there: nobody notices."""
     async with placed(tmp_path, ONE, max_age=0.5) as place:
         here = place.origin
         there = LoadOrigin(here._context, here.tenants, OTHER)

@@ -16,7 +16,7 @@ async def test_chaos(tmp_path: Path) -> None:
 
 
 async def test_soak(tmp_path: Path) -> None:
-    """Descriptors, tasks, slots and memory are back where they were; each key was the right one."""
+    """Case 195: descriptors, tasks, slots and memory are back; each key was the right one."""
     verdict = await soak(tmp_path, seconds=15, rate=150)
     assert verdict.leaks == []
     assert verdict.counts["200"] > 500

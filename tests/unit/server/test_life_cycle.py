@@ -2,10 +2,12 @@
 
 import asyncio
 import signal
+import socket
 
 import pytest
 
 from gateway.model import DRAIN_CUT
+from tests.unit.server.conftest import Recorder, Serve
 from tests.unit.server.processes import Start
 
 GET = b"GET /%b HTTP/1.1\r\nHost: gw\r\n\r\n"
@@ -98,6 +100,19 @@ async def test_case_188_bytes_that_only_the_kernel_has_are_served(start: Start) 
     for wire in wires + fresh:
         assert (await wire.response()).body == b"ok"
     assert await process.code() == 0
+
+
+async def test_case_188_bytes_that_come_in_the_moment_of_closing_are_served(serve: Serve) -> None:
+    """On a kept connection too, though the event loop has not seen them yet."""
+    served, loop = await serve(Recorder()), asyncio.get_running_loop()
+    with socket.create_connection(served.address) as caller:
+        caller.setblocking(False)
+        await loop.sock_sendall(caller, GET % b"")
+        await loop.sock_recv(caller, 4096)
+        caller.send(GET % b"late")
+        served.listener.stop()
+        assert b"/late:" in await asyncio.wait_for(loop.sock_recv(caller, 4096), 5)
+    assert await served.listener.vacated(5)
 
 
 async def test_case_189_a_stream_without_end_is_cut(start: Start) -> None:

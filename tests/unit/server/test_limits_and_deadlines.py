@@ -1,11 +1,13 @@
 """Nobody holds a connection for longer, or with more memory, than the settings say."""
 
 import asyncio
+import socket
 
 import pytest
 
 from gateway.model import CALLER_STALLED
 from gateway.server.asgi import Receive, Scope, Send
+from gateway.server.protocol import HttpProtocol
 from tests.unit.server.conftest import Recorder, Serve, answer, piece
 
 GET = b"GET /x HTTP/1.1\r\nHost: gw\r\n\r\n"
@@ -109,12 +111,22 @@ async def test_case_107_a_stalled_body_is_408(serve: Serve, framing: bytes) -> N
     assert app.bodies == []
 
 
+async def test_case_105_the_first_heads_time_runs_from_the_connection(serve: Serve) -> None:
+    """Silence before the first byte buys no time."""
+    served, loop = await serve(Recorder(), header_timeout=1.0), asyncio.get_running_loop()
+    wire, began = await served.wire(), loop.time()
+    await asyncio.sleep(0.8)
+    await wire.send(b"G")
+    assert (await wire.response()).status == 408
+    assert loop.time() - began < 1.7
+
+
 async def test_case_107_a_body_that_moves_is_not_timed(serve: Serve) -> None:
     """`body_timeout` is the longest silence, not the whole."""
-    wire = await (await serve(Recorder(), body_timeout=0.1)).wire()
+    wire = await (await serve(Recorder(), body_timeout=0.6)).wire()
     await wire.send(b"POST /p HTTP/1.1\r\nHost: gw\r\nContent-Length: 6\r\n\r\n")
     for byte in b"abcdef":
-        await asyncio.sleep(0.04)
+        await asyncio.sleep(0.15)
         await wire.send(bytes([byte]))
     assert (await wire.response()).body == b"/p:abcdef"
 
@@ -131,10 +143,12 @@ async def test_our_own_slowness_is_no_stall(serve: Serve) -> None:
             more = message["more_body"]
         await answer(send, b"%d" % size)
 
-    wire = await (await serve(app, body_timeout=0.1)).wire()
+    served = await serve(app, body_timeout=0.1)
+    wire = await served.wire()
     size = 8 << 20
-    request = b"POST / HTTP/1.1\r\nHost: gw\r\nContent-Length: %d\r\n\r\n" % size + bytes(size)
-    wire.writer.write(request)
+    await wire.send(b"POST / HTTP/1.1\r\nHost: gw\r\nContent-Length: %d\r\n\r\n" % size)
+    await served.busy()  # now the body is due
+    wire.writer.write(bytes(size))
     assert (await wire.response()).body == b"%d" % size
 
 
@@ -205,18 +219,56 @@ async def test_case_108_a_whole_reply_that_is_not_read_is_cut(serve: Serve) -> N
 
 async def test_case_108_a_slow_reader_that_reads_is_served(serve: Serve) -> None:
     """`write_timeout` is the longest stall: a reply that moves is not cut."""
-    size = 2 << 20
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await answer(send, bytes(size))
+        await answer(send, bytes(16 << 20))  # more than the kernel takes
 
-    wire = await (await serve(app, write_timeout=0.15)).wire(receive_buffer=65536)
+    served = await serve(app, write_timeout=1.0)
+    wire = await served.wire(receive_buffer=65536)
     await wire.send(GET)
     assert (await wire.head())[0] == 200
-    got = 0
-    while got < size:
-        got += len(await wire.reader.read(65536))
-        await asyncio.sleep(0.01)
+    slow_until = asyncio.get_running_loop().time() + 3
+    while asyncio.get_running_loop().time() < slow_until:
+        assert await wire.reader.read(16384)
+        assert served.listener.connections
+        await asyncio.sleep(0.025)
+
+
+class Slow(asyncio.Transport):
+    """A transport to a caller that has taken all but `unsent` bytes."""
+
+    def __init__(self, sock: socket.socket, unsent: int) -> None:
+        super().__init__({"socket": sock})
+        self.unsent = unsent
+        self.aborted = asyncio.Event()
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None: ...
+
+    def is_closing(self) -> bool:
+        return False
+
+    def close(self) -> None: ...
+
+    def abort(self) -> None:
+        self.aborted.set()
+
+
+async def test_case_108_the_last_of_a_reply_is_timed_too(serve: Serve) -> None:
+    """A caller that takes all but a little of its last reply holds the connection no longer."""
+    served = await serve(Recorder(), write_timeout=0.05)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        connection, transport = HttpProtocol(served.listener), Slow(ours, 100_000)
+        connection.connection_made(transport)
+        connection.pause_writing()
+        connection.close_if_idle()
+        transport.unsent = 5_000
+        connection.resume_writing()
+        await asyncio.wait_for(transport.aborted.wait(), 5)
+        connection.connection_lost(None)
 
 
 async def test_connections_beyond_their_limit_are_closed(serve: Serve) -> None:

@@ -47,6 +47,16 @@ def test_what_opens_the_circuit(results: list[tuple[str, bool]], opens: bool) ->
     assert breaker.open == opens
 
 
+@pytest.mark.parametrize(("broken", "opens"), [(12, True), (11, False)])
+def test_replies_that_break_off_are_one_attempt_each(broken: int, opens: bool) -> None:
+    """An attempt that began well and broke off is a failure, and not also a success."""
+    breaker = Breaker(0.6, OPEN_FOR)
+    attempts(breaker, [(A, OK), (B, OK)] * 10)
+    changes = [breaker.broke_off((A, B)[number % 2], 0.0) for number in range(broken)]
+    assert [change.open for change in changes if change is not None] == [True] * opens
+    assert breaker.open == opens
+
+
 def test_the_change_says_why() -> None:
     """The log gets the figures; nothing is told twice."""
     breaker = Breaker(0.5, OPEN_FOR)

@@ -31,6 +31,9 @@ class FakeWire:
     def readable(self) -> bool:
         return self.has_unread
 
+    def not_taken(self) -> int:
+        return 100_000
+
 
 class Endless:
     """A request body that does not end."""

@@ -10,6 +10,7 @@ import pytest
 
 from gateway.errors import UpstreamError
 from gateway.events import Event, UpstreamConnected
+from gateway.upstream import dial
 from gateway.upstream.transport import Transport
 from tests.support.origin import Certificates, Connection, Origin, Script, answering, ok
 from tests.support.outbound import fetch, request
@@ -93,6 +94,29 @@ async def test_a_silent_address_does_not_hold_the_next_up(
 
 
 @pytest.mark.asyncio(loop_factories=["asyncio"])  # uvloop's methods cannot be replaced
+async def test_of_two_that_connect_in_one_moment_one_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The other is closed at once."""
+    resolving(monkeypatch, [("127.0.0.1", 1), ("127.0.0.2", 1)])
+    monkeypatch.setattr(dial, "STAGGER", 0.0)
+    made: list[socket.socket] = []
+    both = asyncio.Event()
+
+    async def connect(*_: Any) -> socket.socket:
+        own = socket.socket()
+        made.append(own)
+        if len(made) == 2:
+            both.set()
+        await both.wait()
+        return own
+
+    monkeypatch.setattr(dial, "_connect", connect)
+    with await dial._open("origin.test", 1) as kept:
+        assert [sock.fileno() >= 0 for sock in made].count(True) == 1
+        assert kept in made
+
+
 async def test_the_connect_timeout_covers_every_address(
     transport: Transports, monkeypatch: pytest.MonkeyPatch
 ) -> None:

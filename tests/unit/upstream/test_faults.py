@@ -66,12 +66,12 @@ async def test_a_slow_body_that_moves_is_not_cut(origin: Origins, transport: Tra
         c.request()
         c.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")
         for byte in (b"a", b"b", b"c", b"d"):
-            pause.wait(0.1)
+            pause.wait(0.2)
             c.send(byte)
         c.drain()
 
     u = origin(slow)
-    assert await fetch(transport(), request(u.url, read=0.3)) == (200, b"abcd")
+    assert await fetch(transport(), request(u.url, read=0.6)) == (200, b"abcd")
 
 
 async def test_a_slow_reader_is_not_the_upstreams_fault(

@@ -5,9 +5,12 @@ import random
 import threading
 from collections.abc import Callable
 
+import httpx
 import pytest
 
 from gateway.errors import GatewayFault, UpstreamError
+from gateway.model import Outbound
+from gateway.upstream.request_encoder import encode
 from gateway.upstream.transport import Transport
 from tests.support.origin import Connection, Origin, Script, answering, ok
 from tests.support.outbound import Body, fetch, request
@@ -51,6 +54,20 @@ async def test_the_line_is_bounded(origin: Origins, transport: Transports) -> No
         task.cancel()
     await asyncio.wait(tasks)
     assert (t.pools[0].active, t.pools[0].waiting) == (0, 0)
+
+
+async def test_a_request_that_wants_no_kept_connection_takes_its_place(
+    origin: Origins, transport: Transports
+) -> None:
+    """Where all there may be are idle, one of them makes room: nobody waits for a place."""
+    u = origin(answering(ok()))
+    t = transport(max_connections=1)
+    await fetch(t, request(u.url))
+    url = httpx.URL(u.url)
+    outbound = Outbound("GET", b"/x", [(b"host", b"localhost")], None, fresh=True)
+    reply = await t.pool(url).exchange(encode(outbound, {"connect": 5.0, "read": 5.0, "pool": 0.0}))
+    await reply.aclose()
+    assert [len(connection.requests) for connection in u.connections] == [1, 1]
 
 
 async def test_the_line_is_served_in_order(origin: Origins, transport: Transports) -> None:

@@ -162,6 +162,7 @@ def test_no_context_without_verification(certificates: Certificates) -> None:
         assert context.verify_mode is ssl.CERT_REQUIRED
         assert context.check_hostname
         assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+        assert context.options & ssl.OP_NO_RENEGOTIATION
     assert len(client_context(certificates.ca_file, ca_only=True).get_ca_certs()) == 1
     with pytest.raises(ValueError, match="ca_only"):
         client_context(ca_only=True)

@@ -6,11 +6,9 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from gateway.errors import UpstreamError
 from gateway.events import Event, UpstreamConnected
-from gateway.upstream.tls import client_context
 from gateway.upstream.transport import Transport
-from tests.support.origin import Certificates, Connection, Origin, Script, answering, ok
+from tests.support.origin import Connection, Origin, Script, answering, ok
 from tests.support.outbound import fetch, request
 
 Origins = Callable[[Script], Origin]
@@ -108,17 +106,3 @@ async def test_only_https_is_spoken(transport: Transports) -> None:
     """There is no way to send a key over plain HTTP."""
     with pytest.raises(httpx.UnsupportedProtocol):
         await fetch(transport(), request("http://localhost:1"))
-
-
-async def test_a_new_trust_retires_idle_connections(
-    origin: Origins, transport: Transports, certificates: Certificates
-) -> None:
-    """Case 143: once the authorities change, what the old ones vouched for is not used."""
-    u = origin(answering(ok()))
-    t = transport()
-    await fetch(t, request(u.url))
-    t.trust(client_context())
-    assert t.pools[0].idle == 0
-    with pytest.raises(UpstreamError) as caught:
-        await fetch(t, request(u.url))
-    assert caught.value.kind == "tls"

@@ -1,7 +1,9 @@
 """Request bodies over real sockets: streamed, stalled, refused early, never completed falsely."""
 
 import asyncio
+import socket
 import threading
+import time
 from collections.abc import Callable
 
 import httpx
@@ -87,7 +89,7 @@ async def test_a_source_that_cancels_itself_ends_the_exchange(
 async def test_early_reply_while_the_body_is_still_being_sent(
     origin: Origins, transport: Transports
 ) -> None:
-    """The reply is handed on at once; the connection is closed, the body's source left alone."""
+    """The reply is handed on at once; then nothing reads the body's source any more."""
     stopped = asyncio.Event()
 
     class Endless(Body):
@@ -96,7 +98,10 @@ async def test_early_reply_while_the_body_is_still_being_sent(
                 yield b"abc"
                 await asyncio.Event().wait()
             finally:
-                stopped.set()
+                try:
+                    await asyncio.sleep(0.05)  # it takes its time to let go
+                finally:
+                    stopped.set()
 
     def early(c: Connection) -> None:
         c.until(b"abc")
@@ -109,6 +114,24 @@ async def test_early_reply_while_the_body_is_still_being_sent(
     assert stopped.is_set()
     assert (t.pools[0].active, t.pools[0].idle) == (0, 0)
     await asyncio.to_thread(u.wait, lambda: u.connections[0].ended)
+
+
+async def test_a_slow_body_on_a_kept_connection_is_not_idle(
+    origin: Origins, transport: Transports
+) -> None:
+    """The time that a connection may be idle says nothing about its next request."""
+
+    class Slow(Body):
+        async def __aiter__(self):  # type: ignore[no-untyped-def]
+            yield b"abc"
+            await asyncio.sleep(0.6)
+            yield b"def"
+
+    u = origin(answering(ok()))
+    t = transport(max_idle=0.3)
+    await fetch(t, request(u.url))
+    assert (await fetch(t, request(u.url, "POST", Slow())))[0] == 200
+    assert len(u.connections) == 1
 
 
 async def test_upload_goes_on_while_an_early_reply_streams(
@@ -171,6 +194,31 @@ async def test_request_back_pressure(origin: Origins, transport: Transports) -> 
     assert (caught.value.kind, caught.value.sent) == ("write_timeout", True)
     assert taken < 256
     gate.set()
+
+
+async def test_an_origin_that_reads_slowly_is_not_one_that_stalls(
+    origin: Origins, transport: Transports
+) -> None:
+    """Case 70: `write` bounds the time in which nothing is read, however little is at a time."""
+
+    class Big(Body):
+        async def __aiter__(self):  # type: ignore[no-untyped-def]
+            while True:
+                yield bytes(65536)
+
+    pause = threading.Event()
+
+    def slow(c: Connection) -> None:
+        c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        c.until(b"\r\n\r\n")
+        slow_until = time.monotonic() + 3
+        while time.monotonic() < slow_until and c.sock.recv(16384):
+            pause.wait(0.025)
+        c.send(b"HTTP/1.1 413 X\r\nContent-Length: 0\r\n\r\n")
+        c.drain()
+
+    u = origin(slow)
+    assert (await fetch(transport(), request(u.url, "POST", Big(), write=1.0)))[0] == 413
 
 
 async def test_an_early_refusal_survives_the_reset_behind_it(

@@ -39,6 +39,13 @@ class FakeSocket:
         return 0
 
 
+class Quiet:
+    """The kernel has nothing."""
+
+    def poll(self, _: int) -> list[Any]:
+        return []
+
+
 class Heard:
     """A reader that notes what it hears."""
 
@@ -95,6 +102,27 @@ async def test_what_comes_before_anyone_listens_is_heard(
     heard = Heard()
     wire.attach(heard)
     assert heard.heard == [b"unasked"]
+
+
+@pytest.mark.parametrize("cut", [1, 4, 5, 6, -1])
+async def test_a_record_that_is_still_coming_counts_as_unread(
+    monkeypatch: pytest.MonkeyPatch, shaken: tuple[Wire, FakeTransport, Peer], cut: int
+) -> None:
+    """Case 101: part of something unasked, for which the next request must not wait."""
+    wire, _, peer = shaken
+    monkeypatch.setattr(wire, "_poll", Quiet())
+    heard = Heard()
+    wire.attach(heard)
+    assert not wire.readable()
+    peer.tls.write(b"asked")
+    peer.tls.write(b"unasked")
+    records = peer.outgoing.read()
+    first = 5 + int.from_bytes(records[3:5])
+    split = first + cut if cut > 0 else len(records) + cut
+    wire.data_received(records[:split])
+    assert (heard.heard, wire.readable()) == ([b"asked"], True)
+    wire.data_received(records[split:])
+    assert (heard.heard, wire.readable()) == ([b"asked", b"unasked"], False)
 
 
 async def test_an_end_before_anyone_listens_is_heard(

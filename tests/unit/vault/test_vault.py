@@ -10,6 +10,7 @@ from gateway.errors import CallerError, ConfigurationError, GatewayFault
 from gateway.events import Event, KeyRefreshed, KeyRejected
 from gateway.model import Key
 from gateway.secret import Secret
+from gateway.vault import reader as reader_module
 from gateway.vault import vault as vault_module
 from gateway.vault.fault import KeyNeeded
 from gateway.vault.sources import registry
@@ -186,6 +187,24 @@ async def test_a_first_read_waits_only_so_long(
     store.open.set()
     assert await sent(vault, "a") == "key-a"
     assert store.reads == ["x/a"]
+
+
+async def test_a_read_that_hangs_is_given_up(
+    store: FakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a store that never answers would hold its places for ever; it is asked again later."""
+    monkeypatch.setattr(reader_module, "READ_TIMEOUT", 0.05)
+    store.secrets["x/a"] = "key-a"
+    store.open.clear()
+    file = vault_file({"a": {"key": bao("x/a")}})
+    vault = await loaded(vault_of(file, vault_settings(negative_ttl=0.05)))
+    async with running(vault), asyncio.timeout(5):
+        while vault.failing() != {"openbao": "unavailable"}:
+            await asyncio.sleep(0.01)
+        store.open.set()
+        while vault.failing():
+            await asyncio.sleep(0.01)
+        assert await sent(vault, "a") == "key-a"
 
 
 @pytest.mark.parametrize("outcome", ["not_found", "denied", "unavailable", "malformed"])
