@@ -7,6 +7,8 @@ a key of their own under the name of another algorithm.
 Libraries that let the token choose have accepted each of these (jsonwebtoken CVE-2015-9235, PyJWT
 CVE-2022-29217; RFC 8725 2.1). The gateway's configuration says which algorithms an issuer uses, and
 each key is of one kind: every forgery is 401, in the one shape that a missing token has.
+
+Case 146.
 """
 
 import pytest

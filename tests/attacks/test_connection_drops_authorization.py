@@ -7,6 +7,8 @@ without the proof of where it came from, and whatever lies behind may fail open.
 Apache's mod_proxy lost `X-Forwarded-*` so (CVE-2022-31813), Go's ReverseProxy let a first empty
 `Connection` hide others (CVE-2021-33197). The gateway removes first and adds last: nothing a client
 names can suppress or double what is the gateway's own.
+
+Cases 37 and 38.
 """
 
 import pytest

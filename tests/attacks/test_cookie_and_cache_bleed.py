@@ -7,6 +7,8 @@ request, and a reply to the first serves the second (CWE-488, CWE-524).
 A shared `requests.Session` or `httpx.AsyncClient` has such a jar by default. The gateway has
 neither jar nor cache; `Set-Cookie` goes back to the caller it is for, and a caller's `Cookie` goes
 no further.
+
+Cases 44 and 176.
 """
 
 from tests.support.world import TOK_A, TOK_B, World, fields, request

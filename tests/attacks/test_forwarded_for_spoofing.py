@@ -6,6 +6,8 @@ the connection (CWE-290, CWE-348).
 
 Frameworks that trust forwarding fields from any peer do. The gateway knows a peer by its connection
 alone: such fields neither open nor close anything, are not logged as the peer, and go no further.
+
+Cases 41 and 156.
 """
 
 import pytest

@@ -6,6 +6,8 @@ its authentication, its policy and its log (Bishop Fox, "h2c Smuggling", 2020).
 
 RFC 9113 3.1 has withdrawn the upgrade. The gateway ignores every `Upgrade`: the request is served
 as HTTP/1.1 with its body, and the next one on the connection is authenticated like any other.
+
+Case 27.
 """
 
 import pytest

@@ -8,6 +8,8 @@ CWE-405).
 PyJWT's `PyJWKClient` fetches for every unknown `kid`, and blocks meanwhile. The gateway fetches
 once for all who wait, then at most once per cool-down, and remembers what it did not find; valid
 tokens need no fetch and do not feel the storm.
+
+Cases 153 and 155.
 """
 
 import asyncio

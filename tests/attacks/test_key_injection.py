@@ -6,6 +6,8 @@ a URL (`jku`, `x5u`), or through a `kid` that is a path, an SQL fragment or a sh
 A verifier that follows believes the attacker (node-jose, CVE-2018-0114), fetches any URL for them,
 or opens a file (RFC 8725 3.10). To the gateway a `kid` is a name in the issuer's own key set and
 nothing else; the other members are not looked at, `crit` is refused, and nothing is fetched.
+
+Case 147.
 """
 
 import pytest

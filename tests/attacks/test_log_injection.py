@@ -6,6 +6,8 @@ that never was, or a terminal does what it is told (CWE-117).
 
 Text logs that join what came are forged so. The gateway writes one JSON object a line, made of
 names it knows: no path, query, field or token goes into it as it came, and lines are bounded.
+
+Case 173.
 """
 
 import json

@@ -7,6 +7,8 @@ the chunks, and what lies between is a smuggled request.
 Naive proxies search for the word "chunked" and pass the field on as it came (HAProxy with a
 vertical tab, CVE-2019-18277). The gateway knows the one spelling `chunked`; another known coding is
 501, all else 400, and what it took for an ordinary field frames nothing, here or upstream.
+
+Cases 5 and 8.
 """
 
 import pytest

@@ -6,6 +6,8 @@ CWE-770).
 
 Proxies that unpack bodies, or hold a head or body whole, die of it. The gateway never unpacks,
 holds no body whole in either direction, and cuts off a head or body at its limit while it arrives.
+
+Cases 52 and 78.
 """
 
 import gzip

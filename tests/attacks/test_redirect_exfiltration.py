@@ -7,6 +7,8 @@ clients send `Authorization` along (requests, CVE-2018-18074; curl, CVE-2022-277
 The gateway follows nothing: the redirect goes back to the caller. One that leads to the upstream
 itself becomes relative, so that the caller comes back through the gateway, unless a browser or
 library could read the relative form as another host.
+
+Case 65.
 """
 
 import pytest

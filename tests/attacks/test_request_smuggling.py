@@ -7,6 +7,8 @@ connection, and the next tenant's answer goes astray.
 
 Naive proxies pick one of the two and pass both on (Twisted, CVE-2020-10108 and CVE-2020-10109). The
 gateway refuses what has two lengths (RFC 9112 6.1, 6.3), closes, and sends nothing up.
+
+Cases 1 and 2.
 """
 
 import pytest

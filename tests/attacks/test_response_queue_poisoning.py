@@ -7,6 +7,8 @@ Worse", 2021; CWE-444).
 
 Pools that put a connection back without looking hand it on. The gateway gives a connection back
 only if the reply ended where its framing says and nothing lies behind; what comes later ends it.
+
+Cases 87, 88, 89, 101 and 102.
 """
 
 import pytest

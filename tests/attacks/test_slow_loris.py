@@ -7,6 +7,8 @@ Apache, CVE-2007-6750).
 uvicorn has no limit on how long a head may take. To the gateway a head must be whole by
 `header_timeout` from its connection's or its own first byte, and trickling buys no time; others are
 served meanwhile.
+
+Case 105.
 """
 
 import time

@@ -7,6 +7,8 @@ then receives the tenant's key, or to the cloud's metadata address.
 Proxies that build the outgoing URL from the incoming one follow (Apache mod_proxy, CVE-2021-40438;
 Kettle, "Cracking the Lens", 2017). The gateway has one upstream, fixed in its configuration: a
 target is only ever a path, another authority is 421, and `Host` is always the upstream's.
+
+Cases 58 and 66.
 """
 
 import pytest

@@ -8,6 +8,8 @@ It is the confused deputy: a proxy that holds all keys, and takes the client's w
 (CWE-441, CWE-639). The gateway takes the tenant from the signed claim, else from
 `X-Invopop-Tenant`, else from the caller's own entry; a claim and a header that disagree, or a
 tenant that is not the caller's, is 403. Nothing else names a tenant.
+
+Cases 158 and 159.
 """
 
 import pytest

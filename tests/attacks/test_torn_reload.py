@@ -7,6 +7,8 @@ file is empty and everything is allowed (CWE-636).
 A proxy that takes what it can parse runs with the half. The gateway waits until a file stands
 still, and takes a version whole or not at all: at whatever point it is cut, the old one stays in
 force, every tenant keeps its own key, and log and metric say so.
+
+Case 165.
 """
 
 import signal

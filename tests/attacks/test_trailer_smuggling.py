@@ -7,6 +7,8 @@ header section acts on fields that nobody has looked at.
 RFC 9110 6.5.1 lets trailers be merged only where a field's definition allows it; parsers have got
 even reading them wrong (Tomcat, CVE-2023-46589). The gateway reads trailers strictly and drops
 them: they never become headers, and no credential in one is ever seen.
+
+Case 13.
 """
 
 import pytest

@@ -6,6 +6,8 @@ WSGI do, reads both as `HTTP_X_INVOPOP_TENANT`.
 
 Django had to drop such names (CVE-2015-0219), nginx does by default. The gateway removes what it
 removes in every spelling, and framing fields spelt so frame nothing.
+
+Case 9.
 """
 
 import pytest
