@@ -1,11 +1,13 @@
 """Grants: caller × tenant × operation, allowed or refused, in every reading of a path."""
 
+from typing import Any
+
 import pytest
 
 from gateway.errors import CallerError
 from gateway.model import Caller, Grant
 from gateway.policy import grants as grants_module
-from gateway.policy.grants import Grants, OperationDenied, compile_grants
+from gateway.policy.grants import Grants, OperationDenied, Verdict, compile_grants
 from gateway.settings.schema import CallerSettings
 
 BILLING = Caller("billing", "jwt", "acme")
@@ -15,7 +17,7 @@ def compiled(
     allow: tuple[str, ...] | None = None, deny: tuple[str, ...] = (), *, enforce: bool = True
 ) -> Grants:
     caller = CallerSettings(tenants=("acme", "globex"), allow=allow, deny=deny, enforce=enforce)
-    grants, problems = compile_grants({"billing": caller})
+    grants, problems = compile_grants({"billing": caller}, "gateway.toml")
     assert problems == []
     return grants
 
@@ -39,6 +41,12 @@ def test_a_grant_says_who_for_whom_what_and_by_which_rule() -> None:
         "/silo/v1/entries/{id}",
         "callers.billing.allow[1]",
     )
+
+
+def test_a_grant_by_a_pattern_says_the_same() -> None:
+    """Who and for whom stand in every grant, also in one that the path's text decided."""
+    grant = compiled(("GET /silo/**",)).decide(BILLING, (), "GET", b"/silo/v1/new")
+    assert grant == Grant("billing", "acme", "other", "other", "callers.billing.allow[0]")
 
 
 def test_by_default_every_operation_is_allowed() -> None:
@@ -126,9 +134,13 @@ def test_deny_holds_in_every_letter_case_and_reading(deny: str, method: str, pat
 def test_a_deny_leaves_alone_what_it_does_not_name() -> None:
     """Denying one operation is not denying its neighbours."""
     grants = compiled(None, ("silo.entries.create", "GET /access/v1/orgs"))
-    for method, path in (("GET", "/silo/v1/entries"), ("GET", "/access/v1/workspace")):
-        assert decided(grants, method, path) == "callers.billing"
-    assert decided(grants, "GET", "/silo/v1/entries/E1") == "callers.billing"
+    for path in ("/silo/v1/entries", "/silo/v1/entries/E1", "/access/v1/workspace"):
+        assert decided(grants, "GET", path) == "callers.billing"
+    # What only a caller chose to write like an entry.
+    assert decided(grants, "GET", "/GET%20%2Faccess%2Fv1%2Forgs") == "callers.billing"
+    assert decided(compiled(None, ("silo.entries.f*",)), "PUT", "/silo/v1/entries/foo") == (
+        "callers.billing"
+    )
 
 
 @pytest.mark.parametrize(
@@ -213,10 +225,43 @@ def test_a_refusal_names_the_operation_and_never_the_path() -> None:
         assert denied.value.cause == "callers.billing.allow"
 
 
+@pytest.mark.parametrize(
+    ("path", "verdict"),
+    [
+        ("/utils/v1/ping",
+         ("utils.ping", "/utils/v1/ping", False, "callers.billing.deny[0]")),
+        ("/brand/new", ("other", "other", False, "callers.billing.allow")),
+        ("/silo/v1/entries/e1%2Fstates",
+         ("silo.entries.fetch", "/silo/v1/entries/{id}", False, "callers.billing.allow",
+          "with %2F read as a slash")),
+    ],
+)  # fmt: skip
+def test_a_refusal_carries_its_verdict(path: str, verdict: tuple[Any, ...]) -> None:
+    """Metrics and log learn from it what would have been done, by which rule, read how."""
+    grants = compiled(("silo.entries.*",), ("utils.*",))
+    with pytest.raises(OperationDenied) as denied:
+        grants.decide(BILLING, (), "GET", path.encode())
+    assert denied.value.verdict == Verdict(*verdict)
+
+
+def test_a_verdict_without_enforce_tells_the_reading_that_nothing_allows() -> None:
+    """An operator who tries a policy out sees the operation, the route and why."""
+    grants = compiled(("silo.entries.*",), enforce=False)
+    explained = grants.explain(BILLING, (), "GET", b"/silo/v1/entries/e1%2Fstates")
+    assert explained.verdict == Verdict(
+        "silo.entries.fetch",
+        "/silo/v1/entries/{id}",
+        True,
+        "callers.billing.enforce",
+        "with %2F read as a slash",
+        would_deny=True,
+    )
+
+
 def test_a_rule_of_a_caller_with_an_odd_name_has_its_key_path_as_toml_spells_it() -> None:
     """`callers."prod/billing".allow[0]` can be searched for in the file."""
     caller = CallerSettings(tenants=("acme",), allow=("utils.*",))
-    grants, _ = compile_grants({"prod/billing": caller})
+    grants, _ = compile_grants({"prod/billing": caller}, "gateway.toml")
     grant = grants.decide(Caller("prod/billing", "jwt"), (), "GET", b"/utils/v1/ping")
     assert grant.rule == 'callers."prod/billing".allow[0]'
 
@@ -265,18 +310,21 @@ def test_explain_tells_of_a_tenant_that_is_refused() -> None:
     """Before there is a tenant there is no verdict."""
     explained = compiled().explain(Caller("billing", "token"), (), "GET", b"/utils/v1/ping")
     assert explained.error is not None
-    assert (explained.error.key, explained.verdict) == ("tenant_required", None)
+    assert explained.error.key == "tenant_required"
+    assert (explained.grant, explained.verdict, explained.entry) == (None, None, "")
 
 
 @pytest.mark.parametrize(
     ("allow", "deny", "granted", "refused"),
     [
         (None, "silo.related.list", "/silo/v1/entries/e1", "/silo/v1/entries/RELATED"),
+        (None, "silo.related.list", "/silo/v1/entries/E1", "/silo/v1/entries/RELATED"),
         (None, "silo.states.list", "/silo/v1/entries/e1", "/silo/v1/entries/e1%2Fstates"),
         (None, "access.*", "/brand/new", "/access/v9/keys"),
         (None, "GET /silo/**/e2", "/silo/v1/entries/e1", "/silo/v1/entries/e2"),
         ("GET /silo/**/e1", None, "/silo/v1/entries/e1", "/silo/v1/entries/e2"),
         ("silo.entries.fetch", None, "/silo/v1/entries/e1", "/silo/v1/entries/e1%2Fstates"),
+        ("silo.entries.fetch", None, "/silo/v1/entries/e%2F1", "/silo/v1/entries/e1%2Fstates"),
     ],
 )
 def test_a_remembered_grant_covers_no_other_request(
@@ -288,10 +336,28 @@ def test_a_remembered_grant_covers_no_other_request(
     assert decided(grants, "GET", refused).startswith("!")
 
 
+@pytest.mark.parametrize(
+    ("allow", "deny", "path"),
+    [
+        (None, (), "/silo/v1/entries/E1"),
+        (("silo.*",), (), "/silo/v1/entries/e1"),
+        (("silo.*", "GET /new/**"), (), "/silo/v1/entries/e1"),
+        (None, ("access.*",), "/silo/v1/entries/e1"),
+    ],
+)
+def test_a_question_is_decided_once(
+    allow: tuple[str, ...] | None, deny: tuple[str, ...], path: str
+) -> None:
+    """Where the operation alone decides, the next request has the very same grant."""
+    grants = compiled(allow, deny)
+    first, second = (grants.decide(BILLING, (), "GET", path.encode()) for _ in range(2))
+    assert first is second
+
+
 def test_grants_are_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """A caller that names ever new tenants does not fill the memory, and is still answered."""
     monkeypatch.setattr(grants_module, "MAX_DECISIONS", 8)
-    grants, _ = compile_grants({"billing": CallerSettings(tenants=("*",))})
+    grants, _ = compile_grants({"billing": CallerSettings(tenants=("*",))}, "gateway.toml")
     for number in range(50):
         header = b"t%d" % number
         grant = grants.decide(Caller("billing", "token"), [header], "GET", b"/utils/v1/ping")
