@@ -188,6 +188,7 @@ def test_a_key_of_another_workspace_is_never_used() -> None:
     assert sent(ring, 6.0) == "old"
     assert ring.current(MAX_AGE) == NeedsRead(ring.slots)
     assert one.failure == "pin_mismatch"
+    assert one.detail == "the key belongs to another workspace"
 
 
 def test_a_verdict_on_an_older_candidate_counts_for_nothing() -> None:
@@ -208,6 +209,7 @@ def test_idle_time_counts_from_the_last_use(asked: bool, idle: float) -> None:
     """A ring knows for how long nobody used it."""
     ring = ring_of("key")
     ring.idle(1.0)
+    assert not ring.used
     ring.used = asked
     assert ring.idle(8.0) == idle
 

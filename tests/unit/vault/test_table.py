@@ -55,9 +55,24 @@ def test_rows_tell_each_state() -> None:
     failed.failed("denied", 9.0, "the store said no")
     pinned = Slot("d", "key", key_source(env="K"), "w-1")
     pinned.loaded(Secret("key"), 0.0)
+    assert ok.key is not None
     found = rows([pinned, failed, unread, ok])
     assert [(row.tenant, row.state) for row in found] == [
         ("a", "ok"), ("b", "loading"), ("c", "denied"), ("d", "unchecked"),
     ]  # fmt: skip
     assert found[2].detail == "the store said no"
+    assert [row.fingerprint for row in found[:2]] == [ok.key.fingerprint, ""]
     assert found[3].fingerprint == Secret("key").fingerprint
+    assert [row.workspace for row in found] == [None, None, None, "w-1"]
+
+
+def test_the_expiry_told_is_that_of_the_key_in_use() -> None:
+    """Only of a key that waits for its first check it is the waiting one's."""
+    ends = [jwt.encode({"exp": exp}, "k" * 32, algorithm="HS256") for exp in (100, 200)]
+    pinned = Slot("a", "key", key_source(env="K"), "w-1")
+    pinned.loaded(Secret(ends[0]), 0.0)
+    assert rows([pinned])[0].expires_at == 100.0
+    assert pinned.candidate is not None
+    pinned.confirmed(pinned.candidate)
+    pinned.loaded(Secret(ends[1]), 1.0)
+    assert rows([pinned])[0].expires_at == 100.0
