@@ -11,18 +11,8 @@ from gateway.secret import Secret
 from gateway.vault import pins
 from gateway.vault import vault as vault_module
 from gateway.vault.fault import KeyNeeded
-from gateway.vault.key_ring import Slot
-from gateway.vault.pins import Pins
 from gateway.vault.vault import Vault
-from tests.support.vaults import (
-    key_source,
-    loaded,
-    replace,
-    running,
-    vault_file,
-    vault_of,
-    vault_settings,
-)
+from tests.support.vaults import loaded, replace, running, vault_file, vault_of, vault_settings
 
 PINNED = {"key": {"env": "K"}, "workspace": "w-1"}
 
@@ -179,29 +169,6 @@ async def test_first_need_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
         await until(vault, "t0", "t0")
         await vault.read("t49", "billing")
         assert len(invopop.asked) < 10
-
-
-async def test_a_check_in_progress_is_joined() -> None:
-    """Whoever urges a key that is being checked waits for that check, and causes no other."""
-    invopop = Invopop(a=None, b=None)
-    checks = Pins(invopop.check, lambda _: None, lambda: 1000.0)
-    one, other = (Slot(name, "key", key_source(env="K"), "w-1") for name in "ab")
-    one.loaded(Secret("a"), 0.0)
-    other.loaded(Secret("b"), 0.0)
-    invopop.open.clear()
-    running_checks = asyncio.ensure_future(checks.run())
-    async with asyncio.timeout(5):
-        first = asyncio.ensure_future(checks.urge(one, None))
-        while not invopop.asked:
-            await asyncio.sleep(0)
-        second = asyncio.ensure_future(checks.urge(one, None))
-        await asyncio.sleep(0)  # it waits now
-        invopop.open.set()
-        await asyncio.gather(first, second)
-        await checks.urge(other, None)
-    assert invopop.asked == ["a", "b"]
-    running_checks.cancel()
-    await asyncio.wait((running_checks,))
 
 
 async def test_checks_keep_their_pace(monkeypatch: pytest.MonkeyPatch) -> None:

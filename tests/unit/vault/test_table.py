@@ -1,10 +1,15 @@
 """What the vault tells about its keys."""
 
+import asyncio
 import time
+from datetime import UTC, datetime
 
 import jwt
+import pytest
 
+from gateway.events import Event, Noticed
 from gateway.secret import Secret
+from gateway.vault import expiry_watch
 from gateway.vault.expiry_watch import expiry_warnings
 from gateway.vault.key_ring import Slot
 from gateway.vault.table import DAY, rows
@@ -29,14 +34,39 @@ def test_keys_near_their_end_are_warned_of_once_a_day() -> None:
     )
     warned: dict[Slot, float] = {}
     slots = [soon, past, late, never]
-    told = list(expiry_warnings(slots, warned))
+    told = expiry_warnings(slots, warned)
     assert [one.fields["tenant"] for one in told] == ["soon", "past"]
     assert soon.key is not None
-    assert told[0].fields["key_fingerprint"] == soon.key.fingerprint
+    assert soon.expires_at is not None
+    assert told[0] == Noticed(
+        "key_expires_soon",
+        "warning",
+        {
+            "tenant": "soon",
+            "slot": "key",
+            "key_fingerprint": soon.key.fingerprint,
+            "expires": datetime.fromtimestamp(soon.expires_at, UTC).isoformat(),
+        },
+    )
     assert soon.key.secret.reveal() not in repr(told)
-    assert list(expiry_warnings(slots, warned)) == []
-    warned[soon] -= DAY
-    assert len(list(expiry_warnings(slots, warned))) == 1
+    assert expiry_warnings(slots, warned) == []
+    warned[past] -= DAY
+    assert [one.fields["tenant"] for one in expiry_warnings(slots, warned)] == ["past"]
+
+
+async def test_the_watch_looks_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes near its end while the process lives is warned of, too."""
+    monkeypatch.setattr(expiry_watch, "SCAN", 0.0)
+    slots, told = [slot("soon", DAY)], list[Event]()
+    watch = asyncio.ensure_future(expiry_watch.warn_of_expiry(lambda: slots, told.append))
+    async with asyncio.timeout(5):
+        while len(told) < 2:
+            if told and len(slots) == 1:
+                slots.append(slot("next", DAY))
+            await asyncio.sleep(0)
+    watch.cancel()
+    await asyncio.wait((watch,))
+    assert [one.fields["tenant"] for one in told if isinstance(one, Noticed)] == ["soon", "next"]
 
 
 def test_a_rotated_key_is_warned_of_no_more() -> None:
