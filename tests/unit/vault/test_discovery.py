@@ -56,6 +56,8 @@ def test_a_name_missed_again_is_the_newest(monkeypatch: pytest.MonkeyPatch) -> N
     for name in "abcad":
         looked.missed(name, "not_found", 0.0)
     assert [name for name in "abcd" if looked.absent(name, 1.0)] == ["a", "c", "d"]
+    looked.missed("d", "not_found", 0.0)
+    assert looked.absent("c", 1.0)
 
 
 def test_misses_use_up_a_callers_look_ups() -> None:

@@ -135,8 +135,18 @@ def test_a_negative_result_is_believed_for_a_while() -> None:
     """What could not be had is not asked for again before its time."""
     ring = KeyRing((slot(),))
     ring.slots[0].failed("denied", 30.0)
+    assert ring.slots[0].detail == ""
     assert ring.current(29.0) == Unavailable("denied", 1.0)
     assert ring.current(30.0) == NeedsRead(ring.slots)
+
+
+def test_of_two_failures_the_keys_own_is_told_and_the_sooner_may_be_tried() -> None:
+    """The reason is that of `key`, if it has one; the wait ends with the first that may be read."""
+    ring = KeyRing((slot(), slot("previous")))
+    ring.slots[0].failed("denied", 30.0)
+    ring.slots[1].failed("unavailable", 10.0)
+    assert ring.current(4.0) == Unavailable("denied", 6.0)
+    assert ring.current(10.0) == NeedsRead(ring.slots[1:])
 
 
 def test_an_overtaken_read_is_ignored() -> None:

@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 import jwt
 import pytest
 
+from gateway.errors import Problem
 from gateway.events import Event, Noticed
 from gateway.secret import Secret
 from gateway.vault import expiry_watch
 from gateway.vault.expiry_watch import expiry_warnings
 from gateway.vault.key_ring import Slot
-from gateway.vault.table import DAY, rows
-from tests.support.vaults import key_source
+from gateway.vault.table import DAY, ends_soon, rows, unresolved
+from tests.support.vaults import key_source, vault_settings
 
 
 def slot(name: str, expires_in: float | None) -> Slot:
@@ -77,6 +78,35 @@ def test_a_rotated_key_is_warned_of_no_more() -> None:
     one.loaded(slot("x", 99 * DAY).key.secret, 1.0)  # type: ignore[union-attr]
     assert list(expiry_warnings([one], warned)) == []
     assert warned == {}
+
+
+@pytest.mark.parametrize(
+    ("left", "soon"),
+    [(None, False), (-DAY, True), (14 * DAY - 1, True), (14 * DAY, False), (15 * DAY, False)],
+)
+def test_a_key_ends_soon_when_less_than_14_days_are_left(left: float | None, soon: bool) -> None:
+    """Also when it has ended; one that tells no end never does."""
+    assert ends_soon(None if left is None else 1e9 + left, 1e9) == soon
+
+
+def test_local_keys_that_cannot_be_had_are_problems_of_the_vault_file() -> None:
+    """By file and key path, with what is wrong; a store that is away is none."""
+    broken, local = (
+        Slot("a", "previous", key_source(env="K")),
+        Slot("b", "key", key_source(env="K")),
+    )
+    away = Slot("c", "key", key_source(aws="x"))
+    broken.failed("not_found", 9.0, "env K is not set")
+    away.failed("unavailable", 9.0, "no answer")
+    settings = vault_settings().vault
+    assert unresolved([broken, local, away], settings) == [
+        Problem(
+            str(settings.file),
+            "tenants.a.previous",
+            "env K is not set",
+            "a key that can be read and sent",
+        )
+    ]
 
 
 def test_rows_tell_each_state() -> None:
