@@ -131,6 +131,15 @@ def test_failing_reads_leave_the_last_good_key_until_it_is_too_old() -> None:
     assert ring.current(131.0) == NeedsRead(ring.slots)
 
 
+def test_a_good_read_ends_a_failure() -> None:
+    """Nothing of it is told any more, and the key may be asked for again at any time."""
+    one = slot()
+    one.failed("denied", 30.0, "the store said no")
+    one.loaded(Secret("key"), 1.0)
+    assert (one.failure, one.detail) == ("", "")
+    assert one.retry_at < 0
+
+
 def test_a_negative_result_is_believed_for_a_while() -> None:
     """What could not be had is not asked for again before its time."""
     ring = KeyRing((slot(),))
