@@ -68,4 +68,7 @@ def test_a_problem_reads_as_one_line() -> None:
     """File, key path, what was found and what was expected, in this order."""
     found = Problem("gateway.toml", "listen.port", "70000", "0 to 65535")
     assert str(found) == "gateway.toml: listen.port: found 70000; expected 0 to 65535"
-    assert ConfigurationError([found]).problems == (found,)
+    assert str(found._replace(key="")) == "gateway.toml: found 70000; expected 0 to 65535"
+    error = ConfigurationError([found], draft="what is left")
+    assert (error.problems, error.draft) == ((found,), "what is left")
+    assert str(error) == "1 problem(s) in the configuration"
