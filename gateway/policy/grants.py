@@ -106,7 +106,7 @@ class Policy(NamedTuple):
     def judge(self, sent: _Reading, path: bytes) -> Verdict:
         """What these rules say of a request, its tenant aside. `path` is the raw one."""
         slashed = None
-        if b"%" in path and _ESCAPED_SLASH.search(path):
+        if _ESCAPED_SLASH.search(path):
             slashed = _read(sent.method, _ESCAPED_SLASH.sub(b"/", path))
         operation = sent.operation
         name, route = (operation.name, operation.template) if operation else (OTHER, OTHER)
@@ -204,7 +204,7 @@ class Grants:
 
 
 def compile_grants(
-    callers: Mapping[str, CallerSettings], file: str = "gateway.toml"
+    callers: Mapping[str, CallerSettings], file: str
 ) -> tuple[Grants, list[Problem]]:
     """The grants of all callers, and every entry of theirs that means nothing."""
     policies: dict[str, Policy] = {}
@@ -274,6 +274,7 @@ def _is_data(path: bytes, operation: Operation | None) -> bool:
     if operation is None:
         return False
     template = segments_of(operation.template)
-    last = max((at for at, segment in enumerate(template) if is_parameter(segment)), default=-1)
+    parameters = [at for at, segment in enumerate(template) if is_parameter(segment)]
     raw = path.split(b"/")[1:]
-    return all(index == last for index, segment in enumerate(raw) if _ESCAPED_SLASH.search(segment))
+    # A segment with an escaped slash equals no literal of a template: there is a parameter.
+    return all(at == parameters[-1] for at, part in enumerate(raw) if _ESCAPED_SLASH.search(part))

@@ -4,7 +4,7 @@ Law: decides; no I/O, emits nothing, time comes in as `now` (monotonic seconds).
 failures met by two tenants, or by the only one with traffic.
 """
 
-from math import ceil
+from math import ceil, inf
 from typing import Final, NamedTuple
 
 from gateway.errors import GatewayFault
@@ -43,7 +43,7 @@ class _Tenants:
 
     def __init__(self) -> None:
         self._last = ""
-        self._last_at = self._other_at = float("-inf")
+        self._last_at = self._other_at = -inf
 
     def see(self, tenant: str, now: float) -> None:
         if tenant != self._last:

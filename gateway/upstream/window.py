@@ -4,6 +4,7 @@ Law: memory and cost do not depend on how often; nothing older than the window e
 """
 
 from collections import deque
+from math import inf
 from typing import Final
 
 SLOTS: Final = 20  # per window: the oldest twentieth is dropped as a whole
@@ -18,7 +19,7 @@ class SlidingCount:
         self._width = seconds / SLOTS
         self._counts: deque[list[int]] = deque()  # [slot, how often], oldest first
         self._total = 0
-        self._ends = float("-inf")  # of the newest slot
+        self._ends = -inf  # of the newest slot
 
     def add(self, now: float) -> int:
         """Counts one more, and gives the count with it."""

@@ -60,6 +60,6 @@ class Discovery:
         return True
 
     def found(self, caller: str) -> None:
-        """Gives the caller's look-up back: the name was there."""
-        left, since = self._misses.get(caller, (MISSES_AT_ONCE, 0.0))
+        """Gives the look-up back that the caller took: the name was there."""
+        left, since = self._misses[caller]
         self._misses[caller] = (left + 1.0, since)

@@ -57,7 +57,9 @@ class Pins:
             while True:
                 slot = await self._schedule.next()
                 if slot.candidate is not None:
-                    self._flights.join(slot, partial(self._settle, slot, slot.candidate))
+                    check = self._flights.join(slot, partial(self._settle, slot, slot.candidate))
+                    # Told only when it is no longer under way: whoever comes later urges anew.
+                    check.add_done_callback(partial(self._tell, slot))
                     await asyncio.sleep(INTERVAL)
                 else:
                     self._tell(slot)
@@ -78,7 +80,6 @@ class Pins:
             slot.refuted(candidate, now + RETRY_BACKGROUND)
             reason = f"slot {slot.name}: the key belongs to another workspace than the pinned one"
             self._emit(KeyRefreshed(slot.tenant, slot.source.kind, "failure", reason))
-        self._tell(slot)
 
     async def _ask(self, secret: Secret) -> str | None:
         try:
@@ -87,6 +88,6 @@ class Pins:
         except Exception:  # noqa: BLE001 - fails closed: the key stays unused, and is asked for again
             return None
 
-    def _tell(self, slot: Slot) -> None:
+    def _tell(self, slot: Slot, _: object = None) -> None:
         if ended := self._ended.pop(slot, None):
             ended.set()

@@ -7,6 +7,7 @@ import asyncio
 import heapq
 from collections.abc import Callable
 from itertools import count
+from math import inf
 
 from gateway.vault.key_ring import Slot
 
@@ -23,7 +24,7 @@ class Schedule:
 
     def put(self, slot: Slot, due: float) -> None:
         """Has the slot come up at `due`, or earlier if it already was to."""
-        if due >= self._due.get(slot, float("inf")):
+        if due >= self._due.get(slot, inf):
             return
         self._due[slot] = due
         heapq.heappush(self._heap, (due, next(self._order), slot))

@@ -4,7 +4,15 @@ import json
 
 import pytest
 
-from gateway.errors import KINDS, CallerError, ConfigurationError, Problem, UpstreamError, problem
+from gateway.errors import (
+    KINDS,
+    CallerError,
+    ConfigurationError,
+    Problem,
+    UpstreamError,
+    problem,
+    tenant_denied,
+)
 
 # RFC 9209 2.3: the registered error types that are in use here.
 REGISTERED = {
@@ -30,10 +38,15 @@ def test_every_error_has_the_documented_shape(key: str) -> None:
         "key": key,
         "message": "Do this.",
     }
-    assert fields[b"content-type"] == b"application/problem+json"
-    assert fields[b"content-length"] == str(len(body)).encode()
-    assert fields[b"x-gateway-error"] == key.encode()
-    assert fields[b"x-request-id"] == b"req-1"
+    fixed = {
+        b"content-type": b"application/problem+json",
+        b"content-length": str(len(body)).encode(),
+        b"cache-control": b"no-store",
+        b"x-gateway-error": key.encode(),
+        b"x-request-id": b"req-1",
+        b"via": b"1.1 invopop-gateway",
+    }
+    assert fixed.items() <= fields.items()
     name, _, error = fields[b"proxy-status"].decode().partition("; error=")
     assert (name, error in REGISTERED) == ("invopop-gateway", True)
 
@@ -58,14 +71,34 @@ def test_what_a_status_requires_is_there(error: CallerError, header: tuple[bytes
     assert header in problem(error, "r")[0]
 
 
+def test_without_advice_the_title_stands_for_it() -> None:
+    """A caller is never left with an empty text."""
+    told = json.loads(problem(CallerError("tenant_required"), "r")[1])
+    assert told["detail"] == told["message"] == told["title"] == "No tenant named"
+
+
+def test_a_denied_tenant_has_one_answer() -> None:
+    """Whatever the cause, which the log alone is told."""
+    unsaid, said = tenant_denied(), tenant_denied("not_this_callers")
+    assert (unsaid.cause, said.cause) == ("", "not_this_callers")
+    assert unsaid.detail == said.detail == "This caller may not act for that tenant."
+
+
 def test_an_upstream_error_says_whether_anything_was_sent() -> None:
     """`sent` is the licence to retry, `kind` the metric's label."""
     error = UpstreamError("upstream_unreachable", "connect_refused", sent=False)
     assert (error.status, error.kind, error.sent) == (502, "connect_refused", False)
+    assert (error.detail, UpstreamError("key_rejected", "x", sent=True, detail="y").detail) == (
+        "",
+        "y",
+    )
 
 
 def test_a_problem_reads_as_one_line() -> None:
     """File, key path, what was found and what was expected, in this order."""
     found = Problem("gateway.toml", "listen.port", "70000", "0 to 65535")
     assert str(found) == "gateway.toml: listen.port: found 70000; expected 0 to 65535"
-    assert ConfigurationError([found]).problems == (found,)
+    assert str(found._replace(key="")) == "gateway.toml: found 70000; expected 0 to 65535"
+    error = ConfigurationError([found], draft="what is left")
+    assert (error.problems, error.draft) == ((found,), "what is left")
+    assert str(error) == "1 problem(s) in the configuration"

@@ -15,7 +15,7 @@ from gateway.inbound import (
     read_inbound,
     request_id_of,
 )
-from gateway.model import Peer
+from gateway.model import Credentials, Inbound, Peer
 from gateway.upstream.target import Authority
 
 UPSTREAM = Authority(b"api.invopop.com", 443)
@@ -89,14 +89,95 @@ def test_a_lawful_head_gives_its_parts() -> None:
         method="POST",
         target=b"/silo/v1/entries?a=%zz",
     )
-    assert head.inbound.target == b"/silo/v1/entries?a=%zz"
-    assert head.inbound.path == b"/silo/v1/entries"
-    assert head.inbound.content_length == 12
-    assert head.inbound.peer == Peer("10.0.0.7")
-    assert head.credentials.authorization == b"Bearer t"
-    assert head.credentials.proxy_authorization is None
+    assert head.inbound == Inbound(
+        method="POST",
+        target=b"/silo/v1/entries?a=%zz",
+        path=b"/silo/v1/entries",
+        headers=head.inbound.headers,
+        peer=Peer("10.0.0.7"),
+        content_length=12,
+        request_id="r1",
+        proxy_form=False,
+    )
+    assert len(head.inbound.headers) == 6
+    assert head.credentials == Credentials(b"Bearer t", None)
     assert (head.tenant_headers, head.timeout) == ((b"acme",), 2.5)
     assert head.trace_id == "ab" * 16
+
+
+def test_a_head_that_asks_for_nothing() -> None:
+    """What is absent is told as such."""
+    assert read() == Head(
+        Inbound("GET", b"/utils/v1/ping", b"/utils/v1/ping", [], Peer("10.0.0.7"), 0, "r1", False),
+        Credentials(None, None),
+        (),
+        None,
+        "",
+    )
+
+
+def test_a_proxys_client_shows_its_credential_in_another_header() -> None:
+    """The absolute form becomes the plain one, and both credentials are taken out."""
+    head = read(
+        (b"authorization", b"Bearer theirs"),
+        (b"proxy-authorization", b"Bearer mine"),
+        target=b"http://api.invopop.com/x?y",
+    )
+    assert (head.inbound.target, head.inbound.proxy_form) == (b"/x?y", True)
+    assert head.credentials == Credentials(b"Bearer theirs", b"Bearer mine")
+
+
+@pytest.mark.parametrize(
+    ("scope", "target", "peer"),
+    [
+        ({"raw_path": b"/a%2Fb", "query_string": b"c=%64"}, b"/a%2Fb?c=%64", Peer("")),
+        ({"raw_path": b"/a%2Fb", "query_string": b""}, b"/a%2Fb", Peer("")),
+        ({"path": "/a b", "client": ("10.0.0.7", 99)}, None, None),
+        ({"path": "/a", "client": ("10.0.0.7", 99)}, b"/a", Peer("10.0.0.7")),
+        ({"path": "/a", "client": None}, b"/a", Peer("")),
+    ],
+)
+def test_another_servers_requests_are_read_as_far_as_it_tells(
+    scope: dict[str, Any], target: bytes | None, peer: Peer | None
+) -> None:
+    """Without our server's extensions the target is put together, and judged the same."""
+    scope = {"method": "GET", "headers": [], **scope}
+    if target is None:
+        with pytest.raises(CallerError, match="bad_request"):
+            read_inbound(scope, "r1", UPSTREAM)
+        return
+    inbound = read_inbound(scope, "r1", UPSTREAM).inbound
+    assert (inbound.target, inbound.peer) == (target, peer)
+
+
+def test_a_deadline_may_be_a_fraction_of_a_second() -> None:
+    """Any positive decimal, however small."""
+    assert read((b"x-request-timeout", b"0.000001")).timeout == 0.000001
+    assert read((b"x-request-timeout", b"1")).timeout == 1.0
+
+
+TOLD = [
+    ((b"expect", b"a-pony"), "The only expectation met is 100-continue."),
+    ((b"x-request-timeout", b"0"), "X-Request-Timeout must be one positive number of seconds."),
+    ((b"via", b"1.1 invopop-gateway"), "This request has passed through the gateway already."),
+    ((b"content-length", b"+5"), "Content-Length must be digits only."),
+]
+
+
+@pytest.mark.parametrize(("header", "detail"), TOLD)
+def test_a_caller_is_told_what_is_wrong(header: tuple[bytes, bytes], detail: str) -> None:
+    """In words that hold nothing of what was sent."""
+    with pytest.raises(CallerError) as caught:
+        read(header)
+    assert caught.value.detail == detail
+
+
+@pytest.mark.parametrize("name", ["Authorization", "Proxy-Authorization", "Content-Length"])
+def test_a_field_that_may_not_repeat_is_named(name: str) -> None:
+    """The caller learns which one it sent twice."""
+    with pytest.raises(CallerError) as caught:
+        read(*[(name.lower().encode(), b"1")] * 2)
+    assert caught.value.detail == f"Send {name} at most once."
 
 
 def test_body_framing_is_three_things() -> None:
@@ -125,6 +206,7 @@ def test_a_request_id_is_kept_if_it_is_visible_ascii(values: list[bytes], kept: 
     found = request_id_of([(b"x-request-id", value) for value in values], fresh)
     assert found == kept if kept else len(found) == 32
     assert fresh() != fresh()
+    assert RequestIds()().endswith("0" * 15 + "1")
 
 
 def receiver(*messages: dict[str, Any]) -> Callable[[], Awaitable[dict[str, Any]]]:
@@ -147,6 +229,7 @@ async def taken(body: InboundBody) -> bytes:
 async def test_a_small_body_is_ready_after_its_first_bytes() -> None:
     """What arrived whole needs no iteration, and can be sent any number of times."""
     body = InboundBody(receiver(part(b"abc", more=False)), 0)
+    assert (body.complete, body.ready) == (False, None)
     await body.prefetch()
     assert body.ready == b"abc"
     assert await taken(body) == await taken(body) == b"abc"
@@ -170,6 +253,15 @@ async def test_a_large_body_is_not_kept() -> None:
     await body.prefetch()
     assert (body.replayable, body.ready) == (False, None)
     assert await taken(body) == big + b"y"
+    with pytest.raises(RuntimeError, match=r"^a body that was not kept cannot be sent again$"):
+        await taken(body)
+
+
+async def test_a_large_body_that_nobody_waited_for_comes_whole() -> None:
+    """Read chunk by chunk from the start, nothing is added or lost; then it is gone."""
+    big = b"x" * (REPLAY_LIMIT + 1)
+    body = InboundBody(receiver(part(b"a"), part(big), part(b"y", more=False)), 0)
+    assert await taken(body) == b"a" + big + b"y"
     with pytest.raises(RuntimeError):
         await taken(body)
 

@@ -57,6 +57,7 @@ def test_equality_is_by_value() -> None:
     assert Secret("a") != Secret("b")
     assert Secret("a") != "a"
     assert len({Secret("a"), Secret("a")}) == 1
+    assert hash(Secret("a")) != hash(Secret("b"))
 
 
 def test_a_model_takes_strings_only() -> None:
@@ -64,6 +65,24 @@ def test_a_model_takes_strings_only() -> None:
     with pytest.raises(ValueError, match="secret") as caught:
         Holder(secret=123456789)
     assert REDACTED not in str(caught.value)
+
+
+def test_a_model_holds_secrets_and_shows_none() -> None:
+    """Strict strings and secrets in, the word `[redacted]` out; the field is still a secret."""
+
+    class Made(BaseModel):
+        secret: Secret
+
+    for given in (VALUE, Secret(VALUE)):
+        made = Made.model_validate({"secret": given})
+        assert made.secret == Secret(VALUE)
+        assert made.model_dump() == {"secret": REDACTED}
+        assert json.loads(made.model_dump_json()) == {"secret": REDACTED}
+    kept = Secret(VALUE)
+    assert Made(secret=kept).secret is kept
+    for odd in (123, None, VALUE.encode(), [VALUE]):
+        with pytest.raises(ValueError, match="secret"):
+            Made.model_validate({"secret": odd})
 
 
 def test_empty_is_false() -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from gateway.identity.authenticator import Authenticator
+from gateway.identity.authenticator import Authenticator, KeyNeeded
 from gateway.identity.jwt import VerifyingKey
+from gateway.identity.keys import FixedKeys, KeySet
 from gateway.identity.tokens import hash_token
 from gateway.model import Caller, Credentials, Peer
 from gateway.settings.schema import Settings
@@ -78,7 +79,7 @@ def test_tenant_claim(gate: Authenticator, issuer: Issuer) -> None:
     assert (free.tenant, free.tenant_free) == (None, True)
     required = issuer.token(claims_of(issuer, "billing", iss=PEM))
     error = refusal(shows, gate, required, NOW)
-    assert (error.key, error.status) == ("tenant_required", 403)
+    assert (error.key, error.status, error.cause) == ("tenant_required", 403, "tenant_claim")
 
 
 @pytest.mark.parametrize("subject", ["nobody", "tokens-only", "BILLING", "billing ", "*", "other"])
@@ -87,7 +88,7 @@ def test_valid_but_not_configured(gate: Authenticator, issuer: Issuer, subject: 
     for token in (issuer.token(claims_of(issuer, subject)),
                   issuer.token(claims_of(issuer, subject, iss=PEM, tenant="acme"))):  # fmt: skip
         error = refusal(shows, gate, token, NOW)
-        assert (error.key, error.status) == ("caller_unknown", 403)
+        assert (error.key, error.status, error.cause) == ("caller_unknown", 403, "jwt")
 
 
 def test_caller_unknown_needs_a_true_token(gate: Authenticator, issuer: Issuer) -> None:
@@ -168,6 +169,8 @@ def test_without_a_credential(gate: Authenticator, name: str) -> None:
         else:
             error = refusal(gate.authenticate, inbound(peer), shown, NOW)
             assert error.key == expected
+            known = {"unauthenticated": "no_credential", "caller_unknown": "certificate"}
+            assert error.cause == known[expected]
 
 
 @pytest.mark.parametrize("peer", [NETWORK, CERTIFICATE, Peer("", 1000)])
@@ -272,3 +275,17 @@ async def test_run_without_remote_keys(gate: Authenticator) -> None:
     """Where nothing is remote there is no loop, and nothing to be ready for."""
     await gate.run()
     assert gate.issuers() == ()
+
+
+async def test_the_key_that_is_needed_is_what_is_waited_for(gate: Authenticator) -> None:
+    """A fetch is asked of the issuer that lacks the key, for the `kid` that the token names."""
+
+    class Awaited(FixedKeys):
+        """Keys that remember who waited."""
+
+        async def wait(self, key_id: str | None) -> None:
+            waited.append(key_id)
+
+    waited: list[str | None] = []
+    await gate.fetch_keys(KeyNeeded(Awaited(KeySet(())), "ed-2"))
+    assert waited == ["ed-2"]

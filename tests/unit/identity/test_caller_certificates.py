@@ -5,9 +5,10 @@ import pytest
 from gateway.identity.certificates import Certificates
 from gateway.model import Peer
 
-CERTIFICATES = Certificates(
-    {"billing": ["spiffe://prod/billing", "billing.internal"], "ledger": ["spiffe://prod/ledger"]}
-)
+CALLERS = {
+    "billing": ["spiffe://prod/billing", "billing.internal"],
+    "ledger": ["spiffe://prod/ledger"],
+}
 SANS: dict[str, tuple[tuple[str, ...] | None, tuple[str, ...] | None, str | None]] = {
     "URI": (("spiffe://prod/billing",), (), "billing"),
     "DNS": ((), ("billing.internal",), "billing"),
@@ -31,4 +32,4 @@ SANS: dict[str, tuple[tuple[str, ...] | None, tuple[str, ...] | None, str | None
 def test_names(name: str) -> None:
     """A name matches whole, in its own kind; a certificate of two callers is nobody's."""
     uris, dns_names, caller = SANS[name]
-    assert CERTIFICATES.find(Peer("10.0.0.1", None, uris, dns_names)) == caller
+    assert Certificates(CALLERS).find(Peer("10.0.0.1", None, uris, dns_names)) == caller

@@ -5,16 +5,14 @@ import pytest
 from gateway.identity.networks import Networks
 from gateway.model import Peer
 
-NETWORKS = Networks(
-    {
-        "wide": ["10.0.0.0/8", "2001:db8::/32"],
-        "narrow": ["10.1.0.0/16", "2001:db8:1::/48"],
-        "host": ["10.1.2.3/32"],
-        "sidecar": ["127.0.0.1/32"],
-        "socket": ["unix"],
-        "uid": ["unix:1000"],
-    }
-)
+CALLERS = {
+    "wide": ["10.0.0.0/8", "2001:db8::/32"],
+    "narrow": ["10.1.0.0/16", "2001:db8:1::/48"],
+    "host": ["10.1.2.3/32"],
+    "sidecar": ["127.0.0.1/32"],
+    "socket": ["unix"],
+    "uid": ["unix:1000"],
+}
 PEERS = {
     "widest": (Peer("10.200.0.1"), "wide"),
     "narrower": (Peer("10.1.200.1"), "narrow"),
@@ -44,8 +42,9 @@ PEERS = {
 def test_peers(name: str) -> None:
     """The most specific network decides, also at the second look; a doubtful peer matches none."""
     peer, caller = PEERS[name]
-    assert NETWORKS.find(peer) == caller
-    assert NETWORKS.find(peer) == caller
+    networks = Networks(CALLERS)
+    assert networks.find(peer) == caller
+    assert networks.find(peer) == caller
 
 
 def test_uid_alone() -> None:
@@ -66,4 +65,4 @@ def test_memory_is_bounded() -> None:
     networks = Networks({"all": ["0.0.0.0/0"]})
     for number in range(10_000):
         assert networks.find(Peer(f"10.0.{number // 256}.{number % 256}")) == "all"
-    assert len(networks._remembered) <= 4096
+        assert len(networks._remembered) <= 4096

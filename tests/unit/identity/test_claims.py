@@ -190,6 +190,9 @@ def test_two_claims_cannot_make_anothers_name() -> None:
     assert template.name({"x": "a", "y": "b"}) == "a/b"
     for claims in [{"x": "a/b", "y": "c"}, {"x": "a", "y": "b/c"}]:
         assert refusal(template.name, claims).cause == "caller_claim"
+    three = parse_template("{x}/{y}-{z}")
+    assert three.name({"x": "X", "y": "Y", "z": "Z"}) == "X/Y-Z"
+    assert refusal(three.name, {"x": "a", "y": "b", "z": "c-d"}).cause == "caller_claim"
 
 
 @given(*[st.text(alphabet="ab-", min_size=1, max_size=4)] * 4)

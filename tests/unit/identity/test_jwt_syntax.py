@@ -33,6 +33,12 @@ def test_parts() -> None:
     assert parse(token(b'{"alg":"x"}')).key_id is None
 
 
+@pytest.mark.parametrize("signature", [b"", b"s", b"si", b"sig", b"\0\0\x17", b"\xff\xfe\xfd"])
+def test_signatures_of_any_length(signature: bytes) -> None:
+    """With any number of characters at their end, and any last character."""
+    assert parse(token(signature=signature)).signature == signature
+
+
 HEADERS = {
     "no alg": b"{}",
     "alg number": b'{"alg":1}',

@@ -1,6 +1,7 @@
 """`tokens`: how opaque tokens are made, hashed and found."""
 
 import hashlib
+import time
 from datetime import UTC, date, datetime
 from math import inf
 
@@ -57,6 +58,18 @@ def test_compiled() -> None:
     assert tokens[bytes(32)] == (Caller("billing", "token"), inf)
     found = tokens[hashlib.sha256(b"abc").digest()]
     assert found.until == datetime(2027, 2, 1, tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/Lima"])
+def test_the_end_of_a_day_is_that_of_utc(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever the machine stands, all replicas refuse a token at the same moment."""
+    token = CallerToken(hash="0" * 64, expires=date(2027, 1, 31))
+    with monkeypatch.context() as there:
+        there.setenv("TZ", zone)
+        time.tzset()
+        tokens = compile_tokens({"billing": CallerSettings(tokens=(token,))})
+    time.tzset()
+    assert tokens[bytes(32)].until == 1801440000  # 2027-02-01T00:00:00Z
 
 
 def test_last_day_of_the_calendar() -> None:

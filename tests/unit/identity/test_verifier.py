@@ -49,6 +49,13 @@ def test_size_of_anything(gate: Authenticator) -> None:
     assert refusal(shows, gate, "." * 2 + "x" * 8191, NOW).cause == "token_too_large"
 
 
+def test_size_without_issuers() -> None:
+    """The same holds where no issuer is configured."""
+    nobody = Verifier([], ())
+    assert refusal(nobody.verify, b".." + b"x" * 8190, NOW).cause == "malformed_token"
+    assert refusal(nobody.verify, b".." + b"x" * 8191, NOW).cause == "token_too_large"
+
+
 class Fetchable(FixedKeys):
     """Keys that a fetch may bring."""
 

@@ -21,7 +21,7 @@ def compiled(
     allow: tuple[str, ...] | None = None, deny: tuple[str, ...] = (), *, enforce: bool = True
 ) -> Grants:
     caller = CallerSettings(tenants=("acme",), allow=allow, deny=deny, enforce=enforce)
-    grants, problems = compile_grants({"billing": caller})
+    grants, problems = compile_grants({"billing": caller}, "gateway.toml")
     assert problems == []
     return grants
 

@@ -160,6 +160,22 @@ def test_a_misspelt_operation_is_answered_with_the_nearest(entry: str, nearest: 
     assert entry in problem.found
 
 
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ("GET access", "`METHOD /path`, METHOD being `*` or one of"),
+        ("GET/access", "GET, POST, PUT, PATCH, DELETE, OPTIONS"),
+        ("HEAD /access", "`METHOD /path`"),
+        ("GET /a/../b", "no escapes, braces, query, dot segments or empty segments"),
+    ],
+)
+def test_a_misspelt_pattern_is_answered_with_its_form(entry: str, expected: str) -> None:
+    """What has a slash or a space was meant as a pattern, and is told how patterns look."""
+    _, [problem] = compile_allow([entry], "callers.billing.allow", "gateway.toml")
+    assert expected in problem.expected
+    assert entry in problem.found
+
+
 def test_the_first_entry_that_names_an_operation_is_its_rule() -> None:
     """The rule is told by its key path, counted from 0 as written."""
     rules = allow("GET /silo/**", "silo.entries.*", "silo.*")

@@ -8,12 +8,13 @@ from gateway.errors import GatewayFault
 from gateway.policy.permits import Permit, Permits
 
 
-def refusal(permits: Permits, tenant: str) -> GatewayFault:
+def refusal(permits: Permits, tenant: str) -> tuple[str, str]:
+    """What a refusal says to the log, and to the caller."""
     with pytest.raises(GatewayFault) as refused:
         permits.acquire(tenant)
     assert refused.value.key == "overloaded"
     assert refused.value.headers == [(b"retry-after", b"1")]
-    return refused.value
+    return refused.value.cause, refused.value.detail
 
 
 def test_no_more_requests_are_in_flight_than_the_limit() -> None:
@@ -21,7 +22,10 @@ def test_no_more_requests_are_in_flight_than_the_limit() -> None:
     permits = Permits(2)
     first = permits.acquire("acme")
     permits.acquire("globex")
-    assert refusal(permits, "initech").cause == "in_flight"
+    assert refusal(permits, "initech") == (
+        "in_flight",
+        "The gateway has too many requests in flight.",
+    )
     first.release()
     permits.acquire("initech")
     assert permits.in_flight == 2
@@ -31,7 +35,10 @@ def test_one_tenant_cannot_starve_the_rest() -> None:
     """Past `max_in_flight_per_tenant` only that tenant is refused."""
     permits = Permits(10, 1)
     permits.acquire("acme")
-    assert refusal(permits, "acme").cause == "tenant_in_flight"
+    assert refusal(permits, "acme") == (
+        "tenant_in_flight",
+        "This tenant has too many requests in flight.",
+    )
     permits.acquire("globex")
     assert (permits.in_flight_of("acme"), permits.in_flight) == (1, 2)
 

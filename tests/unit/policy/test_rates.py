@@ -91,10 +91,12 @@ def test_the_rules_come_from_the_settings() -> None:
         "batch": CallerSettings(requests_per_second=0.5),
         "bulk": CallerSettings(requests_per_second=3.0, burst=9),
         "zero": CallerSettings(requests_per_second=0.0, burst=9),
+        "even": CallerSettings(requests_per_second=4.0),
         "none": CallerSettings(),
     }
     rules = RateRules.of(Limits(requests_per_second=2.5), callers)
-    assert rules == RateRules(Rate(2.5, 3), {"batch": Rate(0.5, 1), "bulk": Rate(3.0, 9)})
+    own = {"batch": Rate(0.5, 1), "bulk": Rate(3.0, 9), "even": Rate(4.0, 4)}
+    assert rules == RateRules(Rate(2.5, 3), own)
     assert RateRules.of(Limits(), {}).of_request("batch", "acme") == []
 
 
@@ -114,7 +116,16 @@ def test_full_buckets_are_forgotten() -> None:
     buckets, rate = Buckets(), Rate(10.0, 5)
     for number in range(10_000):
         buckets.take(f"t{number}", rate, now=float(number))
-    assert len(buckets) <= 1_000
+        assert len(buckets) <= 1_000
+
+
+def test_a_bucket_that_is_just_full_is_forgotten() -> None:
+    """A bucket is swept out from the very moment at which it is full again."""
+    buckets, rate = Buckets(), Rate(10.0, 5)
+    for number in range(1_000):
+        buckets.take(f"t{number}", rate, now=0.0)
+    buckets.take("next", rate, now=0.1)
+    assert len(buckets) == 1
 
 
 def test_memory_is_bounded_and_the_busiest_stay_limited() -> None:
@@ -122,9 +133,11 @@ def test_memory_is_bounded_and_the_busiest_stay_limited() -> None:
     buckets, rate = Buckets(), Rate(0.001, 3)
     for _ in range(3):
         buckets.take("busy", rate, now=0.0)
-    for number in range(MAX_BUCKETS + 10):
+    for number in range(MAX_BUCKETS - 1):
         buckets.take(f"t{number}", rate, now=0.0)
-    assert len(buckets) <= MAX_BUCKETS
+    assert len(buckets) == MAX_BUCKETS
+    buckets.take("one more", rate, now=0.0)
+    assert len(buckets) == MAX_BUCKETS // 2 + 1
     assert buckets.wait("busy", rate, now=0.0) > 0
 
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis as Client
 
 from gateway.errors import CallerError, GatewayError, GatewayFault
 from gateway.events import Event, Noticed
@@ -100,6 +101,23 @@ async def test_two_replicas_share_a_limit_in_a_real_redis(redis: Redis) -> None:
     assert events == []
     for limiter in replicas:
         await limiter.aclose()
+
+
+async def test_callers_tenants_and_other_programs_are_counted_apart(redis: Redis) -> None:
+    """A caller and a tenant of one name have a count each, under keys that bear our name."""
+    rate = Rate(0.01, 2)
+    counter = RedisCounter(redis.url, Secret(PASSWORD))
+    limiter = SharedRates(Rates(RateRules(rate, {"acme": rate})), counter, print, fail_open=False)
+    for _ in range(2):
+        await limiter.take("acme", "acme", 0.0)
+    with pytest.raises(CallerError) as refused:
+        await limiter.take("acme", "acme", 0.0)
+    assert refused.value.cause == "caller"
+    await limiter.aclose()
+    async with Client.from_url(redis.url, password=PASSWORD) as client:
+        keys = await client.keys()
+    assert len(keys) == 2
+    assert all(b"invopop-gateway" in key for key in keys)
 
 
 @pytest.mark.parametrize(("on_failure", "away"), [("open", "passed"), ("closed", "overloaded")])

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from gateway.errors import CallerError, ConfigurationError, GatewayFault
+from gateway.errors import CallerError, ConfigurationError, GatewayFault, Problem
 from gateway.events import Event, Noticed
 from gateway.policy import rates_shared
 from gateway.policy.rates import Rate, RateRules, Rates
@@ -92,6 +92,33 @@ async def test_open_means_that_each_process_counts_by_itself(failure: Exception)
     assert events == [Noticed("rate_storage_away", "warning", fields)]
 
 
+async def test_while_it_is_away_a_callers_own_limit_holds_too() -> None:
+    """Each process counts callers by itself as well, in the first request and the next."""
+    counter = FakeCounter()
+    counter.answer = OSError()
+    limiter = shared(counter)
+    await limiter.take("batch", "acme", 0.0)
+    for now in (0.5, COOL_DOWN - 0.001):
+        with pytest.raises(CallerError) as refused:
+            await limiter.take("batch", "globex", now)
+        assert refused.value.cause == "caller"
+    limiter = shared(counter)
+    await limiter.take("batch", "acme", 0.0)
+    with pytest.raises(CallerError) as refused:
+        await limiter.take("batch", "globex", COOL_DOWN - 0.001)
+    assert refused.value.cause == "caller"
+
+
+@pytest.mark.parametrize(("wait", "seconds"), [(0.001, b"1"), (1.0, b"1"), (1.5, b"2")])
+async def test_any_wait_is_a_refusal(wait: float, seconds: bytes) -> None:
+    """However soon the storage would let the next one through, this one is past the limit."""
+    counter = FakeCounter()
+    counter.answer = wait
+    with pytest.raises(CallerError) as refused:
+        await shared(counter).take("billing", "acme", 0.0)
+    assert refused.value.headers == [(b"retry-after", seconds)]
+
+
 async def test_closed_means_that_nothing_goes_through() -> None:
     """Who must never exceed the shared limit is answered 503 while it cannot be counted."""
     counter = FakeCounter()
@@ -133,9 +160,9 @@ async def test_while_it_is_away_only_one_request_in_a_while_tries_it() -> None:
     await limiter.take("billing", "i", 2 * COOL_DOWN)
     await limiter.take("billing", "j", 2 * COOL_DOWN)
     assert counter.calls[2:] == [("tenant", "i"), ("tenant", "j")]
-    assert [event.name for event in events if isinstance(event, Noticed)] == [
-        "rate_storage_away",
-        "rate_storage_back",
+    assert events == [
+        Noticed("rate_storage_away", "warning", {"reason": "OSError", "fail_open": True}),
+        Noticed("rate_storage_back", "info", {}),
     ]
 
 
@@ -171,6 +198,7 @@ async def test_closing_closes_the_connections() -> None:
         (Rate(0.7, 7), (7, 10)),
         (Rate(0.001, 1), (1, 1000)),
         (Rate(2.5, 3), (5, 2)),
+        (Rate(2.6, 2), (2, 1)),
     ],
 )
 def test_a_limit_becomes_so_many_in_a_window_of_whole_seconds(
@@ -199,5 +227,9 @@ async def test_without_the_extra_the_configuration_is_refused(
     with pytest.raises(ConfigurationError) as refused:
         connect(limits, None, local, print)
     [problem] = refused.value.problems
-    assert problem.key == "limits.storage"
-    assert "invopop-gateway[redis]" in problem.expected
+    assert problem == Problem(
+        "gateway.toml",
+        "limits.storage",
+        "a Redis URL",
+        'the extra "redis": pip install "invopop-gateway[redis]"',
+    )

@@ -38,6 +38,7 @@ def test_nothing_to_say() -> None:
         (date(2027, 1, 30), "expired on 2027-01-30; it is refused, and can be removed"),
         (date(2027, 1, 31), "expires today, at the end of 2027-01-31 (UTC)"),
         (date(2027, 2, 1), "expires tomorrow, at the end of 2027-02-01 (UTC)"),
+        (date(2027, 2, 2), "expires in 2 days, at the end of 2027-02-02 (UTC)"),
         (date(2027, 3, 2), "expires in 30 days, at the end of 2027-03-02 (UTC)"),
         (date(2027, 3, 3), None),
     ],
@@ -70,9 +71,10 @@ def test_tenants_nobody_may_use() -> None:
     caller = {"tenants": ("acme", "g-*"), **LIMITED}
     assert warnings(("acme", "g-1", "G-1", "g"), a=caller) == ["tenants: no caller may use G-1, g"]
     assert warnings(("acme",)) == ["tenants: no caller may use acme"]
-    many = ("acme", "g-1", *(f"t{number:02}" for number in range(12)))
     listed = ", ".join(f"t{number:02}" for number in range(10))
-    assert warnings(many, a=caller) == [f"tenants: no caller may use {listed} and 2 more"]
+    for count, more in ((10, ""), (11, " and 1 more"), (12, " and 2 more")):
+        many = ("acme", "g-1", *(f"t{number:02}" for number in range(count)))
+        assert warnings(many, a=caller) == [f"tenants: no caller may use {listed}{more}"]
 
 
 @pytest.mark.parametrize(

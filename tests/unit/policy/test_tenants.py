@@ -1,5 +1,7 @@
 """On whose behalf: the tenant of a request, and who may use it."""
 
+import json
+
 import pytest
 
 from gateway.errors import CallerError, problem, tenant_denied
@@ -35,6 +37,8 @@ def caller(tenant: str | None = None, *, free: bool = True) -> Caller:
         (("acme", "globex"), "globex", [b""], "globex"),
         (("*",), None, [b"a" * 128], "a" * 128),
         (("acme-*-es",), None, [b"acme-x.y-es"], "acme-x.y-es"),
+        (("acme-*", "globex-*"), None, [b"acme-es"], "acme-es"),
+        (("X",), None, [b"X"], "X"),
     ],
 )
 def test_a_tenant_is_claimed_or_named_or_the_only_one(
@@ -91,6 +95,26 @@ def test_any_other_tenant_is_refused(
     with pytest.raises(CallerError) as refused:
         tenants(*allowed).resolve(caller(claim), headers)
     assert refused.value.key == key
+    assert refused.value.detail
+    assert (refused.value.cause == "") == (key == "tenant_required")
+
+
+@pytest.mark.parametrize(
+    ("claim", "headers", "cause"),
+    [
+        (None, [b"acme", b"acme"], "two_tenants"),
+        ("acme", [b"globex"], "claim_and_header_differ"),
+        (None, [b"initech"], "not_this_callers"),
+        ("initech", [], "not_this_callers"),
+    ],
+)
+def test_the_log_learns_why_a_tenant_was_refused(
+    claim: str | None, headers: list[bytes], cause: str
+) -> None:
+    """What callers see is one answer; the operator can tell the cases apart."""
+    with pytest.raises(CallerError) as refused:
+        tenants("acme", "globex").resolve(caller(claim), headers)
+    assert refused.value.cause == cause
 
 
 def test_a_token_that_must_name_its_tenant_cannot_leave_it_to_the_header() -> None:
@@ -99,6 +123,14 @@ def test_a_token_that_must_name_its_tenant_cannot_leave_it_to_the_header() -> No
         with pytest.raises(CallerError) as refused:
             tenants("acme").resolve(caller(free=False), headers)
         assert refused.value.key == "tenant_required"
+        assert refused.value.detail == "The token must name its tenant in a claim."
+
+
+def test_who_may_name_a_tenant_is_told_where() -> None:
+    """The answer to a request without a tenant names the header to send."""
+    with pytest.raises(CallerError) as refused:
+        tenants("acme", "globex").resolve(caller(), [])
+    assert refused.value.detail == "Name the tenant in the header X-Invopop-Tenant."
 
 
 def test_a_tenant_that_is_forbidden_or_malformed_answers_as_one_that_does_not_exist() -> None:
@@ -118,5 +150,7 @@ def test_a_tenant_that_is_forbidden_or_malformed_answers_as_one_that_does_not_ex
 def test_what_is_no_tenants_name_is_a_problem(entry: str) -> None:
     """A caller's tenants are names and globs of names; anything else is found at start."""
     compiled, problems = compile_tenants(["acme", entry], "x.tenants", "gateway.toml")
-    assert [(found.file, found.key) for found in problems] == [("gateway.toml", "x.tenants[1]")]
+    [found] = problems
+    assert found[:3] == ("gateway.toml", "x.tenants[1]", json.dumps(entry))
+    assert found.expected.startswith("a tenant's name (")
     assert compiled.exact == {"acme"}

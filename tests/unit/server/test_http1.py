@@ -191,6 +191,8 @@ def test_case_20_a_host_is_required_on_http_11_only() -> None:
         ([b"Connection: close"], b"GET / HTTP/1.1", False),
         ([b"Connection: X-Foo, CLOSE"], b"GET / HTTP/1.1", False),
         ([b"Connection: keep-alive", b"CONNECTION: x-bAR , close"], b"GET / HTTP/1.1", False),
+        ([b"Connection: a,close"], b"GET / HTTP/1.1", False),
+        ([b"Connection: close", b"Connection: a"], b"GET / HTTP/1.1", False),
         ([b"Connection: closed, not-close"], b"GET / HTTP/1.1", True),
         ([], b"GET / HTTP/1.0", False),
         ([b"Connection: keep-alive"], b"GET / HTTP/1.0", False),
@@ -234,6 +236,35 @@ def test_case_52_one_field_too_many_is_431() -> None:
     with pytest.raises(CallerError) as caught:
         parse_request_head(head, 4)
     assert caught.value.key == "headers_too_large"
+
+
+TOLD = [
+    (b"GARBAGE", "The request line is malformed."),
+    (b"GET / HTTP/2.0", "HTTP/1.1 and HTTP/1.0 are spoken here."),
+    (b"GET x HTTP/1.1\r\nHost: gw", "The request target has none of the lawful forms."),
+    (b"GET / HTTP/1.1", "Exactly one valid Host is required."),
+    (b"GET / HTTP/1.1\r\n folded", "A header line is malformed."),
+    (b"GET / HTTP/1.1\r\nHost: a\r\nHost: a", "More than one Host."),
+    (b"GET / HTTP/1.1\r\nHost: gw\r\nContent-Length: +1",
+     "Content-Length must be one decimal number."),
+    (b"GET / HTTP/1.1\r\nHost: gw\r\nContent-Length: 1\r\nTransfer-Encoding: chunked",
+     "Transfer-Encoding with a Content-Length, or on HTTP/1.0."),
+    (b"GET / HTTP/1.1\r\nHost: gw\r\nTransfer-Encoding: chunked;x",
+     "Transfer-Encoding must be exactly chunked."),
+    (b"GET / HTTP/1.1\r\nHost: gw\r\nTransfer-Encoding: gzip",
+     "No transfer coding but chunked is understood."),
+    (b"GET / HTTP/1.1\r\nHost: gw\r\nExpect: tea",
+     "The only expectation met here is 100-continue."),
+    (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 9 + b"Host: gw", "A request may have 9 header fields."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("head", "detail"), TOLD)
+def test_a_caller_is_told_what_is_wrong(head: bytes, detail: str) -> None:
+    """In words that hold nothing of what was sent."""
+    with pytest.raises(CallerError) as caught:
+        parse_request_head(head + b"\r\n\r\n", 9)
+    assert caught.value.detail == detail
 
 
 def test_a_hostile_line_costs_its_length_and_no_more() -> None:

@@ -25,6 +25,14 @@ def test_a_fifth_of_recent_requests_may_be_retried() -> None:
     assert sum(budget.take(20.0) for _ in range(500)) == 10
 
 
+def test_what_is_as_old_as_the_window_counts_no_more() -> None:
+    """Also when somebody looked a moment before."""
+    counted = SlidingCount(10.0)
+    assert counted.add(0.0) == 1
+    assert counted.count(9.9) == 1
+    assert counted.count(10.0) == 0
+
+
 steps = st.lists(
     st.tuples(st.sampled_from([0.0, 0.0, 0.0, 0.01, 0.3, 1.0, 4.0]), st.booleans()), max_size=300
 )

@@ -88,6 +88,14 @@ def test_a_reply_to_head_ends_with_its_head(head: bytes, reusable: bool) -> None
     assert parser.take() == b""
 
 
+@pytest.mark.parametrize("clean", [True, False])
+def test_the_end_after_a_whole_reply_is_no_failure(clean: bool) -> None:
+    """What came whole stays whole; only the connection is of no more use."""
+    parser = parse(OK + b"Content-Length: 2\r\n\r\nok")
+    parser.end(clean=clean)
+    assert (parser.complete, parser.keep_alive, parser.take()) == (True, False, b"ok")
+
+
 @pytest.mark.parametrize("fields", [b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n"])
 def test_a_204_that_announces_a_body_is_not_reused(fields: bytes) -> None:
     """Case 88: that body may still come."""

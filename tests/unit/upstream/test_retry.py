@@ -1,5 +1,6 @@
 """Retries: which outcomes are worth another attempt, after how long, and how many in all."""
 
+import time
 from email.utils import formatdate
 
 import pytest
@@ -139,6 +140,9 @@ def test_no_retry_waits_longer_than_the_caller() -> None:
     outcome = replied(503, SECOND, NOW)
     assert reason(Tried("GET", 1, True, outcome, patience=1.0)) == ""
     assert reason(Tried("GET", 1, True, outcome, patience=1.1)) == "status_503"
+    at_most = decide(Tried("GET", 1, True, outcome), RULES, 0.5)
+    assert at_most is not None
+    assert reason(Tried("GET", 1, True, outcome, patience=at_most.after)) == ""
 
 
 @pytest.mark.parametrize(
@@ -185,6 +189,22 @@ def test_a_stale_connection_costs_no_wait() -> None:
 def test_retry_after_is_seconds_or_a_date(value: bytes, seconds: float | None) -> None:
     """RFC 9110 10.2.3, with the three forms of a date; anything else counts as absent."""
     assert retry_after(value, NOW) == seconds
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/Lima"])
+def test_a_date_is_in_gmt(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever the machine stands, it waits as long as Invopop asked for."""
+    with monkeypatch.context() as there:
+        there.setenv("TZ", zone)
+        time.tzset()
+        seconds = retry_after(b"Sun, 06 Nov 1994 08:49:37 GMT", NOW)
+    time.tzset()
+    assert seconds == 10.0
+
+
+def test_a_429_that_names_no_time_was_an_answer() -> None:
+    """Nothing says when to come back, so it stands; the request did arrive."""
+    assert replied(429, [], NOW) == Outcome("", sent=True)
 
 
 @given(st.binary(max_size=60))

@@ -43,6 +43,7 @@ LAWFUL = [
     b"/a../b",
     b"/..a",
     b"/%25zz",
+    b"/%25ff",
     # queries, case 62
     b"/x?",
     b"/x?a=1&a=2;b=3",
@@ -143,6 +144,32 @@ def test_unlawful_targets_are_refused(target: bytes) -> None:
     with pytest.raises(CallerError) as caught:
         check_target(target)
     assert caught.value.status == 400
+
+
+TOLD = [
+    ("GET", b"/a b", "the target must be a path and query of visible ASCII characters"),
+    ("GET", b"/%zz", "the path holds a % that starts no valid escape"),
+    ("GET", b"/%ff", "the path's escapes are not valid UTF-8"),
+    ("GET", b"/a%5Cb", "the path holds a backslash or a control character"),
+    ("GET", b"/a//b", "the path holds an empty segment"),
+    ("GET", b"/a/..", "the path holds a dot segment"),
+    ("GET", b"a", "the target must begin with a slash"),
+    ("GET", b"https://u@api.invopop.com/", "the target must not hold user information"),
+    ("GET", b"https://a b/", "the target's authority is malformed"),
+    ("GET", b"https://evil/", "the target names an authority that is not the upstream"),
+    ("OPTIONS", b"*", "OPTIONS * is not forwarded"),
+    ("OPTIONS", b"https://api.invopop.com", "OPTIONS * is not forwarded"),
+    ("TRACE", b"/", "the method is not forwarded"),
+    ("G ET", b"/", "the method is malformed"),
+]
+
+
+@pytest.mark.parametrize(("method", "target", "detail"), TOLD)
+def test_a_caller_is_told_what_is_wrong(method: str, target: bytes, detail: str) -> None:
+    """In words that hold nothing of what was sent."""
+    with pytest.raises(CallerError) as caught:
+        resolve(method, target, UPSTREAM)
+    assert caught.value.detail == detail
 
 
 PIECES = st.sampled_from(

@@ -49,6 +49,17 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [name for name in "abcde" if looked.absent(name, 1.0)] == ["c", "d", "e"]
 
 
+def test_a_name_missed_again_is_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that is asked for often is remembered while rarer ones make room."""
+    monkeypatch.setattr(discovery_module, "MAX_ABSENT", 3)
+    looked = discovery()
+    for name in "abcad":
+        looked.missed(name, "not_found", 0.0)
+    assert [name for name in "abcd" if looked.absent(name, 1.0)] == ["a", "c", "d"]
+    looked.missed("d", "not_found", 0.0)
+    assert looked.absent("c", 1.0)
+
+
 def test_misses_use_up_a_callers_look_ups() -> None:
     """A caller may miss so many times at once, then so many a second; others are not touched."""
     looked = discovery()
@@ -66,3 +77,15 @@ def test_a_find_gives_the_look_up_back() -> None:
         assert looked.may_look("busy", 0.0)
         looked.found("busy")
     assert sum(looked.may_look("busy", 1000.0) for _ in range(1000)) == MISSES_AT_ONCE
+
+
+def test_a_find_gives_one_look_up_back_to_its_caller() -> None:
+    """Finding one tenant after another earns nobody a miss."""
+    looked = discovery()
+    for caller in ("prober", "honest"):
+        assert looked.may_look(caller, 0.0)
+    looked.found("prober")
+    assert sum(looked.may_look("prober", 0.0) for _ in range(1000)) == MISSES_AT_ONCE
+    looked.found("prober")
+    assert [looked.may_look("prober", 0.0) for _ in range(2)] == [True, False]
+    assert sum(looked.may_look("honest", 0.0) for _ in range(1000)) == MISSES_AT_ONCE - 1

@@ -7,7 +7,7 @@ import jwt
 import pytest
 
 from gateway.secret import Secret
-from gateway.vault.expiry import expiry
+from gateway.vault.expiry import LATEST, expiry
 
 SIGNING = "a-signing-key-of-some-length-or-other"
 
@@ -22,13 +22,27 @@ def token(**claims: Any) -> str:
     [
         (token(exp=1_900_000_000), 1_900_000_000.0),
         (token(exp=1), 1.0),
+        (token(exp=0), 0.0),
+        (token(exp=LATEST), 253_402_300_799.0),
+        (token(exp=LATEST + 1), None),
         (token(sub="acme"), None),
         ("sk_live_opaque", None),
         ("a.b.c", None),
         ("..", None),
         ("", None),
     ],
-    ids=["jwt", "past", "no exp", "opaque", "dots", "only dots", "empty"],
+    ids=[
+        "jwt",
+        "past",
+        "first",
+        "latest",
+        "too late",
+        "no exp",
+        "opaque",
+        "dots",
+        "only dots",
+        "empty",
+    ],
 )
 def test_expiry_is_read_unverified(key: str, expected: float | None) -> None:
     """A JWT's `exp` is read whoever signed it, also when past; anything else has none."""

@@ -129,12 +129,31 @@ def test_failing_reads_leave_the_last_good_key_until_it_is_too_old() -> None:
     assert ring.current(131.0) == NeedsRead(ring.slots)
 
 
+def test_a_good_read_ends_a_failure() -> None:
+    """Nothing of it is told any more, and the key may be asked for again at any time."""
+    one = slot()
+    one.failed("denied", 30.0, "the store said no")
+    one.loaded(Secret("key"), 1.0)
+    assert (one.failure, one.detail) == ("", "")
+    assert one.retry_at < 0
+
+
 def test_a_negative_result_is_believed_for_a_while() -> None:
     """What could not be had is not asked for again before its time."""
     ring = KeyRing((slot(),))
     ring.slots[0].failed("denied", 30.0)
+    assert ring.slots[0].detail == ""
     assert ring.current(29.0) == Unavailable("denied", 1.0)
     assert ring.current(30.0) == NeedsRead(ring.slots)
+
+
+def test_of_two_failures_the_keys_own_is_told_and_the_sooner_may_be_tried() -> None:
+    """The reason is that of `key`, if it has one; the wait ends with the first that may be read."""
+    ring = KeyRing((slot(), slot("previous")))
+    ring.slots[0].failed("denied", 30.0)
+    ring.slots[1].failed("unavailable", 10.0)
+    assert ring.current(4.0) == Unavailable("denied", 6.0)
+    assert ring.current(10.0) == NeedsRead(ring.slots[1:])
 
 
 def test_an_overtaken_read_is_ignored() -> None:
@@ -186,6 +205,7 @@ def test_a_key_of_another_workspace_is_never_used() -> None:
     assert sent(ring, 6.0) == "old"
     assert ring.current(MAX_AGE) == NeedsRead(ring.slots)
     assert one.failure == "pin_mismatch"
+    assert one.detail == "the key belongs to another workspace"
 
 
 def test_a_verdict_on_an_older_candidate_counts_for_nothing() -> None:

@@ -337,6 +337,37 @@ async def test_a_look_up_that_outlives_its_section_finds_nothing(store: FakeStor
     await vault.aclose()
 
 
+async def test_a_tenant_listed_meanwhile_has_its_listed_key(store: FakeStore) -> None:
+    """What a look-up finds does not replace what the vault file has come to say."""
+    store.secrets["x/a"] = "key-found"
+    store.open.clear()
+    section = {"key": bao("x/{tenant}")}
+    vault = await loaded(vault_of(vault_file(discover=section), environ=ENV))
+    asked = asyncio.ensure_future(sent(vault, "a"))
+    while not store.reads:
+        await asyncio.sleep(0)
+    listed = vault_file({"a": {"key": {"env": "A"}}}, discover=section)
+    await replace(vault, listed, vault_settings())
+    store.open.set()
+    assert await asked == "key-a"
+    assert [row.source for row in vault.tenants()] == ["env A"]
+    await vault.aclose()
+
+
+async def test_policy_learns_of_tenants_that_certainly_do_not_exist(store: FakeStore) -> None:
+    """Listed ones pass, and those that the store may know; a name that it does not have ends."""
+    vault = await loaded(vault_of(LISTED, environ=ENV))
+    vault.require("a")
+    with pytest.raises(CallerError, match="tenant_denied"):
+        vault.require("c")
+    vault = await loaded(vault_of(vault_file(discover={"key": bao("x/{tenant}")})))
+    vault.require("c")
+    assert await refusal(vault, "c") == "tenant_denied"
+    with pytest.raises(CallerError, match="tenant_denied"):
+        vault.require("c")
+    vault.require("d")
+
+
 async def test_a_tenant_deleted_in_the_store_is_denied_after_a_refresh(store: FakeStore) -> None:
     """A discovered tenant that the store no longer has stops at the next refresh."""
     store.secrets["x/new"] = "key-new"

@@ -1,0 +1,125 @@
+"""One check of a workspace after another, without a vault around it: what each outcome does."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from gateway.events import Event, KeyRefreshed
+from gateway.secret import Secret
+from gateway.vault import pins as pins_module
+from gateway.vault.key_ring import Slot
+from gateway.vault.pins import RETRY_AFTER, RETRY_BACKGROUND, Pins
+from tests.support.vaults import key_source
+
+
+class Checks:
+    """Checks at a clock of their own, by an Invopop that knows `known` and hangs on `hanging`."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.known: dict[str, str] = {}
+        self.hanging: set[str] = set()
+        self.asked: list[str] = []
+        self.events: list[Event] = []
+        self.open = asyncio.Event()
+        self.pins = Pins(self._ask, self.events.append, lambda: self.now)
+        self.running = asyncio.ensure_future(self.pins.run())
+
+    async def _ask(self, secret: Secret) -> str | None:
+        self.asked.append(secret.reveal())
+        if secret.reveal() in self.hanging:
+            await self.open.wait()
+        return self.known.get(secret.reveal())
+
+    async def urge(self, slot: Slot) -> None:
+        async with asyncio.timeout(5):
+            await self.pins.urge(slot, None)
+
+    async def until_asked(self, count: int) -> None:
+        async with asyncio.timeout(5):
+            while len(self.asked) < count:
+                await asyncio.sleep(0)
+
+
+def waiting(value: str) -> Slot:
+    """A slot whose key waits for its check."""
+    slot = Slot(f"tenant-{value}", "key", key_source(env="K"), "w-1")
+    slot.loaded(Secret(value), 0.0)
+    return slot
+
+
+@pytest.fixture
+async def checks(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Checks]:
+    monkeypatch.setattr(pins_module, "INTERVAL", 0.0)
+    made = Checks()
+    yield made
+    made.running.cancel()
+    await asyncio.wait((made.running,))
+
+
+async def test_a_check_in_progress_is_joined(checks: Checks) -> None:
+    """Whoever urges a key that is being checked waits for that check, and causes no other."""
+    checks.hanging = {"a"}
+    one = waiting("a")
+    first = asyncio.ensure_future(checks.urge(one))
+    await checks.until_asked(1)
+    second = asyncio.ensure_future(checks.urge(one))
+    await asyncio.sleep(0)  # it waits now
+    checks.open.set()
+    await asyncio.gather(first, second)
+    await checks.urge(waiting("b"))
+    assert checks.asked == ["a", "b"]
+
+
+async def test_a_check_that_hangs_holds_up_no_other(
+    checks: Checks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next key is asked about meanwhile; in the end the first counts as not answered."""
+    monkeypatch.setattr(pins_module, "CHECK_TIMEOUT", 0.02)
+    checks.hanging, checks.known = {"a"}, {"b": "w-1"}
+    one, other = waiting("a"), waiting("b")
+    first = asyncio.ensure_future(checks.urge(one))
+    await checks.until_asked(1)
+    await checks.urge(other)
+    assert other.key is not None
+    assert not first.done()
+    await first
+    assert (one.key, one.failure) == (None, "pin_unchecked")
+
+
+async def test_without_an_answer_it_is_asked_again_later(checks: Checks) -> None:
+    """By a request after a short while, else in the background after a longer one."""
+    slot = waiting("a")
+    await checks.urge(slot)
+    assert (slot.failure, slot.retry_at) == ("pin_unchecked", checks.now + RETRY_AFTER)
+    await checks.urge(waiting("b"))
+    assert checks.asked == ["a", "b"]
+    checks.now += RETRY_BACKGROUND
+    await checks.urge(waiting("c"))
+    await checks.until_asked(4)
+    assert checks.asked == ["a", "b", "c", "a"]
+
+
+async def test_another_workspace_is_told(checks: Checks) -> None:
+    """An operator learns which tenant's key is not the one that it should be, and not the key."""
+    checks.known = {"a": "w-2"}
+    slot = waiting("a")
+    await checks.urge(slot)
+    reason = "slot key: the key belongs to another workspace than the pinned one"
+    assert checks.events == [KeyRefreshed("tenant-a", "env", "failure", reason)]
+    assert (slot.failure, slot.retry_at) == ("pin_mismatch", checks.now + RETRY_BACKGROUND)
+
+
+async def test_a_key_that_needs_no_check_any_more_holds_up_nobody(checks: Checks) -> None:
+    """Whoever urged it goes on at once; those that nobody waits for end as quietly."""
+    checks.known = {"a": "w-1"}
+    slot = waiting("a")
+    await checks.urge(slot)
+    await checks.urge(slot)
+    checks.pins.want(slot)
+    other = waiting("b")
+    checks.pins.want(other)
+    await checks.until_asked(2)
+    assert checks.asked == ["a", "b"]
+    assert not checks.running.done()
