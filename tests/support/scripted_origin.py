@@ -65,9 +65,9 @@ class ScriptedOrigin:
                 while True:
                     self._exchange(wire)
             finally:
-                if wire.ending.is_set():
-                    wire.drain()
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError):  # a reset may have closed it by now
+                    if wire.ending.is_set():
+                        wire.drain()
                     sock.close()
                 del self._wires[number]
 

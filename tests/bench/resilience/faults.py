@@ -41,7 +41,7 @@ class Cell(NamedTuple):
 def started(directory: Path) -> World:
     """The gateway that meets them: with short timeouts, and no circuit breaker in the way."""
     caller = {"tokens": [token_hash(TOKEN)], "issuers": [], "tenants": ["turning-*"]}
-    upstream = {"connect_timeout": 0.25, "read_timeout": READ_TIMEOUT}
+    upstream = {"connect_timeout": 0.8, "read_timeout": READ_TIMEOUT}
     turning = {"key": {"env": "TEST_KEY_A"}, "previous": {"env": "TEST_KEY_B"}}
     tenants = VAULT["tenants"] | {f"turning-{method}": turning for method in METHODS}
     changes = {"upstream": upstream, "callers": {"turning": caller}}
