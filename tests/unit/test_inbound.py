@@ -196,6 +196,7 @@ def test_body_framing_is_three_things() -> None:
         ([b""], None),
         ([b"a b"], None),
         ([b"", b"abc"], "abc"),
+        ([b"a b", b"abc-123"], "abc-123"),
         ([b"caf\xc3\xa9"], None),
         ([], None),
     ],

@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import CallerError
-from gateway.server.body import MAX_CHUNK_EXCESS, Body, ChunkedBody, SizedBody
+from gateway.server.body import (
+    MAX_CHUNK_EXCESS,
+    MAX_CHUNK_LINE,
+    MAX_TRAILERS,
+    Body,
+    ChunkedBody,
+    SizedBody,
+)
 
 
 def read(body: Body, *segments: bytes) -> tuple[bytes, bytes | None]:
@@ -120,6 +127,58 @@ def test_case_12_14_what_is_dropped_is_bounded(wire: bytes) -> None:
     """Extensions and trailers cannot be fed without end."""
     with pytest.raises(CallerError):
         read(ChunkedBody(), wire)
+
+
+def line_of(length: int, size: int = 1) -> bytes:
+    """A chunk's first line of so many bytes, its extension as long as that takes."""
+    begun = b"%x;" % size
+    return begun + b"a" * (length - len(begun) - 2) + b"\r\n"
+
+
+def test_a_chunk_line_may_have_4096_bytes() -> None:
+    """Its end included, and not one more."""
+    end = b"Z\r\n0\r\n\r\n"
+    assert read(ChunkedBody(), line_of(MAX_CHUNK_LINE) + end) == (b"Z", b"")
+    with pytest.raises(CallerError):
+        read(ChunkedBody(), line_of(MAX_CHUNK_LINE + 1) + end)
+
+
+def test_trailers_may_have_8192_bytes() -> None:
+    """All of them together, and not one more."""
+    half = b"X: " + b"y" * (MAX_TRAILERS // 2 - 5) + b"\r\n"
+    assert read(ChunkedBody(), b"0\r\n" + half * 2 + b"\r\n") == (b"", b"")
+    with pytest.raises(CallerError):
+        read(ChunkedBody(), b"0\r\n" + half + half.replace(b"X", b"XX") + b"\r\n")
+
+
+def test_framing_is_bounded_to_the_byte() -> None:
+    """Sixteen bytes a chunk and twice its data are free; of more there may be 16 KiB in all."""
+    body = ChunkedBody()
+    body.decode(b"1000\r\n" + b"z" * 4096 + b"\r\n")  # what it saves is not saved up
+    for _ in range(8):
+        body.decode(line_of(18 + MAX_CHUNK_EXCESS // 8) + b"Z\r\n")
+    body.decode(line_of(18) + b"Z\r\n")
+    with pytest.raises(CallerError):
+        body.decode(line_of(19) + b"Z\r\n")
+
+
+TOLD = [
+    (b"1;" + b"a" * 4096, "A chunk or trailer line is too long."),
+    (b"x\r\n", "A chunk size is malformed."),
+    (b"1\r\nZZ", "A chunk does not end where its size says."),
+    (b"1\r\nZ\rX\n", "A chunk does not end where its size says."),
+    (line_of(4096) + b"Z\r\n" + (line_of(4096) + b"Z\r\n") * 4,
+     "The chunked body is mostly framing."),
+    (b"0\r\nx\r\n", "The trailers are malformed or too long."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("wire", "detail"), TOLD)
+def test_a_caller_is_told_what_is_wrong(wire: bytes, detail: str) -> None:
+    """In words that hold nothing of what was sent."""
+    with pytest.raises(CallerError) as caught:
+        read(ChunkedBody(), wire)
+    assert caught.value.detail == detail
 
 
 def test_extensions_that_are_worth_their_data_may_go_on() -> None:

@@ -175,6 +175,18 @@ def test_a_pinned_key_waits_for_its_check() -> None:
     assert sent(ring) == "key"
 
 
+def test_a_check_counts_for_a_key_that_was_read_again_meanwhile() -> None:
+    """The same value is the same candidate, so that no refresh can overtake each check."""
+    one = slot(workspace=PIN)
+    one.loaded(Secret("key"), 0.0)
+    first = one.candidate
+    one.loaded(Secret("key"), 1.0)
+    assert first is not None
+    assert one.candidate is first
+    one.confirmed(first)
+    assert one.key is first
+
+
 def pinned(value: str) -> Slot:
     """A pinned slot whose key was checked."""
     one = slot(workspace=PIN)
