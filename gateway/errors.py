@@ -46,6 +46,20 @@ KINDS: Final[dict[str, ErrorKind]] = {
     "loop_detected": ErrorKind(508, "Request loop", "proxy_loop_detected"),
 }
 
+# What to do, where whoever raises the error has nothing better to say.
+_REMEDIES: Final = {
+    "unauthenticated": "Show a valid token of this gateway's: Authorization: Bearer …",
+    "caller_unknown": "This identity is not in the gateway's configuration: ask its operator.",
+    "tenant_required": "Name the tenant: by your token's claim, or by X-Invopop-Tenant.",
+    "request_timeout": "Send a request's head and body without stalling.",
+    "headers_too_large": "Send fewer or smaller header fields, or a shorter target.",
+    "internal_error": "A defect of the gateway: report it with the request id.",
+    "upstream_unreachable": "Invopop cannot be reached, or broke off: try again later.",
+    "upstream_protocol_error": "Invopop's reply was broken; the request may have taken effect.",
+    "upstream_tls_error": "Invopop's certificate is not trusted: ask the gateway's operator.",
+    "upstream_timeout": "Invopop did not answer in time; the request may have taken effect.",
+}
+
 ALLOW: Final = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
 
@@ -130,7 +144,7 @@ def problem(error: GatewayError, request_id: str) -> tuple[Headers, bytes]:
     `Content-Length` is among the headers; hop-by-hop fields are the server's business.
     """
     kind = KINDS[error.key]
-    detail = error.detail or kind.title
+    detail = error.detail or _REMEDIES.get(error.key) or kind.title
     body = orjson.dumps(
         {
             "type": f"urn:invopop-gateway:error:{error.key}",

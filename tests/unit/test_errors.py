@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from gateway import errors
 from gateway.errors import (
     KINDS,
     CallerError,
@@ -71,10 +72,19 @@ def test_what_a_status_requires_is_there(error: CallerError, header: tuple[bytes
     assert header in problem(error, "r")[0]
 
 
-def test_without_advice_the_title_stands_for_it() -> None:
-    """A caller is never left with an empty text."""
+def test_a_caller_is_told_what_to_do() -> None:
+    """Also where whoever raised the error said nothing; else the title stands for it."""
     told = json.loads(problem(CallerError("tenant_required"), "r")[1])
-    assert told["detail"] == told["message"] == told["title"] == "No tenant named"
+    assert (told["title"], told["detail"]) == (
+        "No tenant named", "Name the tenant: by your token's claim, or by X-Invopop-Tenant."
+    )  # fmt: skip
+    told = json.loads(problem(CallerError("rate_limited"), "r")[1])
+    assert told["detail"] == told["message"] == told["title"] == "Rate limit exceeded"
+
+
+def test_remedies_are_of_errors_that_exist() -> None:
+    """None was left behind when its error went."""
+    assert errors._REMEDIES.keys() <= KINDS.keys()
 
 
 def test_a_denied_tenant_has_one_answer() -> None:
