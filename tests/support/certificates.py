@@ -43,6 +43,27 @@ class Authority:
         return path
 
 
+class Certificates:
+    """A private certificate authority; its certificate lies in `ca_file`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.ca = trustme.CA()
+        self.ca_file = directory / "ca.pem"
+        self.ca.cert_pem.write_to_path(self.ca_file)
+
+    def context(self, *names: str) -> ssl.SSLContext:
+        """A server's TLS context with a certificate for these names (default: localhost)."""
+        return self.serving(self.ca.issue_cert(*(names or ("localhost", "127.0.0.1", "::1"))))
+
+    @staticmethod
+    def serving(certificate: trustme.LeafCert) -> ssl.SSLContext:
+        """A server's TLS context with that certificate."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        certificate.configure_cert(context)
+        context.set_alpn_protocols(["http/1.1"])
+        return context
+
+
 def server_context(pem: Path) -> ssl.SSLContext:
     """A TLS server's context for one PEM file with chain and key; ALPN offers http/1.1."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

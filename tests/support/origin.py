@@ -11,36 +11,12 @@ import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
-
-import trustme
 
 from tests.support.certificates import accept_tls
 
 PATIENCE = 10.0  # seconds after which a test that waits has failed
-
-
-class Certificates:
-    """A private certificate authority; its certificate lies in `ca_file`."""
-
-    def __init__(self, directory: Path) -> None:
-        self.ca = trustme.CA()
-        self.ca_file = directory / "ca.pem"
-        self.ca.cert_pem.write_to_path(self.ca_file)
-
-    def context(self, *names: str) -> ssl.SSLContext:
-        """A server's TLS context with a certificate for these names (default: localhost)."""
-        return self.serving(self.ca.issue_cert(*(names or ("localhost", "127.0.0.1", "::1"))))
-
-    @staticmethod
-    def serving(certificate: trustme.LeafCert) -> ssl.SSLContext:
-        """A server's TLS context with that certificate."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        certificate.configure_cert(context)
-        context.set_alpn_protocols(["http/1.1"])
-        return context
 
 
 class Request(NamedTuple):

@@ -6,15 +6,7 @@ from typing import Any, Final
 from gateway.secret import Secret
 from gateway.settings.vault_file import KeySource
 from gateway.vault.sources.extra import THREADS, Threads, extra
-from gateway.vault.sources.source import (
-    DENIED,
-    MALFORMED,
-    NOT_FOUND,
-    UNAVAILABLE,
-    Connections,
-    SourceError,
-    member,
-)
+from gateway.vault.sources.source import DENIED, NOT_FOUND, UNAVAILABLE, Connections, SourceError
 
 TIMEOUT: Final = 4.0  # seconds to connect, and to read; with one retry that is under 10
 OUTCOMES: Final = {
@@ -56,9 +48,7 @@ class AwsSource:
 
     async def read(self, source: KeySource) -> Secret:
         """The secret's current version."""
-        place = source.describe()
-        text = await self._threads.run(self._get, source.reference, place)
-        return Secret(member(text, source.field, place))
+        return await self._threads.read(self._get, source)
 
     def mark(self, source: KeySource) -> Hashable:
         """Only the store knows."""
@@ -70,7 +60,7 @@ class AwsSource:
         self._threads.close()
         self._client.close()
 
-    def _get(self, name: str, place: str) -> str:
+    def _get(self, name: str, place: str) -> object:
         try:
             reply: dict[str, Any] = self._client.get_secret_value(SecretId=name)
         except self._errors.ClientError as error:
@@ -80,7 +70,4 @@ class AwsSource:
             raise SourceError(DENIED, f"{place}: no AWS credentials were found") from None
         except self._errors.BotoCoreError as error:
             raise SourceError(UNAVAILABLE, f"{place}: {type(error).__name__}") from None
-        text = reply.get("SecretString")
-        if not isinstance(text, str):
-            raise SourceError(MALFORMED, f"{place}: the secret is no text")
-        return text
+        return reply.get("SecretString")

@@ -1,20 +1,12 @@
 """Keys in Azure Key Vault, through Microsoft's libraries; credentials are their default ones."""
 
 from collections.abc import Hashable
-from typing import Any, Final
+from typing import Final
 
 from gateway.secret import Secret
 from gateway.settings.vault_file import KeySource
 from gateway.vault.sources.extra import Threads, extra
-from gateway.vault.sources.source import (
-    DENIED,
-    MALFORMED,
-    NOT_FOUND,
-    UNAVAILABLE,
-    Connections,
-    SourceError,
-    member,
-)
+from gateway.vault.sources.source import DENIED, NOT_FOUND, UNAVAILABLE, Connections, SourceError
 
 TIMEOUT: Final = 5
 OUTCOMES: Final = {404: NOT_FOUND, 401: DENIED, 403: DENIED}
@@ -42,9 +34,7 @@ class AzureSource:
 
     async def read(self, source: KeySource) -> Secret:
         """The secret's newest version, or the one named."""
-        place = source.describe()
-        text = await self._threads.run(self._get, source.reference, place)
-        return Secret(member(text, source.field, place))
+        return await self._threads.read(self._get, source)
 
     def mark(self, source: KeySource) -> Hashable:
         """Only the store knows."""
@@ -57,10 +47,10 @@ class AzureSource:
         self._client.close()
         self._credential.close()
 
-    def _get(self, reference: str, place: str) -> str:
+    def _get(self, reference: str, place: str) -> object:
         name, _, version = reference.partition("/")
         try:
-            value: Any = self._client.get_secret(name, version or None).value
+            return self._client.get_secret(name, version or None).value
         except self._errors.ClientAuthenticationError:
             raise SourceError(DENIED, f"{place}: the credentials were refused") from None
         except self._errors.HttpResponseError as error:
@@ -68,6 +58,3 @@ class AzureSource:
             raise SourceError(outcome, f"{place}: {error.status_code}") from None
         except self._errors.AzureError as error:
             raise SourceError(UNAVAILABLE, f"{place}: {type(error).__name__}") from None
-        if not isinstance(value, str):
-            raise SourceError(MALFORMED, f"{place}: the secret is no text")
-        return value

@@ -11,7 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from gateway.vault.sources.source import UNAVAILABLE, SourceError
+from gateway.secret import Secret
+from gateway.settings.vault_file import KeySource
+from gateway.vault.sources.source import MALFORMED, UNAVAILABLE, SourceError, member
 
 THREADS: Final = 16
 T = TypeVar("T")
@@ -38,6 +40,14 @@ class Threads:
         """What the function returns or raises, in a thread."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, partial(function, *arguments))
+
+    async def read(self, get: Callable[[str, str], object], source: KeySource) -> Secret:
+        """What `get` finds at the reference (it is told the place, too), or that member of it."""
+        place = source.describe()
+        text = await self.run(get, source.reference, place)
+        if not isinstance(text, str):
+            raise SourceError(MALFORMED, f"{place}: the secret is no text")
+        return Secret(member(text, source.field, place))
 
     def close(self) -> None:
         """Takes no more work; a call that hangs ends with its own time-out."""

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from gateway.secret import Secret
 from gateway.settings.vault_file import KeySource
+from gateway.vault.file_mark import Mark, mark_of
 from gateway.vault.sources.source import (
     DENIED,
     MALFORMED,
@@ -31,7 +32,7 @@ MAX_ROUNDS: Final = 8  # then the file is called restless; a first read waits 2 
 
 class _Read(NamedTuple):
     content: bytes
-    mark: tuple[int, ...]
+    mark: Mark
     age: float
 
 
@@ -57,7 +58,7 @@ class FileSource:
     def mark(self, source: KeySource) -> Hashable:
         """Which file it is, in which state: a reload looks at 10,000 of them, and reads few."""
         try:
-            return _mark(Path(source.reference).stat())
+            return mark_of(Path(source.reference).stat())
         except OSError:
             return None
 
@@ -94,17 +95,7 @@ def _read(path: Path, place: str) -> _Read:
         raise SourceError(MALFORMED, f"{place} is no regular file")
     if len(content) > MAX_SIZE:
         raise SourceError(MALFORMED, f"{place} is larger than {MAX_SIZE} bytes")
-    return _Read(content, _mark(status), time.time() - status.st_mtime)
-
-
-def _mark(status: os.stat_result) -> tuple[int, ...]:
-    return (
-        status.st_dev,
-        status.st_ino,
-        status.st_size,
-        status.st_mtime_ns,
-        status.st_ctime_ns,
-    )
+    return _Read(content, mark_of(status), time.time() - status.st_mtime)
 
 
 def _outcome(error: OSError) -> str:

@@ -1,7 +1,7 @@
 """A store that refuses, stumbles, hangs or talks nonsense: each failure has one known outcome.
 
-The real server dies, hangs and denies in test_openbao; what it never says of itself is said here
-by a server that speaks its protocol.
+The real server hangs and denies in test_openbao, dies in test_openbao_vault; what it never says of
+itself is said here by a server that speaks its protocol.
 """
 
 import asyncio
@@ -23,7 +23,6 @@ PREFIX = "/v1/secret/data/invopop/"
 GOOD = {"data": {"data": {"api_key": "key-{tenant}"}}}
 HANGING = 0.4  # seconds that the store may take
 GRACE = 1.0
-
 FAULTS: dict[str, tuple[int, Any, str]] = {
     "denied": (403, {"errors": ["permission denied"]}, "denied"),
     "throttled": (429, {"errors": ["rate limit quota exceeded"]}, "unavailable"),

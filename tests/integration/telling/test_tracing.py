@@ -1,66 +1,20 @@
 """Traces of the running program, as a real OTLP receiver decodes them."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.support.certificates import server_context
-from tests.support.collector import Collector, Span
-from tests.support.gateway import GatewayProcess, eventually, run, write_toml
-from tests.support.world import (
-    ENVIRON,
-    KEY_B,
-    SECRETS,
-    TOK_A,
-    TOK_B,
-    TOK_S,
-    TWO_KEYS,
-    VAULT,
-    World,
-    fields,
-    request,
-    settings,
-)
+from tests.support.collector import Collector
+from tests.support.gateway import eventually
+from tests.support.traced import PARENT, SPAN_ID, TRACE_ID, Traced
+from tests.support.world import KEY_B, SECRETS, TOK_A, TOK_B, TOK_S, fields, request
 
-TRACE_ID, SPAN_ID = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
-PARENT = f"00-{TRACE_ID}-{SPAN_ID}-01"
 UNSAMPLED = PARENT[:-2] + "00"
 QUERY = "sentinel-value-of-a-query"
 BUSY = fields("503 Busy", "Content-Length: 0")
 REFUSED = fields("401 Unauthorized", "Content-Length: 0")
-COLLECTOR_KEY = "sentinel-key-of-the-collector-000000000001"
 OWN = "invopop_gateway."
-
-
-class Traced(World):
-    """A gateway that sends traces to `collector`."""
-
-    def __init__(self, directory: Path, collector: Collector, **tracing: Any) -> None:
-        self.collector = collector
-        configured = {"endpoint": f"http://127.0.0.1:{collector.port}", **tracing}
-        super().__init__(directory, {"tracing": configured}, vault=TWO_KEYS)
-
-    def take_baseline(self) -> None:
-        """As ever, once the connection to the receiver is there, which is kept."""
-        self.get("/warm", f"traceparent: {PARENT}", timeout=10)
-        eventually(self.collector.spans)
-        super().take_baseline()
-
-    def trace(self, request_id: str) -> dict[str, Span]:
-        """The spans of one request by name; attempts are numbered from the second on."""
-        named: dict[str, Span] = {}
-        for span in sorted(self.collector.trace(request_id), key=lambda span: span.began):
-            known = sum(name.startswith(span.name) for name in named)
-            named[f"{span.name} {known + 1}" if known else span.name] = span
-        return named
-
-    def parent_sent(self) -> str | None:
-        """The `traceparent` of the latest request that the origin saw."""
-        return self.origin.requests[-1].get("traceparent")
 
 
 @pytest.fixture(scope="module")
@@ -260,77 +214,3 @@ def test_the_share_is_by_chance(tmp_path: Path) -> None:
         made.trace("wanted")
         assert {span.trace_id for span in collector.spans()} == {TRACE_ID}
         assert "trace_id" not in made.gateway.exchange("none-0")
-
-
-def test_what_is_left_leaves_at_exit(tmp_path: Path) -> None:
-    """Spans of the last request are not lost with the process."""
-    with Collector() as collector, Traced(tmp_path, collector) as made:
-        made.get("/x", "X-Request-Id: last")
-        assert made.gateway.stop() == 0
-        assert [s for s in collector.spans() if "last" in s.attributes.values()]
-
-
-def test_a_receiver_that_hangs_holds_up_no_exit(tmp_path: Path) -> None:
-    """The flush at exit is bounded."""
-    with Collector() as collector, Traced(tmp_path, collector) as made:
-        collector.gate.clear()
-        made.get("/x")
-        assert made.gateway.stop() == 0
-
-
-def test_over_tls_with_a_secret_header(tmp_path: Path) -> None:
-    """`ca_file` is believed, `headers` come from a secret source; neither is told anywhere."""
-    world = World(tmp_path)
-    context = server_context(world.authority.certificate("localhost"))
-    with Collector(context) as collector:
-        tracing = {
-            "endpoint": f"https://localhost:{collector.port}/otlp",
-            "ca_file": str(world.authority.ca_file),
-            "headers": {"x-api-key": {"env": "COLLECTOR_KEY"}},
-            "service_name": "gateway-of-tests",
-        }
-        configured = settings(world.origin, world.authority.ca_file, world.issuer)
-        gateway = GatewayProcess(
-            tmp_path,
-            configured | {"tracing": tracing},
-            VAULT,
-            {**ENVIRON, "COLLECTOR_KEY": COLLECTOR_KEY, "HTTPS_PROXY": "http://127.0.0.1:1"},
-        )
-        with gateway:
-            world.gateway = gateway
-            world.get("/x", "X-Request-Id: tls")
-            collector.trace("tls")
-            assert collector.heads[-1]["x-api-key"] == COLLECTOR_KEY
-            assert {*collector.paths} == {"/otlp"}
-            assert collector.resource()["service.name"] == "gateway-of-tests"
-            assert gateway.stop() == 0
-            assert COLLECTOR_KEY not in "\n".join(gateway.lines())
-    world.origin.hang_up()
-
-
-def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
-    """The command that mends it, and no traceback."""
-    blocked = tmp_path / "blocked" / "opentelemetry"
-    blocked.mkdir(parents=True)
-    (blocked / "__init__.py").write_text("raise ModuleNotFoundError('opentelemetry')\n")
-    environ = {**ENVIRON, "PYTHONPATH": str(blocked.parent)}
-    world = World(tmp_path)
-    configured = settings(world.origin, world.authority.ca_file, world.issuer)
-    configured["tracing"] = {"endpoint": "http://127.0.0.1:4318"}
-    write_toml(tmp_path / "gateway.toml", configured)
-    write_toml(tmp_path / "vault.toml", VAULT)
-    world.origin.hang_up()
-    code, output = run(["check", "--config", str(tmp_path / "gateway.toml")], environ)
-    assert code == 1
-    assert "tracing.endpoint" in output
-    assert "pip install 'invopop-gateway[otel]'" in output
-
-
-def test_without_an_endpoint_nothing_of_it_is_loaded() -> None:
-    """Whoever does not trace does not pay for it, nor need it installed."""
-    program = (
-        "import sys, gateway.cli.serve, gateway.app; "
-        "print([m for m in sys.modules if m.startswith(('opentelemetry', 'requests', 'google'))])"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
-    assert done.stdout.strip() == b"[]"

@@ -15,7 +15,8 @@ import uvloop
 from gateway.events import Event
 from gateway.upstream.tls import client_context
 from gateway.upstream.transport import Limits, Transport
-from tests.support.origin import Certificates, Origin, Script
+from tests.support.certificates import Certificates
+from tests.support.origin import Origin, Script
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:

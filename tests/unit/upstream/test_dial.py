@@ -12,7 +12,8 @@ from gateway.errors import UpstreamError
 from gateway.events import Event, UpstreamConnected
 from gateway.upstream import dial
 from gateway.upstream.transport import Transport
-from tests.support.origin import Certificates, Connection, Origin, Script, answering, ok
+from tests.support.certificates import Certificates
+from tests.support.origin import Connection, Origin, Script, answering, ok
 from tests.support.outbound import fetch, request
 
 Origins = Callable[[Script], Origin]

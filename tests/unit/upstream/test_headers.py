@@ -8,12 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.model import Headers, Inbound, Key, Peer
 from gateway.secret import Secret
-from gateway.upstream.headers import (
-    has_own_via,
-    outbound_headers,
-    relative_location,
-    reply_headers,
-)
+from gateway.upstream.headers import has_own_via, outbound_headers, reply_headers
 
 SECRET = "key_" + "a1B2" * 9
 KEY = Key("acme", "key", Secret(SECRET), "env ACME")
@@ -259,46 +254,6 @@ def test_a_proxy_status_named_like_ours_is_dropped(value: bytes, left: list[byte
     """Only this gateway says what this gateway did."""
     expected = [(b"proxy-status", one) for one in left]
     assert back([(b"proxy-status", value)]) == [*expected, *RETURNED]
-
-
-@pytest.mark.parametrize(
-    ("location", "relative"),
-    [
-        (b"https://api.invopop.com/a?b#c", b"/a?b#c"),
-        (b"HTTPS://API.invopop.com:443/a", b"/a"),
-        (b"//api.invopop.com/a", b"/a"),
-        (b"https://api.invopop.com:/a", b"/a"),
-        (b"https://api.invopop.com", b"/"),
-        (b"https://api.invopop.com?x", b"/?x"),
-        (b"https://api.invopop.com#f", b"/#f"),
-        (b"https://api.invopop.com/a?u=//x\\y", b"/a?u=//x\\y"),
-    ],
-)
-def test_a_location_on_the_upstream_becomes_relative(location: bytes, relative: bytes) -> None:
-    """Callers follow it through the gateway again."""
-    assert relative_location(location, HOST) == relative
-
-
-@pytest.mark.parametrize(
-    "location",
-    [
-        b"/a",
-        b"a/b",
-        b"",
-        b"http://api.invopop.com/a",
-        b"https://api.invopop.com:8443/a",
-        b"https://api.invopop.com.evil.com/a",
-        b"https://u:p@api.invopop.com/a",
-        b"https://evil.test/",
-        b"//evil",
-        b"https://api.invopop.com//evil.com",
-        b"https://api.invopop.com/\\evil.com",
-        b"https://api.invopop.com/a\\b",
-    ],
-)
-def test_any_other_location_stays(location: bytes) -> None:
-    """Case 65: verbatim, also where a relative form would be read as an authority."""
-    assert relative_location(location, HOST) == location
 
 
 def test_an_echoed_key_is_redacted_and_reported() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.upstream.tls import client_context
 from gateway.upstream.wire import Wire
-from tests.support.origin import Certificates
+from tests.support.certificates import Certificates
 
 
 class FakeTransport:

@@ -9,7 +9,6 @@ import pytest
 from gateway.events import Event, KeyChanged
 from gateway.secret import Secret
 from gateway.vault.key_ring import Slot
-from gateway.vault.sources import registry
 from gateway.vault.uptake import PORTION, Uptake
 from gateway.vault.vault import Vault
 from tests.support.vaults import (
@@ -25,14 +24,6 @@ from tests.support.vaults import (
 )
 
 PIN = "5b45453c-cdd0-11ed-afa1-0242ac120002"
-
-
-@pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> FakeStore:
-    """A store in memory, where `openbao` sources are read."""
-    fake = FakeStore()
-    monkeypatch.setattr(registry, "SOURCES", {**registry.SOURCES, "openbao": lambda _: fake})
-    return fake
 
 
 def token(expires: int) -> str:

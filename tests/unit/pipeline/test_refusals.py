@@ -1,0 +1,126 @@
+"""Requests that are answered here: by which check, with which answer, at what cost."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.identity.authenticator import KeyNeeded
+from gateway.identity.keys import FixedKeys, KeySet
+from gateway.model import Caller
+from tests.unit.pipeline.conftest import ACME, World
+
+
+@pytest.mark.parametrize(
+    ("call", "status", "key"),
+    [
+        ({"target": "/a/../b", "token": ""}, 400, "bad_request"),
+        ({"method": "TRACE", "token": ""}, 405, "method_not_allowed"),
+        ({"target": "http://evil.test/", "token": ""}, 421, "misdirected"),
+        ({"headers": {"via": "1.1 invopop-gateway"}, "token": ""}, 508, "loop_detected"),
+        ({"token": ""}, 401, "unauthenticated"),
+        ({"target": "http://api.invopop.com/x", "token": ""}, 407, "unauthenticated"),
+        ({"token": "igw_wrong", "headers": {"x-invopop-tenant": "nope"}}, 401, "unauthenticated"),
+        ({}, 403, "tenant_required"),
+        ({"headers": {"x-invopop-tenant": "other-co"}}, 403, "tenant_denied"),
+        ({"headers": {"x-invopop-tenant": "ghost"}}, 403, "tenant_denied"),
+        (
+            {"method": "PATCH", "target": "/access/v1/workspace", "headers": ACME},
+            403,
+            "operation_denied",
+        ),
+        ({"method": "POST", "headers": ACME, "body": b"x" * 101}, 413, "body_too_large"),
+        ({"headers": ACME | {"x-request-timeout": "never"}}, 400, "bad_request"),
+    ],
+)
+async def test_the_first_check_that_fails_answers(
+    world: World, call: dict[str, Any], status: int, key: str
+) -> None:
+    """In the contract's order; nothing is sent, and nothing holds a permit afterwards."""
+    answered, headers, body = await world.call(**call)
+    assert (answered, headers["x-gateway-error"]) == (status, key)
+    assert json.loads(body)["key"] == key
+    assert world.wire.sent == []
+    assert world.gateway.rooms.permits.in_flight == 0
+    (x,) = world.exchanges
+    assert (x.status, x.error, x.tenant) == (status, key, "" if status != 503 else "acme")
+
+
+async def test_a_caller_removed_during_a_wait_for_keys_is_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the wait the configuration that is in use by then decides."""
+    rooms, source = world.gateway.rooms, FixedKeys(KeySet(()))
+    after = rooms.authenticator
+
+    class Before:
+        known = False
+
+        def authenticate(self, *_: object) -> Caller:
+            if not self.known:
+                raise KeyNeeded(source, None)
+            return Caller("billing", "jwt")
+
+        async def fetch_keys(self, _: KeyNeeded) -> None:
+            self.known = True
+            rooms.authenticator = after
+
+    monkeypatch.setattr(rooms, "authenticator", Before())
+    status, headers, _ = await world.call(headers=ACME, token="removed")
+    assert (status, headers["x-gateway-error"]) == (401, "unauthenticated")
+    assert world.wire.sent == []
+
+
+async def test_an_unknown_tenant_answers_like_a_forbidden_one(world: World) -> None:
+    """Byte for byte but for the request id: nobody can sound out which tenants exist."""
+    for method, target, body in (
+        ("GET", "/utils/v1/ping", b""),
+        ("PATCH", "/access/v1/workspace", b""),  # which policy would refuse
+        ("POST", "/silo/v1/entries", b"x" * 101),  # which is too large
+    ):
+        forbidden, unknown = [
+            await world.call(
+                method, target, body=body, headers={"x-invopop-tenant": name, "x-request-id": "r"}
+            )
+            for name in ("nobody", "ghost")
+        ]
+        assert forbidden == unknown
+        assert forbidden[0] == 403
+
+
+async def test_a_name_that_was_not_looked_up_is_no_label(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `[discover]` it is only what a client sent, until a store has known it."""
+    rooms = world.gateway.rooms
+    monkeypatch.setattr(rooms.vault, "require", lambda _: None)  # a store may know it
+    for _ in range(2):
+        rooms.permits.acquire("acme")
+    status, _, _ = await world.call(headers={"x-invopop-tenant": "ghost"})
+    assert (status, world.exchanges[-1].tenant) == (503, "")
+
+
+async def test_no_permit_no_request(world: World) -> None:
+    """Past `max_in_flight` the answer is 503 with `Retry-After`, and costs no upstream call."""
+    held = [world.gateway.rooms.permits.acquire("acme") for _ in range(2)]
+    status, headers, _ = await world.call(headers=ACME)
+    assert (status, headers["x-gateway-error"]) == (503, "overloaded")
+    assert headers["retry-after"] == "1"
+    for permit in held:
+        permit.release()
+    assert (await world.call(headers=ACME))[0] == 200
+
+
+async def test_an_open_circuit_answers_before_the_vault(world: World) -> None:
+    """503 circuit_open comes after the tenant, before its key, and takes no permit along."""
+    world.wire.answer = lambda _: httpx.Response(502, stream=httpx.ByteStream(b""))
+    for index in range(20):
+        tenant = ("acme", "globex")[index % 2]
+        await world.call("POST", "/silo/v1/entries", headers={"x-invopop-tenant": tenant})
+    status, headers, _ = await world.call(headers=ACME)
+    assert (status, headers["x-gateway-error"]) == (503, "circuit_open")
+    assert 1 <= int(headers["retry-after"]) <= 5
+    assert (await world.call(headers={"x-invopop-tenant": "ghost"}))[0] == 403
+    assert world.gateway.rooms.permits.in_flight == 0
+    assert b"invopop_gateway_circuit_open 1.0" in world.gateway.telling.metrics.exposition("")[0]

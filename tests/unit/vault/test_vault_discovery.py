@@ -1,0 +1,127 @@
+"""Tenants that no file lists: found on first use, gone with their section or their key."""
+
+import asyncio
+
+import pytest
+
+from gateway.errors import CallerError
+from gateway.vault.sources.source import SourceError
+from tests.support.vaults import (
+    FakeStore,
+    loaded,
+    replace,
+    running,
+    vault_file,
+    vault_of,
+    vault_settings,
+)
+from tests.unit.vault.conftest import ENV, LISTED, bao, refusal, sent
+
+
+async def test_discover_finds_tenants_on_first_use(store: FakeStore) -> None:
+    """An unlisted tenant's key is looked up once, then answered from memory."""
+    store.secrets["x/new"] = "key-new"
+    vault = await loaded(vault_of(vault_file(discover={"key": bao("x/{tenant}")})))
+    assert set(await asyncio.gather(*(sent(vault, "new") for _ in range(9)))) == {"key-new"}
+    assert vault.key("new").tenant == "new"
+    assert store.reads == ["x/new"]
+
+
+async def test_discover_answers_a_missing_tenant_as_a_forbidden_one(store: FakeStore) -> None:
+    """The store's 404 is `tenant_denied`, remembered; its refusals and failures are 503."""
+    store.secrets = {"x/403": SourceError("denied", ""), "x/5xx": SourceError("unavailable", "")}
+    vault = await loaded(vault_of(vault_file(discover={"key": bao("x/{tenant}")})))
+    for _ in range(3):
+        assert await refusal(vault, "404") == "tenant_denied"
+        assert await refusal(vault, "403") == "key_unavailable"
+        assert await refusal(vault, "5xx") == "key_unavailable"
+    assert sorted(store.reads) == ["x/403", "x/404", "x/5xx"]
+
+
+async def test_look_ups_of_one_caller_do_not_use_up_anothers(store: FakeStore) -> None:
+    """A caller that probes names runs out of look-ups; another one finds its tenant."""
+    store.secrets["x/real"] = "key-real"
+    vault = await loaded(vault_of(vault_file(discover={"key": bao("x/{tenant}")})))
+    answers = [await refusal(vault, f"n{n}", "prober") for n in range(150)]
+    assert answers.count("tenant_denied") < 120
+    assert answers[-1] == "key_unavailable"
+    assert await sent(vault, "real", "honest") == "key-real"
+
+
+async def test_finding_costs_no_look_ups(store: FakeStore) -> None:
+    """A caller that uses many tenants that exist is never held up."""
+    store.secrets = {f"x/{n}": f"key-{n}" for n in range(500)}
+    vault = await loaded(vault_of(vault_file(discover={"key": bao("x/{tenant}")})))
+    for n in range(500):
+        assert await sent(vault, str(n)) == f"key-{n}"
+
+
+async def test_discovered_tenants_end_with_their_section(store: FakeStore) -> None:
+    """Without [discover] those it found are denied; an unchanged one keeps them."""
+    store.secrets["x/new"] = "key-new"
+    file = vault_file(discover={"key": bao("x/{tenant}")})
+    vault = await loaded(vault_of(file))
+    await sent(vault, "new")
+    await replace(vault, file, vault_settings())
+    assert vault.key("new").secret.reveal() == "key-new"
+    await replace(vault, vault_file({}), vault_settings())
+    assert await refusal(vault, "new") == "tenant_denied"
+    await vault.aclose()
+
+
+async def test_a_look_up_that_outlives_its_section_finds_nothing(store: FakeStore) -> None:
+    """What a look-up finds after [discover] was taken away is not used."""
+    store.secrets["x/new"] = "key-new"
+    store.open.clear()
+    vault = await loaded(vault_of(vault_file(discover={"key": bao("x/{tenant}")})))
+    asked = asyncio.ensure_future(refusal(vault, "new"))
+    while not store.reads:
+        await asyncio.sleep(0)
+    await replace(vault, vault_file({}), vault_settings())
+    store.open.set()
+    assert await asked == "tenant_denied"
+    await vault.aclose()
+
+
+async def test_a_tenant_listed_meanwhile_has_its_listed_key(store: FakeStore) -> None:
+    """What a look-up finds does not replace what the vault file has come to say."""
+    store.secrets["x/a"] = "key-found"
+    store.open.clear()
+    section = {"key": bao("x/{tenant}")}
+    vault = await loaded(vault_of(vault_file(discover=section), environ=ENV))
+    asked = asyncio.ensure_future(sent(vault, "a"))
+    while not store.reads:
+        await asyncio.sleep(0)
+    listed = vault_file({"a": {"key": {"env": "A"}}}, discover=section)
+    await replace(vault, listed, vault_settings())
+    store.open.set()
+    assert await asked == "key-a"
+    assert [row.source for row in vault.tenants()] == ["env A"]
+    await vault.aclose()
+
+
+async def test_policy_learns_of_tenants_that_certainly_do_not_exist(store: FakeStore) -> None:
+    """Listed ones pass, and those that the store may know; a name that it does not have ends."""
+    vault = await loaded(vault_of(LISTED, environ=ENV))
+    vault.require("a")
+    with pytest.raises(CallerError, match="tenant_denied"):
+        vault.require("c")
+    vault = await loaded(vault_of(vault_file(discover={"key": bao("x/{tenant}")})))
+    vault.require("c")
+    assert await refusal(vault, "c") == "tenant_denied"
+    with pytest.raises(CallerError, match="tenant_denied"):
+        vault.require("c")
+    vault.require("d")
+
+
+async def test_a_tenant_deleted_in_the_store_is_denied_after_a_refresh(store: FakeStore) -> None:
+    """A discovered tenant that the store no longer has stops at the next refresh."""
+    store.secrets["x/new"] = "key-new"
+    settings = vault_settings(refresh=0.01)
+    vault = await loaded(vault_of(vault_file(discover={"key": bao("x/{tenant}")}), settings))
+    async with running(vault), asyncio.timeout(5):
+        await sent(vault, "new")
+        del store.secrets["x/new"]
+        while any(row.tenant == "new" for row in vault.tenants()):
+            await asyncio.sleep(0.005)
+        assert await refusal(vault, "new") == "tenant_denied"

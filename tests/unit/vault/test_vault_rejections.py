@@ -1,0 +1,51 @@
+"""Keys that Invopop rejects: read again, replaced, and not without end."""
+
+import asyncio
+
+from gateway.events import Event, KeyRejected
+from tests.support.vaults import FakeStore, loaded, replace, vault_file, vault_of, vault_settings
+from tests.unit.vault.conftest import ENV, bao, sent
+
+
+async def test_a_rejected_key_is_read_again_and_replaced(store: FakeStore) -> None:
+    """After a 401 the source's new key is tried at once, and used from then on."""
+    events: list[Event] = []
+    store.secrets["x/a"] = "old"
+    vault = await loaded(vault_of(vault_file({"a": {"key": bao("x/a")}}), events=events))
+    await sent(vault, "a")
+    old = vault.key("a")
+    store.secrets["x/a"] = "new"
+    others = await asyncio.gather(*(vault.rejected(old) for _ in range(20)))
+    assert {other.secret.reveal() for other in others if other} == {"new"}
+    assert vault.key("a").secret.reveal() == "new"
+    assert store.reads == ["x/a"] * 2
+    assert any(isinstance(e, KeyRejected) and e[:2] == ("a", "key") for e in events)
+
+
+async def test_a_rejected_key_falls_back_to_previous() -> None:
+    """Without a newer key the other slot's is tried, and remembered."""
+    file = vault_file({"a": {"key": {"env": "A"}, "previous": {"env": "A_OLD"}}})
+    vault = await loaded(vault_of(file, environ=ENV))
+    other = await vault.rejected(vault.key("a"))
+    assert other is not None
+    assert (other.slot, other.secret.reveal()) == ("previous", "old-a")
+    assert vault.key("a") == other
+
+
+async def test_rereads_cool_down(store: FakeStore) -> None:
+    """A key that stays rejected does not make the gateway hammer its store."""
+    store.secrets["x/a"] = "bad"
+    vault = await loaded(vault_of(vault_file({"a": {"key": bao("x/a")}})))
+    await sent(vault, "a")
+    for _ in range(20):
+        assert await vault.rejected(vault.key("a")) is None
+    assert len(store.reads) == 2
+
+
+async def test_nothing_is_sent_for_a_tenant_removed_meanwhile() -> None:
+    """A 401 that comes back after its tenant was removed gives no other key."""
+    file = vault_file({"a": {"key": {"env": "A"}, "previous": {"env": "A_OLD"}}})
+    vault = await loaded(vault_of(file, environ=ENV))
+    key = vault.key("a")
+    await replace(vault, vault_file({}), vault_settings())
+    assert await vault.rejected(key) is None
