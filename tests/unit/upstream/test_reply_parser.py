@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.errors import UpstreamError
-from gateway.upstream.reply_parser import MAX_HEAD, MAX_LINE, ReplyParser
+from gateway.upstream.reply_parser import MAX_HEAD, MAX_HEADERS, MAX_LINE, MAX_TRAILERS, ReplyParser
 
 OK = b"HTTP/1.1 200 OK\r\n"
 
@@ -29,12 +29,12 @@ def parse(*pieces: bytes, to_head: bool = False) -> ReplyParser:
         ),
         (OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX-T: 1\r\nY:\xff\r\n\r\n", 200, b""),
         (b"HTTP/1.1 204 \r\n\r\n", 204, b""),
+        (b"HTTP/1.1 204 X\r\nContent-Length: 0\r\n\r\n", 204, b""),
         (b"HTTP/1.1 304 X\r\nContent-Length: 500\r\n\r\n", 304, b""),
         (b"HTTP/1.1 599\r\nContent-Length: 1\r\n\r\nx", 599, b"x"),
         (
             b"HTTP/1.1 100 X\r\n\r\nHTTP/1.1 103 X\r\nLink: a\r\n\r\n"
-            + OK
-            + b"Content-Length: 1\r\n\r\nx",
+            b"HTTP/1.1 102 X\r\n\r\nHTTP/1.1 199 X\r\n\r\n" + OK + b"Content-Length: 1\r\n\r\nx",
             200,
             b"x",
         ),
@@ -191,6 +191,40 @@ def test_unlawful_replies_are_refused(reply: bytes, kind: str) -> None:
     with pytest.raises(UpstreamError) as caught:
         parse(reply)
     assert (caught.value.kind, caught.value.sent) == (kind, True)
+
+
+TOLD = [
+    (OK + b"X: " + b"a" * MAX_HEAD, "reply head too large"),
+    (OK + b"Transfer-Encoding: gzip\r\n\r\n", "unlawful Transfer-Encoding"),
+    (OK + b"Content-Length: " + b"9" * 19 + b"\r\n\r\n", "unlawful Content-Length"),
+]
+
+
+@pytest.mark.parametrize(("reply", "detail"), TOLD)
+def test_what_was_unlawful_is_said(reply: bytes, detail: str) -> None:
+    """In words that hold nothing of what Invopop sent."""
+    with pytest.raises(UpstreamError) as caught:
+        parse(reply)
+    assert caught.value.detail == detail
+
+
+BOUNDS = [
+    (OK, b"X: 1\r\n" * (MAX_HEADERS - 1) + b"Content-Length: 0\r\n", b"X: 1\r\n", b"\r\n"),
+    (OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1;" + b"a" * (MAX_LINE - 2), b"a",
+     b"\r\nZ\r\n0\r\n\r\n"),
+    (OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n",
+     (b"X: " + b"a" * (MAX_TRAILERS // 8 - 3) + b"\r\n") * 8, b"X:\r\n", b"\r\n"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("begun", "most", "more", "rest"), BOUNDS)
+def test_bounds_hold_to_the_byte(begun: bytes, most: bytes, more: bytes, rest: bytes) -> None:
+    """Fields, chunk lines and trailers may be as many and long as that; no more, and unfinished."""
+    assert parse(begun + most + rest).complete
+    assert parse(begun + most, rest).complete
+    for pieces in ((begun + most + more + rest,), (begun, most + more, rest)):
+        with pytest.raises(UpstreamError):
+            parse(*pieces)
 
 
 def test_big_heads_pass() -> None:

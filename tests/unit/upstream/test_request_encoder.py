@@ -84,6 +84,12 @@ def test_a_ready_body_may_be_chunked(body: bytes, wire: bytes) -> None:
     assert encoded.data.endswith(b"chunked\r\n\r\n" + wire)
 
 
+def test_a_body_that_is_announced_and_missing_is_refused() -> None:
+    """An upstream would wait for it until the time-out, and take the next request for it."""
+    with pytest.raises(GatewayFault):
+        encode(outbound("POST", None, THREE), {})
+
+
 @pytest.mark.parametrize("body", [b"", b"ab", b"abcd"])
 def test_a_ready_body_of_another_length_is_refused(body: bytes) -> None:
     """Case 74: before anything is sent."""
