@@ -196,7 +196,6 @@ class ReplyParser:
             self.complete = not self._left
         else:
             self._stage = _UNTIL_CLOSE
-            self.keep_alive = False
 
     def _feed_sized(self, data: bytes) -> None:
         left = self._left - len(data)
@@ -204,7 +203,7 @@ class ReplyParser:
             data = data[: self._left]
             self.keep_alive = False
         self._keep(data)
-        self._left = max(left, 0)
+        self._left = left
         self.complete = left <= 0
 
     def _feed_chunked(self, data: bytes) -> None:

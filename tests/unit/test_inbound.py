@@ -15,7 +15,7 @@ from gateway.inbound import (
     read_inbound,
     request_id_of,
 )
-from gateway.model import Credentials, Inbound, Peer
+from gateway.model import CALLER_LEFT, Credentials, Inbound, Peer
 from gateway.upstream.target import Authority
 
 UPSTREAM = Authority(b"api.invopop.com", 443)
@@ -275,10 +275,24 @@ async def test_a_body_never_passes_its_limit() -> None:
     with pytest.raises(CallerError) as caught:
         await anext(chunks)
     assert caught.value.key == "body_too_large"
+    assert caught.value.detail == "At most 10 bytes are accepted."
+
+
+async def test_limits_hold_to_the_byte() -> None:
+    """A body of just the limit passes, and one of just 64 KiB is kept."""
+    body = InboundBody(receiver(part(b"x" * REPLAY_LIMIT, more=False)), REPLAY_LIMIT)
+    assert await taken(body) == await taken(body) == b"x" * REPLAY_LIMIT
+
+
+async def test_a_message_may_leave_out_what_is_empty() -> None:
+    """ASGI: without `body` there are no bytes, without `more_body` it is the last one."""
+    body = InboundBody(receiver({"type": "http.request"}), 0)
+    assert await taken(body) == b""
+    assert (body.complete, body.ready) == (True, b"")
 
 
 async def test_a_caller_that_leaves_ends_the_body_as_a_cancellation() -> None:
     """A disconnect is never taken for the body's end."""
     body = InboundBody(receiver(part(b"x"), {"type": "http.disconnect"}), 0)
-    with pytest.raises(asyncio.CancelledError):
+    with pytest.raises(asyncio.CancelledError, match=CALLER_LEFT):
         await taken(body)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.invopop import operations
 from gateway.invopop.operations import (
     OPERATIONS,
     Operation,
@@ -15,6 +16,13 @@ from gateway.invopop.operations import (
     segments_of,
     split_path,
 )
+
+
+@pytest.fixture(autouse=True)
+def _anew() -> None:
+    """The table's tree is made in each test, as in a fresh process."""
+    operations._tree.cache_clear()
+
 
 # Methods and path templates of Invopop's published OpenAPI documents, all services and apps.
 PUBLISHED = """

@@ -200,25 +200,27 @@ def test_a_tenant_is_checked_before_the_operation() -> None:
 
 def test_a_caller_without_a_policy_is_unknown() -> None:
     """An identity that the configuration does not hold gets no grant."""
-    with pytest.raises(CallerError, match="caller_unknown"):
+    with pytest.raises(CallerError, match="caller_unknown") as refused:
         compiled().decide(Caller("reports", "jwt", "acme"), (), "GET", b"/utils/v1/ping")
+    assert refused.value.detail == "This caller is not configured."
 
 
 @pytest.mark.parametrize("path", [b"/%ff", b"/\xff"])
 def test_a_path_that_cannot_be_decoded_is_refused(path: bytes) -> None:
     """What policy cannot read it does not let through."""
     for grants in (compiled(), compiled(("* /**",))):
-        with pytest.raises(CallerError, match="bad_request"):
+        with pytest.raises(CallerError, match="bad_request") as refused:
             grants.decide(BILLING, (), "GET", path)
+        assert refused.value.detail == "The path is not valid UTF-8."
 
 
 def test_a_refusal_names_the_operation_and_never_the_path() -> None:
     """The caller's own text does not come back in an error, nor does the configuration's."""
-    shown = {b"/silo/v1/entries/SECRET": "silo.entries.fetch", b"/SECRET": "method and path"}
+    shown = {b"/silo/v1/entries/SECRET": "silo.entries.fetch", b"/SECRET": "That method and path"}
     for path, what in shown.items():
         with pytest.raises(OperationDenied) as denied:
             compiled(("utils.*",)).decide(BILLING, (), "GET", path)
-        assert what in denied.value.detail
+        assert denied.value.detail == f"Not allowed for this caller: {what}."
         assert "SECRET" not in denied.value.detail
         assert denied.value.cause == "callers.billing.allow"
 

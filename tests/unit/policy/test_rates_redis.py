@@ -116,8 +116,10 @@ async def test_callers_tenants_and_other_programs_are_counted_apart(redis: Redis
     await limiter.aclose()
     async with Client.from_url(redis.url, password=PASSWORD) as client:
         keys = await client.keys()
+        lives = [await client.ttl(key) for key in keys]
     assert len(keys) == 2
     assert all(b"invopop-gateway" in key for key in keys)
+    assert min(lives) > 100  # the window is 200 s
 
 
 @pytest.mark.parametrize(("on_failure", "away"), [("open", "passed"), ("closed", "overloaded")])

@@ -127,7 +127,10 @@ def test_a_token_that_must_name_its_tenant_cannot_leave_it_to_the_header() -> No
 
 
 def test_who_may_name_a_tenant_is_told_where() -> None:
-    """The answer to a request without a tenant names the header to send."""
+    """The answer to a request without a tenant, or with two, names the header to send."""
+    with pytest.raises(CallerError) as refused:
+        tenants("acme").resolve(caller(), [b"acme", b"acme"])
+    assert refused.value.detail == "Send X-Invopop-Tenant at most once."
     with pytest.raises(CallerError) as refused:
         tenants("acme", "globex").resolve(caller(), [])
     assert refused.value.detail == "Name the tenant in the header X-Invopop-Tenant."
@@ -152,5 +155,7 @@ def test_what_is_no_tenants_name_is_a_problem(entry: str) -> None:
     compiled, problems = compile_tenants(["acme", entry], "x.tenants", "gateway.toml")
     [found] = problems
     assert found[:3] == ("gateway.toml", "x.tenants[1]", json.dumps(entry))
-    assert found.expected.startswith("a tenant's name (")
+    assert found.expected == (
+        "a tenant's name (letters, digits, `.`, `_`, `-`; at most 128) or a glob with `*`"
+    )
     assert compiled.exact == {"acme"}

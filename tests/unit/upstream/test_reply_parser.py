@@ -29,12 +29,12 @@ def parse(*pieces: bytes, to_head: bool = False) -> ReplyParser:
         ),
         (OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX-T: 1\r\nY:\xff\r\n\r\n", 200, b""),
         (b"HTTP/1.1 204 \r\n\r\n", 204, b""),
+        (b"HTTP/1.1 204 X\r\nContent-Length: 0\r\n\r\n", 204, b""),
         (b"HTTP/1.1 304 X\r\nContent-Length: 500\r\n\r\n", 304, b""),
         (b"HTTP/1.1 599\r\nContent-Length: 1\r\n\r\nx", 599, b"x"),
         (
             b"HTTP/1.1 100 X\r\n\r\nHTTP/1.1 103 X\r\nLink: a\r\n\r\n"
-            + OK
-            + b"Content-Length: 1\r\n\r\nx",
+            b"HTTP/1.1 102 X\r\n\r\nHTTP/1.1 199 X\r\n\r\n" + OK + b"Content-Length: 1\r\n\r\nx",
             200,
             b"x",
         ),
@@ -191,6 +191,21 @@ def test_unlawful_replies_are_refused(reply: bytes, kind: str) -> None:
     with pytest.raises(UpstreamError) as caught:
         parse(reply)
     assert (caught.value.kind, caught.value.sent) == (kind, True)
+
+
+TOLD = [
+    (OK + b"X: " + b"a" * MAX_HEAD, "reply head too large"),
+    (OK + b"Transfer-Encoding: gzip\r\n\r\n", "unlawful Transfer-Encoding"),
+    (OK + b"Content-Length: " + b"9" * 19 + b"\r\n\r\n", "unlawful Content-Length"),
+]
+
+
+@pytest.mark.parametrize(("reply", "detail"), TOLD)
+def test_what_was_unlawful_is_said(reply: bytes, detail: str) -> None:
+    """In words that hold nothing of what Invopop sent."""
+    with pytest.raises(UpstreamError) as caught:
+        parse(reply)
+    assert caught.value.detail == detail
 
 
 def test_big_heads_pass() -> None:

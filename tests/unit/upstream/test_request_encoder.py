@@ -1,10 +1,12 @@
 """The request encoder: bytes as given, lengths held, nothing that reads as two requests."""
 
+from collections.abc import AsyncIterator
+
 import pytest
 
 from gateway.errors import GatewayFault
 from gateway.model import Outbound
-from gateway.upstream.request_encoder import BodyEncoder, encode, encode_head
+from gateway.upstream.request_encoder import BodyEncoder, Encoded, encode, encode_head
 from tests.support.outbound import Body
 
 
@@ -82,6 +84,29 @@ def test_a_ready_body_may_be_chunked(body: bytes, wire: bytes) -> None:
     """Framing is the headers' business alone."""
     encoded = encode(outbound("POST", Body(ready=body), CHUNKED), {})
     assert encoded.data.endswith(b"chunked\r\n\r\n" + wire)
+
+
+@pytest.mark.parametrize("length", [b"1", b"3"])
+@pytest.mark.parametrize("body", [None, Body(ready=b"")])
+def test_a_body_that_is_announced_and_missing_is_refused(body: Body | None, length: bytes) -> None:
+    """An upstream would wait for it until the time-out, and take the next request for it."""
+    with pytest.raises(GatewayFault):
+        encode(outbound("POST", body, (b"content-length", length)), {})
+
+
+async def pieces() -> AsyncIterator[bytes]:
+    """A body of which nothing is ready."""
+    yield b"abc"
+
+
+def test_all_that_the_connection_needs_goes_along() -> None:
+    """How long the body is, whether a reply has one, and whether an old connection will do."""
+    head = b"%b / HTTP/1.1\r\nhost: h\r\ncontent-length: 3\r\n\r\n"
+    headers, body, times = [(b"host", b"h"), THREE], pieces(), {"read": 1.0}
+    sent = encode(Outbound("HEAD", b"/", headers, body, fresh=True), times)
+    assert sent == Encoded(head % b"HEAD", 3, body, True, True, times)
+    sent = encode(Outbound("PUT", b"/", headers, Body(ready=b"abc"), fresh=False), times)
+    assert sent == Encoded(head % b"PUT" + b"abc", 3, None, False, False, times)
 
 
 @pytest.mark.parametrize("body", [b"", b"ab", b"abcd"])
