@@ -25,7 +25,7 @@ class Timer:
 
 
 class Clock:
-    """A loop with nothing but time, and one deadline on it; `early` is by how much it is too soon."""
+    """A loop with nothing but time, and one deadline. It calls back `early` seconds too soon."""
 
     def __init__(self, early: float = 0.0) -> None:
         self.now = 100.0
