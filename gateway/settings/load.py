@@ -110,7 +110,10 @@ def _vault(
 
 def _vault_contents(vault: Vault, environ: Mapping[str, str]) -> Contents:
     """The vault's TOML; what was encrypted is private whoever may read the file."""
-    contents = read(vault.file, "the vault file that vault.file names")
+    expected = "the vault file that vault.file names"
+    if (sealed := vault.file.with_name(vault.file.name + SUFFIX)).exists():
+        expected += f'; there is "{sealed.name}" beside it'
+    contents = read(vault.file, expected)
     if vault.file.suffix != SUFFIX:
         return contents
     identity = read_identity(vault.file, vault.identity, environ)

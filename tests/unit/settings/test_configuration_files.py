@@ -89,6 +89,14 @@ def test_missing_vault_file(workshop: Any) -> None:
     level, vault = workshop.problems(gateway)
     assert level.key == "log.level"
     assert (vault.file, vault.found) == (str(workshop.directory / "absent.toml"), "no such file")
+    assert vault.expected == "the vault file that vault.file names"
+
+
+def test_a_vault_file_that_was_encrypted_since(workshop: Any) -> None:
+    """Whoever has forgotten to name the encrypted one is told that it is there."""
+    (workshop.directory / "absent.toml.age").touch()
+    problems = workshop.problems(gateway='[vault]\nfile = "absent.toml"\n')
+    assert 'there is "absent.toml.age" beside it' in problems[-1].expected
 
 
 def test_vault_file_with_a_wrong_name_is_not_looked_for(workshop: Any) -> None:
