@@ -6,9 +6,10 @@ take the **key** (`vault`), **send** it on (`upstream`), and **tell** what happe
 
 Imports point downwards only, and rooms of one floor never import each other:
 
-    cli → server | sandbox → app → pipeline, relay | admin
-        → identity | policy | vault | upstream | observe
-        → settings | events | invopop → model, errors → secret
+    cli → server | sandbox → app (wires all), telling (who is told what)
+        → pipeline | admin | rules, outward, outlets (what app makes) → attempts, relay
+        → rooms, inbound → identity | policy | vault | upstream | observe
+        → settings | events | invopop → model, errors → secret, trace
 """
 
 __version__ = "0.1.0"

@@ -5,9 +5,8 @@ and every exchange, however it ends, is told exactly once.
 """
 
 import asyncio
-import time
 from collections.abc import Callable
-from time import perf_counter
+from time import perf_counter, time
 
 from gateway.attempts import Attempts
 from gateway.errors import CallerError, GatewayError, GatewayFault, UpstreamError
@@ -78,12 +77,12 @@ class Pipeline:
         rooms, inbound, shown = self._rooms, head.inbound, head.credentials
         try:
             try:
-                caller = rooms.authenticator.authenticate(inbound, shown, time.time())
+                caller = rooms.authenticator.authenticate(inbound, shown, time())
             except KeyNeeded as needed:
                 await rooms.authenticator.fetch_keys(needed)
                 x.waited_seconds += perf_counter() - x.started
                 # By now the configuration, or the time, may say otherwise.
-                caller = rooms.authenticator.authenticate(inbound, shown, time.time())
+                caller = rooms.authenticator.authenticate(inbound, shown, time())
         except CallerError as error:
             if error.key == "unauthenticated" and inbound.proxy_form:
                 error.status = 407  # RFC 9110 15.5.8: a proxy asks with its own status
