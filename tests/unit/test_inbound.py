@@ -86,6 +86,7 @@ def test_a_lawful_head_gives_its_parts() -> None:
         (b"traceparent", trace),
         (b"content-length", b"12"),
         (b"expect", b"100-Continue"),
+        (b"accept", b"*/*"),
         method="POST",
         target=b"/silo/v1/entries?a=%zz",
     )
@@ -99,7 +100,7 @@ def test_a_lawful_head_gives_its_parts() -> None:
         request_id="r1",
         proxy_form=False,
     )
-    assert len(head.inbound.headers) == 6
+    assert len(head.inbound.headers) == 7
     assert head.credentials == Credentials(b"Bearer t", None)
     assert (head.tenant_headers, head.timeout) == ((b"acme",), 2.5)
     assert head.trace_id == "ab" * 16
