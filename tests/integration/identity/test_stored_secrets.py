@@ -2,15 +2,16 @@
 
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.gateway import GatewayProcess, eventually
+from tests.support.gateway import GatewayProcess, eventually, run
 from tests.support.identity_world import NO_ISSUERS
 from tests.support.jwt import compact, hs256
 from tests.support.openbao import ROOT, OpenBaoServer
-from tests.support.world import AUDIENCE, TOK_A, World
+from tests.support.world import AUDIENCE, ENVIRON, TOK_A, World
 
 NAME = "https://id.stored"
 FIRST = "sentinel-shared-secret-in-a-store-first-1"
@@ -18,7 +19,7 @@ SECOND = "sentinel-shared-secret-in-a-store-second"
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
+def world(tmp_path: Path) -> Iterator[World]:
     """Not started yet; `stored` is known by tokens of an issuer whose secret OpenBao holds."""
     server = OpenBaoServer()
     issuer = {
@@ -29,9 +30,10 @@ def world(tmp_path: Path) -> World:
     table = {"url": server.url, "timeout": 30.0, "token": {"env": "TEST_BAO_TOKEN"}}
     changes = {"issuers": [issuer], "callers": {**NO_ISSUERS, "stored": stored},
                "vault": {"openbao": table}}  # fmt: skip
-    world = World(tmp_path, changes, environ={"TEST_BAO_TOKEN": ROOT})
-    world.constants["bao"] = server
-    return world
+    made = World(tmp_path, changes, environ={"TEST_BAO_TOKEN": ROOT})
+    made.constants["bao"] = server
+    yield made
+    made.origin.hang_up()
 
 
 def token(secret: str) -> str:
@@ -97,3 +99,18 @@ def test_a_store_that_hangs(world: World) -> None:
                 assert world.get("/x", token=token(FIRST)).status == 200
         finally:
             server.thaw()
+
+
+def test_check_tells_of_a_secret_that_cannot_be_had(world: World) -> None:
+    """`check` reads stores: a secret that is missing is a warning, as a tenant's key is."""
+    server: OpenBaoServer = world.constants["bao"]
+    warning = f"issuer {NAME}: its secret cannot be had now"
+    command = ["check", "--config", str(world.gateway.config)]
+    environ = {**ENVIRON, "TEST_BAO_TOKEN": ROOT}
+    code, output = run(command, environ)
+    assert (code, warning in output) == (0, True), output
+    with server:
+        server.write("issuers/id", hmac=FIRST)
+        code, output = run(command, environ)
+    assert (code, warning in output) == (0, False), output
+    assert FIRST not in output
