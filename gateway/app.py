@@ -28,7 +28,7 @@ from gateway.policy.permits import Permits
 from gateway.policy.rates import RateRules, Rates
 from gateway.policy.rates_shared import SharedRates, connect, is_shared
 from gateway.rooms import Rooms
-from gateway.rules import Rules, compile_rules, files_of, restart_required, trust_of
+from gateway.rules import Rules, compile_rules, files_of, placed, restart_required, trust_of
 from gateway.settings.load import Loaded, load
 from gateway.settings.schema import Settings
 from gateway.telling import Telling
@@ -80,7 +80,7 @@ class Gateway:
             rules = await compile_rules(self.loaded, self.vault, self.events.emit)
         except ConfigurationError as error:
             problems += error.problems
-        problems += await self.vault.load()
+        problems += placed(await self.vault.load(), self.loaded)
         problems += await self.telling.outlets.problems(str(self.loaded.file), self.vault.resolve)
         if problems or rules is None:
             raise ConfigurationError(problems)
@@ -166,7 +166,7 @@ class Gateway:
         rules = await compile_rules(new, self.vault, self.events.emit, authenticator)
         snapshot = await self.vault.prepare(new.vault, new.settings)
         if snapshot.problems:
-            raise ConfigurationError(snapshot.problems)
+            raise ConfigurationError(placed(snapshot.problems, new))
         return new, rules, snapshot
 
     async def _commit(self, new: Loaded, rules: Rules) -> None:

@@ -5,20 +5,24 @@ Law: all or nothing; every problem of every room is in one list, and nothing is 
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from gateway.errors import ConfigurationError, Problem
 from gateway.events import Emit
 from gateway.identity.authenticator import Authenticator
-from gateway.identity.build import build_authenticator
+from gateway.identity.build import ReadSecret, build_authenticator
+from gateway.identity.keys import KeySetError
 from gateway.identity.listener_tls import ListenerTls, listener_tls
 from gateway.policy.grants import Grants, compile_grants
 from gateway.secret import Secret
 from gateway.settings.load import Loaded
 from gateway.settings.schema import Settings, Upstream
+from gateway.settings.vault_file import STORES, KeySource
 from gateway.upstream.tls import client_context
+from gateway.vault.sources.source import SourceError
 from gateway.vault.vault import Vault
 
 # New sockets, or what is made once for the life of the process.
@@ -57,9 +61,8 @@ async def compile_rules(
     """
     settings, file = loaded.settings, str(loaded.file)
     secrets, problems = await _secrets(loaded, vault)
-    shared = {issuer: secret.reveal() for issuer, secret in secrets.items()}
-    authenticator, wrong = build_authenticator(settings, shared, emit, previous)
-    problems += [p._replace(file=p.file or file) for p in wrong if not _unresolved(p, problems)]
+    authenticator, wrong = build_authenticator(settings, secrets, emit, previous)
+    problems += [p for p in placed(wrong, loaded) if not _unresolved(p, problems)]
     grants, wrong = compile_grants(settings.callers, file)
     problems += wrong
     trust, password, listener = None, None, None
@@ -77,6 +80,11 @@ async def compile_rules(
     if problems or trust is None:
         raise ConfigurationError(problems)
     return Rules(authenticator, grants, trust, password, listener)
+
+
+def placed(problems: Iterable[Problem], loaded: Loaded) -> list[Problem]:
+    """The problems, with the configuration file in the place of no file."""
+    return [p._replace(file=p.file or str(loaded.file)) for p in problems]
 
 
 def trust_of(upstream: Upstream, file: str) -> Trust:
@@ -115,20 +123,35 @@ def _value(settings: Settings, name: str) -> object:
     return getattr(getattr(settings, section), key)
 
 
-async def _secrets(loaded: Loaded, vault: Vault) -> tuple[Mapping[str, Secret], list[Problem]]:
-    """The shared secrets of issuers that sign with one, and why some cannot be had."""
-    secrets: dict[str, Secret] = {}
+async def _secrets(
+    loaded: Loaded, vault: Vault
+) -> tuple[Mapping[str, str | ReadSecret], list[Problem]]:
+    """The shared secrets of issuers that sign with one, and why some cannot be had.
+
+    A store is not asked here: it must not stop a start.
+    """
+    secrets: dict[str, str | ReadSecret] = {}
     problems: list[Problem] = []
     for index, issuer in enumerate(loaded.settings.issuers):
         if issuer.secret is None:
             continue
+        if issuer.secret.kind in STORES:
+            secrets[issuer.issuer] = partial(_from_store, vault, issuer.secret)
+            continue
         try:
-            secrets[issuer.issuer] = await vault.resolve(
-                issuer.secret, str(loaded.file), f"issuers[{index}].secret"
-            )
+            key = f"issuers[{index}].secret"
+            secret = await vault.resolve(issuer.secret, str(loaded.file), key)
+            secrets[issuer.issuer] = secret.reveal()
         except ConfigurationError as error:
             problems += error.problems
     return secrets, problems
+
+
+async def _from_store(vault: Vault, source: KeySource) -> Secret:
+    try:
+        return await vault.fetch(source)
+    except SourceError as error:
+        raise KeySetError(error.outcome) from None
 
 
 def _unresolved(problem: Problem, known: list[Problem]) -> bool:

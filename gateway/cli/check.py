@@ -47,13 +47,13 @@ def check(
     from rich.console import Console  # noqa: PLC0415 - no other command needs it
 
     loaded = load_or_exit(config)
-    rows, answers = asyncio.run(_look(loaded, online=online))
+    rows, answers, missing = asyncio.run(_look(loaded, online=online))
     # A file or a pipe has no width of its own: nothing is cut off there.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     console.print(_table(rows, answers))
     today = datetime.now(UTC).date()
     reviewed = review(loaded.settings, loaded.vault, today)
-    for text in (*loaded.warnings, *reviewed, *_warnings(rows)):
+    for text in (*loaded.warnings, *reviewed, *missing, *_warnings(rows)):
         console.print(f"[yellow]warning[/] {text}", soft_wrap=True)
     console.print(_memory(loaded.settings), soft_wrap=True)
     wrong = [text for row in rows if online and (text := _problem(row, answers))]
@@ -74,11 +74,23 @@ def _memory(settings: Settings) -> str:
     return f"memory  at worst {total / 2**20:.0f} MiB beyond the program itself: {told}"
 
 
-async def _look(loaded: Loaded, *, online: bool) -> tuple[list[TenantRow], dict[Slot, Answer]]:
+async def _look(
+    loaded: Loaded, *, online: bool
+) -> tuple[list[TenantRow], dict[Slot, Answer], list[str]]:
+    """Tenants' keys, what Invopop says of them, and which issuers' secrets are missing."""
     async with offline(loaded) as gateway:
         await gateway.vault.read_stores()
+        missing = await _missing_secrets(gateway)
         answers = await _ask_all(gateway) if online else {}
-        return gateway.vault.tenants(), answers
+        return gateway.vault.tenants(), answers, missing
+
+
+async def _missing_secrets(gateway: Gateway) -> list[str]:
+    """A warning for each issuer whose secret is in a store and cannot be had, or is too weak."""
+    stored = [keys for keys in gateway.rooms.authenticator.remote if keys.settings.secret]
+    await asyncio.gather(*(keys.refresh() for keys in stored))
+    names = [keys.settings.issuer for keys in stored if not keys.healthy]
+    return [f"issuer {name}: its secret cannot be had now, or is too short" for name in names]
 
 
 async def _ask_all(gateway: Gateway) -> dict[Slot, Answer]:

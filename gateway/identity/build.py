@@ -5,7 +5,8 @@ Law: every file that is wrong is a problem in the list; what has problems must n
 
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from functools import partial
 from math import inf
 from pathlib import Path
 from typing import TypeVar
@@ -18,7 +19,7 @@ from gateway.events import Emit
 from gateway.identity.authenticator import Authenticator, Ways
 from gateway.identity.certificates import Certificates
 from gateway.identity.claims import NameTemplate, Rules, claim_template, parse_template, split_path
-from gateway.identity.jwks import RemoteKeys
+from gateway.identity.jwks import Fetch, Fetched, RemoteKeys
 from gateway.identity.jwks_client import JwksClient
 from gateway.identity.keys import (
     FixedKeys,
@@ -32,10 +33,12 @@ from gateway.identity.keys import (
 from gateway.identity.networks import Networks
 from gateway.identity.tokens import compile_tokens
 from gateway.identity.verifier import TrustedIssuer, Verifier
+from gateway.secret import Secret
 from gateway.settings.callers import Issuer
 from gateway.settings.schema import Settings
 
 T = TypeVar("T")
+ReadSecret = Callable[[], Awaitable[Secret]]
 
 
 class _Wrong(Exception):
@@ -48,15 +51,16 @@ class _Wrong(Exception):
 
 def build_authenticator(
     settings: Settings,
-    secrets: Mapping[str, str],
+    secrets: Mapping[str, str | ReadSecret],
     emit: Emit,
     previous: Authenticator | None = None,
 ) -> tuple[Authenticator, list[Problem]]:
     """The authenticator for these settings, and everything wrong with the files they name.
 
-    `secrets` are the resolved HMAC secrets by issuer. From `previous` come the remote keys of
-    issuers that have not changed, so that a reload during an issuer's outage loses none. The
-    `file` of a problem is "" where the configuration file itself is wrong.
+    `secrets` are the HMAC secrets by issuer, or how one is read from its store: that raises
+    `KeySetError`. From `previous` come the remote keys of issuers that have not changed, so that
+    a reload during an issuer's outage loses none. The `file` of a problem is "" where the
+    configuration file itself is wrong.
     """
     makers = _Makers(secrets, emit, previous.remote if previous else ())
     issuers: list[TrustedIssuer] = []
@@ -130,7 +134,9 @@ def _template(issuer: Issuer) -> NameTemplate:
 class _Makers:
     """Makes the key source of an issuer, of whichever kind the settings name."""
 
-    def __init__(self, secrets: Mapping[str, str], emit: Emit, known: Sequence[RemoteKeys]) -> None:
+    def __init__(
+        self, secrets: Mapping[str, str | ReadSecret], emit: Emit, known: Sequence[RemoteKeys]
+    ) -> None:
         self._secrets = secrets
         self._emit = emit
         self._known = known
@@ -148,6 +154,10 @@ class _Makers:
         secret = self._secrets.get(issuer.issuer)
         if secret is None:
             raise _Wrong("secret", "no value", "a secret that can be had")
+        if not isinstance(secret, str):
+            keys = self._kept_fresh(issuer, partial(_read, secret, issuer.algorithms))
+            keys.hasten()  # a reload reads stores at once, also tenants' keys
+            return keys
         try:
             return FixedKeys(from_secret(secret, issuer.algorithms))
         except KeySetError:
@@ -161,11 +171,23 @@ class _Makers:
         except KeySetError:
             file, expected = issuer.jwks_bearer_file, "a file with one token"
             raise _Wrong("jwks_bearer_file", "no token", expected, file) from None
-        keys = RemoteKeys(issuer, client.fetch, self._emit, time.monotonic)
+        return self._kept_fresh(issuer, partial(_download, client, issuer.algorithms))
+
+    def _kept_fresh(self, issuer: Issuer, fetch: Fetch) -> RemoteKeys:
+        keys = RemoteKeys(issuer, fetch, self._emit, time.monotonic)
         for other in self._known:
             if other.settings == issuer:
                 keys.adopt(other)
         return keys
+
+
+async def _download(client: JwksClient, algorithms: Sequence[str]) -> Fetched:
+    document = await client.fetch()
+    return Fetched(from_document(document.text, algorithms), document.max_age)
+
+
+async def _read(secret: ReadSecret, algorithms: Sequence[str]) -> Fetched:
+    return Fetched(from_secret((await secret()).reveal(), algorithms))
 
 
 def _from_file(

@@ -1,4 +1,4 @@
-"""An issuer's remote key set: kept fresh in the background, asked for early by an unknown `kid`.
+"""An issuer's keys that lie elsewhere: kept fresh, asked for early by an unknown `kid`.
 
 Law: one loop fetches, nobody else; a failed fetch takes nothing away for `jwks_max_stale` seconds;
 no request waits longer than `PATIENCE`; requests cause at most one fetch per `COOL_DOWN`.
@@ -12,7 +12,7 @@ from math import inf
 from typing import Final, NamedTuple
 
 from gateway.events import Emit, JwksRefreshed
-from gateway.identity.keys import KeySet, KeySetError, from_document
+from gateway.identity.keys import KeySet, KeySetError
 from gateway.settings.callers import Issuer
 
 PATIENCE: Final = 2.0  # seconds a request waits for a fetch under way
@@ -24,10 +24,10 @@ _MOST_ABSENT: Final = 1024
 
 
 class Fetched(NamedTuple):
-    """A key set document and the seconds for which it is fresh; None if its issuer did not say."""
+    """Keys, and the seconds for which they are fresh; None if their issuer did not say."""
 
-    document: bytes
-    max_age: float | None
+    keys: KeySet
+    max_age: float | None = None
 
 
 Fetch = Callable[[], Awaitable[Fetched]]
@@ -62,6 +62,10 @@ class RemoteKeys:
         self.current, self.tried, self.healthy = other.current, other.tried, other.healthy
         self._started, self._stale_at = other._started, other._stale_at  # noqa: SLF001 - our kind
         self._due = other._due  # noqa: SLF001
+
+    def hasten(self) -> None:
+        """Has `run` fetch at once."""
+        self._due = -inf
 
     def wanted(self, key_id: str | None) -> bool:
         """True if a fetch is under way, or may be asked for, that could bring this key."""
@@ -112,14 +116,13 @@ class RemoteKeys:
         """Fetches and keeps what came; why that failed, or nothing."""
         try:
             fetched = await self._fetch()
-            keys = from_document(fetched.document, self.settings.algorithms)
         except KeySetError as error:
             self._fail()
             return str(error)
         except Exception:  # noqa: BLE001 - whatever an issuer sends, the loop goes on
             self._fail()
             return "unexpected"
-        self._succeed(keys, fetched.max_age)
+        self._succeed(fetched.keys, fetched.max_age)
         return ""
 
     def _succeed(self, keys: KeySet, max_age: float | None) -> None:

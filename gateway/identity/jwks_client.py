@@ -8,11 +8,10 @@ import re
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import httpx
 
-from gateway.identity.jwks import Fetched
 from gateway.identity.jwt import read_object
 from gateway.identity.keys import KeySetError
 
@@ -20,6 +19,13 @@ DEADLINE: Final = 5.0  # seconds for everything, discovery too
 MOST_BYTES: Final = 1024 * 1024
 _DISCOVERY: Final = "/.well-known/openid-configuration"  # OpenID Connect Discovery 1.0, 4
 _MAX_AGE: Final = re.compile(r"(?:^|[\s,])max-age=([0-9]{1,9})(?:$|[\s,])", re.IGNORECASE)
+
+
+class Document(NamedTuple):
+    """A document and the seconds for which it is fresh; None if its issuer did not say."""
+
+    text: bytes
+    max_age: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +41,7 @@ class JwksClient:
     tls: ssl.SSLContext = field(repr=False)
     bearer_file: Path | None = None
 
-    async def fetch(self) -> Fetched:
+    async def fetch(self) -> Document:
         """The document. Raises `KeySetError` whatever goes wrong."""
         headers = {"accept-encoding": "identity", **self.authorization()}
         try:
@@ -52,7 +58,7 @@ class JwksClient:
             raise KeySetError("unreachable") from None
 
     async def _discover(self, client: httpx.AsyncClient) -> str:
-        text = (await _get(client, self.issuer.rstrip("/") + _DISCOVERY)).document
+        text = (await _get(client, self.issuer.rstrip("/") + _DISCOVERY)).text
         try:
             document = read_object(text)
         except (ValueError, RecursionError):
@@ -75,7 +81,7 @@ class JwksClient:
         return {"authorization": f"Bearer {token}"}
 
 
-async def _get(client: httpx.AsyncClient, url: str) -> Fetched:
+async def _get(client: httpx.AsyncClient, url: str) -> Document:
     if not url.startswith("https://"):
         raise KeySetError("insecure_url")
     document = bytearray()
@@ -87,4 +93,4 @@ async def _get(client: httpx.AsyncClient, url: str) -> Fetched:
             if len(document) > MOST_BYTES:
                 raise KeySetError("too_large")
     age = _MAX_AGE.search(response.headers.get("cache-control", ""))
-    return Fetched(bytes(document), float(age[1]) if age else None)
+    return Document(bytes(document), float(age[1]) if age else None)

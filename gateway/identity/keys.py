@@ -120,7 +120,7 @@ def from_pem(pem: bytes, algorithms: Sequence[str]) -> KeySet:
 
 def from_secret(secret: str, algorithms: Sequence[str]) -> KeySet:
     """A shared secret for HMAC. Raises `KeySetError` if it is shorter than the hash."""
-    return _usable(_fitting(secret, algorithms))
+    return _usable(_fitting(secret, algorithms), "weak_secret")
 
 
 def _bound(jwk: dict[str, Any], algorithms: Sequence[str]) -> Iterable[Named]:
@@ -142,8 +142,8 @@ def _fitting(key: object, algorithms: Sequence[str]) -> Iterable[Named]:
             continue
 
 
-def _usable(keys: Iterable[Named]) -> KeySet:
+def _usable(keys: Iterable[Named], otherwise: str = "no_usable_key") -> KeySet:
     usable = KeySet(keys)
     if not usable:
-        raise KeySetError("no_usable_key")
+        raise KeySetError(otherwise)
     return usable

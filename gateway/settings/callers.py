@@ -25,7 +25,7 @@ from gateway.settings.values import (
     Word,
     expects,
 )
-from gateway.settings.vault_file import LocalSource
+from gateway.settings.vault_file import ListedSource
 
 _EMPTY_HASH: Final = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
@@ -46,7 +46,7 @@ class Issuer(Table):
     """Origin of keys: a JSON Web Key Set."""
     public_key_file: FilePath | None = None
     """Origin of keys: one public key in PEM."""
-    secret: LocalSource | None = None
+    secret: ListedSource | None = None
     """Origin of keys: a secret shared with the issuer, at least as long as its hash."""
     jwks_url: HttpsUrl | None = None
     """Origin of keys: a JSON Web Key Set that is fetched."""
@@ -57,9 +57,9 @@ class Issuer(Table):
     jwks_bearer_file: FilePath | None = None
     """A token shown when fetching, read anew each time."""
     jwks_refresh: Seconds = 300.0
-    """How often keys are fetched again."""
+    """How often keys are fetched again; a `secret` too, if it lies in a store."""
     jwks_max_stale: SecondsOrZero = 86400.0
-    """How long known keys serve while the issuer is away."""
+    """How long known keys serve while the issuer, or the secret's store, is away."""
     leeway: SecondsOrZero = 5.0
     """By how much clocks may differ, for `exp`, `nbf` and `iat`."""
     max_token_age: Seconds | None = None

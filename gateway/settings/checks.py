@@ -3,14 +3,14 @@
 Each finding names every setting that it looked at, so that one mistake is told once.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
 from gateway.settings.callers import CallerSettings, Issuer
 from gateway.settings.findings import Finding
 from gateway.settings.schema import Audit, Listen, Settings, Tracing
-from gateway.settings.vault_file import KeySource, VaultFile
+from gateway.settings.vault_file import STORES, KeySource, VaultFile
 from gateway.settings.wording import KeyPath, key_path
 
 _ORIGINS: Final = ("jwks_file", "public_key_file", "secret", "jwks_url", "discovery")
@@ -30,6 +30,7 @@ def check(settings: Settings, positions: Sequence[int]) -> Iterator[Finding]:
     yield from _tracing(settings.tracing)
     for position, issuer in zip(positions, settings.issuers, strict=True):
         yield from _issuer(("issuers", position), issuer)
+    yield from _shared_secrets(settings, positions)
     yield from _equal_issuers(settings, positions)
     for name, caller in settings.callers.items():
         yield from _caller(("callers", name), caller, settings)
@@ -38,13 +39,20 @@ def check(settings: Settings, positions: Sequence[int]) -> Iterator[Finding]:
 
 def check_stores(vault: VaultFile, known: Collection[str]) -> Iterator[Finding]:
     """Every rule between the vault file and the stores that the settings know how to reach."""
+    return _unreachable(_sources(vault), known)
+
+
+def _unreachable(
+    sources: Iterable[tuple[KeyPath, KeySource]], known: Collection[str]
+) -> Iterator[Finding]:
     # AWS's SDK finds region and credentials by itself; a full GCP name holds its project.
     missing = {"openbao", "gcp", "azure"}.difference(known)
-    for path, source in _sources(vault):
+    for path, source in sources:
         if source.kind in missing and not source.reference.startswith("projects/"):
             missing.remove(source.kind)
             expected = f"a table [vault.{source.kind}] in the configuration file"
-            yield Finding(path, f"{source.kind}, which is not configured", expected)
+            others: tuple[KeyPath, ...] = (("vault", source.kind),)
+            yield Finding(path, f"{source.kind}, which is not configured", expected, others)
 
 
 def _sources(vault: VaultFile) -> Iterator[tuple[KeyPath, KeySource]]:
@@ -165,6 +173,13 @@ def _algorithms(at: KeyPath, issuer: Issuer, origins: Sequence[str]) -> Iterator
         expected = "HS256, HS384 or HS512" if origins == ["secret"] else "public-key algorithms"
         found = f"{issuer.algorithms[0]} with {origins[0]}"
         yield Finding(path, found, expected, tuple((*at, name) for name in _ORIGINS))
+
+
+def _shared_secrets(settings: Settings, positions: Sequence[int]) -> Iterator[Finding]:
+    known = {store for store in STORES if getattr(settings.vault, store)}
+    both = zip(positions, settings.issuers, strict=True)
+    found = ((("issuers", at, "secret"), issuer.secret) for at, issuer in both)
+    return _unreachable(((path, source) for path, source in found if source), known)
 
 
 def _equal_issuers(settings: Settings, positions: Sequence[int]) -> Iterator[Finding]:

@@ -79,6 +79,9 @@ def _listed(source: KeySource) -> KeySource:
     return source
 
 
+ListedSource = Annotated[KeySource, AfterValidator(_listed)]
+
+
 def _discovering(source: KeySource) -> KeySource:
     if source.kind not in STORES:
         raise refuse(f"a store ({', '.join(STORES)}): {source.kind} cannot find tenants")
@@ -101,9 +104,9 @@ LocalSource = Annotated[KeySource, AfterValidator(_local)]
 class TenantEntry:
     """One tenant: the key in use, the one still valid while rotating, the workspace they are of."""
 
-    key: Annotated[KeySource, AfterValidator(_listed)]
+    key: ListedSource
     """The key in use."""
-    previous: Annotated[KeySource, AfterValidator(_listed)] | None = None
+    previous: ListedSource | None = None
     """The other key that still works while rotating."""
     workspace: Word | None = None
     """The workspace that the keys must open; until Invopop has said so they are not used."""

@@ -4,11 +4,12 @@ Law: changes nothing that is in use.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from gateway.errors import Problem
+from gateway.settings.callers import Issuer
 from gateway.settings.schema import Vault as VaultSettings
 from gateway.settings.vault_file import LOCAL, STORES, Discover, VaultFile
 from gateway.vault.key_ring import KeyRing, Slot
@@ -48,20 +49,25 @@ async def prepare(
     connections: Connections,
     known: tuple[Mapping[str, KeyRing], Mapping[str, KeyRing]],
     kept: Mapping[str, Source],
+    issuers: Sequence[Issuer] = (),
 ) -> Snapshot:
     """What follows from the vault file and what is `known`: rings of listed and of found tenants.
 
-    `kept` sources stay open.
+    `kept` sources stay open; those of `issuers`' secrets are opened too. The `file` of a problem
+    is "" where the configuration file itself is wrong.
     """
     settings, discover = connections.settings, vault_file.discover
     # In a thread: with 10,000 tenants this takes longer than a request should wait.
     made = await asyncio.to_thread(_follows, vault_file, settings, *known)
-    kinds = dict(made.kinds)
+    places = {kind: (str(settings.file), key) for kind, key in made.kinds.items()}
     if discover is not None:
-        kinds.setdefault(discover.key.kind, "discover.key")
-    sources, errors = open_sources({*LOCAL, *kinds}, connections, kept)
+        places.setdefault(discover.key.kind, (str(settings.file), "discover.key"))
+    for index, issuer in enumerate(issuers):
+        if issuer.secret is not None:
+            places.setdefault(issuer.secret.kind, ("", f"issuers[{index}].secret"))
+    sources, errors = open_sources({*LOCAL, *places}, connections, kept)
     problems = tuple(
-        Problem(str(settings.file), kinds[kind], error.reason, f"a usable {kind} source")
+        Problem(*places[kind], error.reason, f"a usable {kind} source")
         for kind, error in errors.items()
     )
     return Snapshot(

@@ -51,10 +51,10 @@ class Vault:
         self._environ = environ
         self._emit = emit
         self._clock = time.monotonic
-        # Of listed tenants; replaced as a whole, never changed.
-        self._rings: dict[str, KeyRing] = {}
+        self._rings: dict[str, KeyRing] = {}  # of listed tenants; replaced as a whole only
         self._found: dict[str, KeyRing] = {}  # of tenants that [discover] found
         self._reader = Reader(emit, self._read_ended, self._clock)
+        self.fetch = self._reader.fetch  # any other secret, from any source
         self._refresher = Refresher(self._reader, self._clock)
         self._pins = Pins(check, emit, self._clock)
         self._lookups = LookUps(self._reader, self._discovered, self._clock)
@@ -145,7 +145,7 @@ class Vault:
         kept = self._reader.sources if settings.vault == self._settings else {}
         connections = Connections(settings.vault, self._environ)
         known = (self._rings, dict(self._found))
-        snapshot = await prepare(vault_file, connections, known, kept)
+        snapshot = await prepare(vault_file, connections, known, kept, settings.issuers)
         if not snapshot.problems:
             await self._reader.read_local(snapshot.rings)
         return snapshot
@@ -184,12 +184,12 @@ class Vault:
             await self._reader.read_since(slots, self._clock())
 
     async def resolve(self, source: KeySource, file: str, key: str) -> Secret:
-        """Any other secret of the configuration, from a source on this machine.
+        """Any other secret of the configuration that must be had at once.
 
         Raises `ConfigurationError` with a problem at `key` of `file`.
         """
         try:
-            return await self._reader.fetch(source)
+            return await self.fetch(source)
         except SourceError as error:
             problem = Problem(file, key, error.reason, "a secret that can be read")
             raise ConfigurationError([problem]) from None

@@ -7,12 +7,14 @@ from contextlib import asynccontextmanager
 
 from gateway.events import Event, JwksRefreshed
 from gateway.identity.jwks import Fetched, RemoteKeys
+from gateway.identity.keys import from_document
 from gateway.settings.callers import Issuer as IssuerSettings
 from tests.support.certificates import Authority, server_context
 from tests.support.identities import ISSUER
 from tests.support.jwt import Issuer
 
 STALL = b"stall"
+ALGORITHMS = ("RS256", "ES256")
 
 
 class Publisher:
@@ -33,7 +35,7 @@ class Publisher:
         await self.open.wait()
         if isinstance(self.answer, Exception):
             raise self.answer
-        return Fetched(self.answer, self.max_age)
+        return Fetched(from_document(self.answer, ALGORITHMS), self.max_age)
 
     def emit(self, event: Event) -> None:
         """Keeps what was told."""
@@ -43,7 +45,7 @@ class Publisher:
     def keys(self, **changes: float) -> RemoteKeys:
         """The key set under test."""
         settings = IssuerSettings(
-            issuer=ISSUER, audience="a", algorithms=("RS256", "ES256"),
+            issuer=ISSUER, audience="a", algorithms=ALGORITHMS,
             jwks_url="https://id.internal/jwks", **changes,
         )  # fmt: skip
         return RemoteKeys(settings, self.fetch, self.emit, lambda: self.now)

@@ -117,7 +117,7 @@ def test_remote_keys_are_fetched_with_verification(tmp_path: Path) -> None:
     """With a CA of its own or without: certificates and host names are always verified."""
     own = {"issuer": "b", "jwks_url": URL, "jwks_ca_file": Authority(tmp_path).ca_file}
     gate = build(settings_of({"jwks_url": URL}, own))
-    clients = [getattr(keys._fetch, "__self__", None) for keys in gate.remote]
+    clients = [getattr(keys._fetch, "args", [None])[0] for keys in gate.remote]
     for client in clients:
         assert isinstance(client, JwksClient)
         assert client.tls.verify_mode is ssl.CERT_REQUIRED

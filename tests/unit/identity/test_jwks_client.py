@@ -95,14 +95,14 @@ async def test_compressed_is_not_inflated(server: JwksServer) -> None:
     """A compression bomb stays as small as it came: nothing is inflated."""
     server.put("/jwks", gzip.compress(b"x" * 2**24), "200 OK", "Content-Encoding: gzip")
     fetched = await client(server).fetch()
-    assert len(fetched.document) < 2**16
+    assert len(fetched.text) < 2**16
     assert "accept-encoding: identity" in server.requests[0].lower()
 
 
 async def test_largest_allowed(server: JwksServer) -> None:
     """Exactly 1 MiB passes."""
     server.put("/jwks", b"x" * 2**20)
-    assert len((await client(server).fetch()).document) == 2**20
+    assert len((await client(server).fetch()).text) == 2**20
 
 
 async def test_stall(server: JwksServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,7 +174,7 @@ async def test_discovery(server: JwksServer, tmp_path: Path) -> None:
     document = {"issuer": server.url, "jwks_uri": server.url + "/jwks"}
     server.put("/.well-known/openid-configuration", json.dumps(document).encode())
     fetched = await client(server, None, tmp_path / "token").fetch()
-    assert b"rsa-1" in fetched.document
+    assert b"rsa-1" in fetched.text
     assert [request.split()[1] for request in server.requests] == [
         "/.well-known/openid-configuration",
         "/jwks",

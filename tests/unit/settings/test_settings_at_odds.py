@@ -10,6 +10,8 @@ issuer = "https://id.internal"
 audience = "gateway"
 """
 RS256 = ISSUER + 'algorithms = ["RS256"]\n'
+HS256 = ISSUER + 'algorithms = ["HS256"]\n'
+BAO = '[vault.openbao]\nurl = "https://bao"\ntoken = { env = "T" }\n'
 JWKS = RS256 + 'jwks_file = "jwks.json"\n'
 OTHER = JWKS.replace("id.internal", "id.example")
 HASH = "sha256:" + "ab" * 32
@@ -53,7 +55,13 @@ RULES = [
     (ISSUER + 'algorithms = ["RS256", "HS256"]\njwks_file = "j"', "issuers[0].algorithms", "one"),
     (ISSUER + 'algorithms = ["HS256"]\njwks_file = "j"', "issuers[0].algorithms", "public-key"),
     (RS256 + 'secret = { env = "S" }', "issuers[0].algorithms", "HS256"),
-    (RS256 + 'secret = { aws = "s" }', "issuers[0].secret", "one of env, file, value"),
+    (RS256 + 'secret = { aws = "s" }', "issuers[0].algorithms", "HS256"),
+    (HS256 + 'secret = { openbao = "secret/id" }', "issuers[0].secret", "a table [vault.openbao]"),
+    (HS256 + 'secret = { gcp = "id" }', "issuers[0].secret", "a table [vault.gcp]"),
+    (HS256 + 'secret = { azure = "id" }', "issuers[0].secret", "a table [vault.azure]"),
+    (HS256 + 'secret = { aws = "{tenant}" }', "issuers[0].secret", "no braces"),
+    (HS256 + 'secret = { aws = "s" }\n[vault]\naws = 5', "vault.aws", "a table"),
+    (HS256 + 'secret = { openbao = "s/id" }\n[vault]\nopenbao = 5', "vault.openbao", "a table"),
     (RS256 + 'jwks_url = "http://id.internal/jwks"', "issuers[0].jwks_url", "https://"),
     (JWKS.replace("https://", "").replace('jwks_file = "jwks.json"', "discovery = true"),
      "issuers[0].issuer", "an https:// URL"),
@@ -124,6 +132,10 @@ def test_empty_token(workshop: Any) -> None:
         '[limits]\nstorage = "memory://"\n',
         '[vault.openbao]\nurl = "http://127.0.0.1:8200"\ntoken = { file = "t" }\n',
         '[vault.openbao]\nurl = "https://bao/x"\nkubernetes = { role = "r" }\n',
+        HS256 + 'secret = { openbao = "secret/id", field = "hmac" }\n' + BAO,
+        HS256 + 'secret = { aws = "id" }\n',
+        HS256 + 'secret = { gcp = "projects/1/secrets/id" }\n',
+        HS256 + 'secret = { azure = "id" }\n[vault.azure]\nvault_url = "https://v.example"\n',
         "[log]\nsample_success = 0\n",
     ],
 )

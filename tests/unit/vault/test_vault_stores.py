@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 
 from gateway.events import Event
+from gateway.settings.schema import Settings
 from gateway.vault import reader as reader_module
 from gateway.vault import vault as vault_module
 from gateway.vault.sources import registry
 from gateway.vault.sources.source import SourceError
 from tests.support.vaults import (
     FakeStore,
+    key_source,
     loaded,
     replace,
     running,
@@ -180,3 +182,32 @@ async def test_a_store_that_cannot_be_opened_refuses_the_configuration(
     assert [(problem.key, problem.found) for problem in problems] == [
         ("tenants.a.key", "pip install invopop-gateway[openbao]")
     ]
+
+
+ISSUER = {"issuer": "i", "audience": "a", "algorithms": ("HS256",), "secret": bao("x/hmac")}
+
+
+async def test_a_store_that_only_an_issuer_needs_is_open(store: FakeStore) -> None:
+    """The secret of an issuer can be read though no tenant's key is in that store."""
+    store.secrets["x/hmac"] = "shared"
+    settings = Settings.model_validate({"issuers": (ISSUER,)})
+    vault = await loaded(vault_of(vault_file(), settings))
+    assert vault.tried()
+    assert store.reads == []
+    assert (await vault.fetch(key_source(**bao("x/hmac")))).reveal() == "shared"
+    await replace(vault, vault_file(), vault_settings())
+    with pytest.raises(SourceError, match="no such store"):
+        await vault.fetch(key_source(**bao("x/hmac")))
+    await vault.aclose()
+
+
+async def test_a_store_of_an_issuer_that_cannot_be_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Why it cannot is told at the issuer's secret, which is not in the vault file."""
+
+    def fail(_: object) -> FakeStore:
+        raise SourceError("unavailable", "its library is missing")
+
+    monkeypatch.setattr(registry, "SOURCES", {**registry.SOURCES, "openbao": fail})
+    settings = Settings.model_validate({"issuers": (ISSUER,)})
+    (problem,) = await vault_of(vault_file(), settings).load()
+    assert problem[:3] == ("", "issuers[0].secret", "its library is missing")
