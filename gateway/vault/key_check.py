@@ -1,4 +1,4 @@
-"""May this value be sent as a key? Decides; quotes nothing of what it refuses."""
+"""May this value be sent as a key, or used as a secret? Quotes nothing of what it refuses."""
 
 import re
 from typing import Final
@@ -16,12 +16,24 @@ def check_key(secret: Secret) -> None:
     Anything else would change or break the header that bears it, or is no key at all: a reference
     that nobody resolved, such as `${ACME_KEY}` or `vault:secret/acme#key`, is never one.
     """
-    if fault := fault_in(secret.reveal()):
-        raise SourceError(MALFORMED, f"the key {fault}")
+    _refuse(fault_in(secret.reveal()))
+
+
+def check_secret(secret: Secret) -> None:
+    """Raises `SourceError` unless any other secret is 1 to 16,384 visible ASCII characters."""
+    _refuse(_fault_in_secret(secret.reveal()))
 
 
 def fault_in(value: str) -> str | None:
     """What is wrong with a key, in words that hold nothing of it; None if nothing is."""
+    if fault := _fault_in_secret(value):
+        return fault
+    if not _BEARER.fullmatch(value):
+        return "is no Bearer token (RFC 6750): is it a reference to a key?"
+    return None
+
+
+def _fault_in_secret(value: str) -> str | None:
     if not value:
         return "is empty"
     if len(value) > MAX_KEY:
@@ -32,6 +44,9 @@ def fault_in(value: str) -> str | None:
         return "holds a character outside ASCII"
     if not all("!" <= character <= "~" for character in value):
         return "holds a space, a tab or a control character"
-    if not _BEARER.fullmatch(value):
-        return "is no Bearer token (RFC 6750): is it a reference to a key?"
     return None
+
+
+def _refuse(fault: str | None) -> None:
+    if fault is not None:
+        raise SourceError(MALFORMED, f"the key {fault}")

@@ -14,7 +14,7 @@ from gateway.secret import Secret
 from gateway.settings.vault_file import STORES, KeySource
 from gateway.vault.changes import tell_change
 from gateway.vault.flights import Flights
-from gateway.vault.key_check import check_key
+from gateway.vault.key_check import check_key, check_secret
 from gateway.vault.key_ring import NEVER, KeyRing, Slot
 from gateway.vault.snapshot import slots_of
 from gateway.vault.sources.registry import SOURCES
@@ -77,7 +77,7 @@ class Reader:
             await self.read_since(changed[first : first + PER_KIND], since)
 
     async def fetch(self, source: KeySource) -> Secret:
-        """One lawful key from its source; raises `SourceError`, whatever goes wrong."""
+        """One lawful secret from its source; raises `SourceError`, whatever goes wrong."""
         place = source.describe()
         opened = self.sources.get(source.kind)
         if opened is None:
@@ -92,7 +92,7 @@ class Reader:
         except Exception as error:  # noqa: BLE001 - a source's bug must harm its own keys only
             # Foreign messages may quote the reply, and so the key: the type's name must do.
             raise SourceError(UNAVAILABLE, f"{place}: {type(error).__name__}") from None
-        check_key(secret)
+        check_secret(secret)
         return secret
 
     async def aclose(self) -> None:
@@ -107,7 +107,9 @@ class Reader:
             started = self._begun[slot] = self._clock()
             before = slot.key
             try:
-                slot.loaded(await self.fetch(slot.source), started)
+                key = await self.fetch(slot.source)
+                check_key(key)
+                slot.loaded(key, started)
             except SourceError as error:
                 slot.failed(error.outcome, self._clock() + self.negative_ttl, error.reason)
                 self.outcomes[kind] = error.outcome

@@ -13,7 +13,7 @@ import httpx
 from gateway.secret import Secret
 from gateway.settings.stores import OpenBao
 from gateway.settings.vault_file import KeySource
-from gateway.vault.key_check import check_key
+from gateway.vault.key_check import check_secret
 from gateway.vault.sources.local import LocalSecrets
 from gateway.vault.sources.source import DENIED, UNAVAILABLE, Connections, SourceError
 
@@ -143,7 +143,7 @@ class Token:
 
     async def _secret(self, source: KeySource) -> Secret:
         secret = await self._local.read(source)
-        check_key(secret)
+        check_secret(secret)
         return secret
 
     async def _call(
@@ -183,7 +183,7 @@ def _lease(reply: dict[str, Any]) -> Lease:
     if not isinstance(auth, dict) or not isinstance(token, str) or not token:
         raise SourceError(UNAVAILABLE, "OpenBao: the reply holds no token")
     secret = Secret(token)
-    check_key(secret)
+    check_secret(secret)
     return Lease(secret, _seconds(auth.get("lease_duration")) if auth.get("renewable") else ENDLESS)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.secret import Secret
-from gateway.vault.key_check import MAX_KEY, check_key
+from gateway.vault.key_check import MAX_KEY, check_key, check_secret
 from gateway.vault.sources.source import SourceError
 
 CANARY = "sk_live_canary"
@@ -55,3 +55,11 @@ def test_anything_else_is_refused_unquoted(value: str, said: str) -> None:
     assert caught.value.reason == f"the key {said}"
     assert CANARY not in repr(caught.value)
     assert caught.value.outcome == "malformed"
+
+
+def test_other_secrets_may_hold_more() -> None:
+    """A password or a shared secret is no Bearer token; what would break a line it may not hold."""
+    check_secret(Secret("!p@ss${word}~"))
+    for value in ("", "a b", "a\n", "é", "k" * (MAX_KEY + 1)):
+        with pytest.raises(SourceError):
+            check_secret(Secret(value))
