@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from gateway.errors import Problem
+from gateway.errors import CallerError, Problem
 from gateway.identity.build import build_authenticator
 from gateway.identity.jwks_client import JwksClient
 from gateway.identity.keys import from_document
+from gateway.model import Credentials, Peer
 from gateway.settings.schema import Settings
 from tests.support.certificates import Authority
-from tests.support.identities import AUDIENCE, ISSUER, build, ignore
+from tests.support.identities import AUDIENCE, ISSUER, build, ignore, inbound
 from tests.support.jwt import Issuer
 
 URL = "https://id.internal/jwks"
@@ -136,3 +137,26 @@ def test_reload_keeps_remote_keys(issuer: Issuer) -> None:
     )
     assert [len(keys.current) for keys in new.remote] == [1, 0]
     assert new.remote[0].current is old.remote[0].current
+
+
+@pytest.mark.parametrize(
+    ("host", "known"),
+    [(b"gw.corp.example", True), (b"api.invopop.test", True), (b"gw.evil.example", False)],
+)
+def test_names_that_are_the_gateways_own(host: bytes, known: bool) -> None:
+    """Invopop's name, which leads here, and those that the operator lists, in any letter case."""
+    settings = Settings.model_validate(
+        {
+            "listen": {"host_names": ("GW.corp.example",)},
+            "upstream": {"url": "https://api.invopop.test:8443"},
+            "callers": {"local": {"networks": ("127.0.0.1/32",), "tenants": ("acme",)}},
+        }
+    )
+    gate, problems = build_authenticator(settings, {}, ignore)
+    assert not problems
+    asked = inbound(Peer("127.0.0.1"), (b"host", host))
+    if known:
+        assert gate.authenticate(asked, Credentials(None, None), 0.0).name == "local"
+    else:
+        with pytest.raises(CallerError, match="browser_refused"):
+            gate.authenticate(asked, Credentials(None, None), 0.0)
