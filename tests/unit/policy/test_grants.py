@@ -7,17 +7,7 @@ from gateway.model import Caller, Grant
 from gateway.policy import grants as grants_module
 from gateway.policy.grants import Grants, OperationDenied, compile_grants
 from gateway.settings.callers import CallerSettings
-
-BILLING = Caller("billing", "jwt", "acme")
-
-
-def compiled(
-    allow: tuple[str, ...] | None = None, deny: tuple[str, ...] = (), *, enforce: bool = True
-) -> Grants:
-    caller = CallerSettings(tenants=("acme", "globex"), allow=allow, deny=deny, enforce=enforce)
-    grants, problems = compile_grants({"billing": caller}, "gateway.toml")
-    assert problems == []
-    return grants
+from tests.support.grants import BILLING, compiled
 
 
 def decided(grants: Grants, method: str, path: str) -> str:

@@ -5,19 +5,8 @@ from typing import Any
 import pytest
 
 from gateway.model import Caller
-from gateway.policy.grants import Grants, OperationDenied, Verdict, compile_grants
-from gateway.settings.callers import CallerSettings
-
-BILLING = Caller("billing", "jwt", "acme")
-
-
-def compiled(
-    allow: tuple[str, ...] | None = None, deny: tuple[str, ...] = (), *, enforce: bool = True
-) -> Grants:
-    caller = CallerSettings(tenants=("acme", "globex"), allow=allow, deny=deny, enforce=enforce)
-    grants, problems = compile_grants({"billing": caller}, "gateway.toml")
-    assert problems == []
-    return grants
+from gateway.policy.grants import OperationDenied, Verdict
+from tests.support.grants import BILLING, compiled
 
 
 @pytest.mark.parametrize(
