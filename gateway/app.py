@@ -162,8 +162,7 @@ class Gateway:
     async def _prepare(self) -> tuple[Loaded, Rules, Snapshot]:
         """The configuration as it is now, compiled. Raises `ConfigurationError`."""
         new = await asyncio.to_thread(load, self.loaded.file, self._environ)
-        authenticator = self.rooms.authenticator
-        rules = await compile_rules(new, self.vault, self.events.emit, authenticator)
+        rules = await compile_rules(new, self.vault, self.events.emit)
         snapshot = await self.vault.prepare(new.vault, new.settings)
         if snapshot.problems:
             raise ConfigurationError(placed(snapshot.problems, new))
@@ -173,6 +172,7 @@ class Gateway:
         """One step for requests: nothing is awaited before everything is replaced."""
         old, rooms, limits = self.loaded.settings, self.rooms, new.settings.limits
         self.loaded = new
+        rules.authenticator.adopt(rooms.authenticator)
         rooms.authenticator, rooms.grants = rules.authenticator, rules.grants
         rooms.max_body = limits.max_body
         rooms.permits.max_in_flight = limits.max_in_flight

@@ -52,16 +52,11 @@ class Rules(NamedTuple):
     listener: ListenerTls | None
 
 
-async def compile_rules(
-    loaded: Loaded, vault: Vault, emit: Emit, previous: Authenticator | None = None
-) -> Rules:
-    """Compiles a configuration. From `previous` come the remote key sets that have not changed.
-
-    Raises `ConfigurationError` with all problems.
-    """
+async def compile_rules(loaded: Loaded, vault: Vault, emit: Emit) -> Rules:
+    """Compiles a configuration. Raises `ConfigurationError` with all problems."""
     settings, file = loaded.settings, str(loaded.file)
     secrets, problems = await _secrets(loaded, vault)
-    authenticator, wrong = build_authenticator(settings, secrets, emit, previous)
+    authenticator, wrong = build_authenticator(settings, secrets, emit)
     problems += [p for p in placed(wrong, loaded) if not _unresolved(p, problems)]
     grants, wrong = compile_grants(settings.callers, file)
     problems += wrong

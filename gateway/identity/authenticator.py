@@ -88,6 +88,14 @@ class Authenticator:
         """Waits, 2 s at most, for the fetch that may bring the key; then authenticate again."""
         await needed.source.wait(needed.key_id)
 
+    def adopt(self, previous: "Authenticator") -> None:
+        """Takes over the remote keys of issuers that have not changed, before `run`."""
+        known = {keys.settings.issuer: keys for keys in previous.remote}
+        for keys in self.remote:
+            other = known.get(keys.settings.issuer)
+            if other is not None and other.settings == keys.settings:
+                keys.adopt(other)
+
     async def run(self) -> None:
         """Keeps remote key sets fresh, until cancelled."""
         async with asyncio.TaskGroup() as group:

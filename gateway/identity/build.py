@@ -53,16 +53,13 @@ def build_authenticator(
     settings: Settings,
     secrets: Mapping[str, str | ReadSecret],
     emit: Emit,
-    previous: Authenticator | None = None,
 ) -> tuple[Authenticator, list[Problem]]:
     """The authenticator for these settings, and everything wrong with the files they name.
 
     `secrets` are the HMAC secrets by issuer, or how one is read from its store: that raises
-    `KeySetError`. From `previous` come the remote keys of issuers that have not changed, so that
-    a reload during an issuer's outage loses none. The `file` of a problem is "" where the
-    configuration file itself is wrong.
+    `KeySetError`. The `file` of a problem is "" where the configuration file itself is wrong.
     """
-    makers = _Makers(secrets, emit, previous.remote if previous else ())
+    makers = _Makers(secrets, emit)
     issuers: list[TrustedIssuer] = []
     problems: list[Problem] = []
     for index, issuer in enumerate(settings.issuers):
@@ -134,12 +131,9 @@ def _template(issuer: Issuer) -> NameTemplate:
 class _Makers:
     """Makes the key source of an issuer, of whichever kind the settings name."""
 
-    def __init__(
-        self, secrets: Mapping[str, str | ReadSecret], emit: Emit, known: Sequence[RemoteKeys]
-    ) -> None:
+    def __init__(self, secrets: Mapping[str, str | ReadSecret], emit: Emit) -> None:
         self._secrets = secrets
         self._emit = emit
-        self._known = known
 
     def keys(self, issuer: Issuer) -> KeySource:
         if issuer.jwks_file:
@@ -155,9 +149,7 @@ class _Makers:
         if secret is None:
             raise _Wrong("secret", "no value", "a secret that can be had")
         if not isinstance(secret, str):
-            keys = self._kept_fresh(issuer, partial(_read, secret, issuer.algorithms))
-            keys.hasten()  # a reload reads stores at once, also tenants' keys
-            return keys
+            return self._kept_fresh(issuer, partial(_read, secret, issuer.algorithms))
         try:
             return FixedKeys(from_secret(secret, issuer.algorithms))
         except KeySetError:
@@ -174,11 +166,7 @@ class _Makers:
         return self._kept_fresh(issuer, partial(_download, client, issuer.algorithms))
 
     def _kept_fresh(self, issuer: Issuer, fetch: Fetch) -> RemoteKeys:
-        keys = RemoteKeys(issuer, fetch, self._emit, time.monotonic)
-        for other in self._known:
-            if other.settings == issuer:
-                keys.adopt(other)
-        return keys
+        return RemoteKeys(issuer, fetch, self._emit, time.monotonic)
 
 
 async def _download(client: JwksClient, algorithms: Sequence[str]) -> Fetched:

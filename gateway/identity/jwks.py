@@ -58,14 +58,19 @@ class RemoteKeys:
         self._fetched = asyncio.Event()
 
     def adopt(self, other: "RemoteKeys") -> None:
-        """Goes on from what `other` knew, so that a reload during an outage loses no key."""
-        self.current, self.tried, self.healthy = other.current, other.tried, other.healthy
-        self._started, self._stale_at = other._started, other._stale_at  # noqa: SLF001 - our kind
-        self._due = other._due  # noqa: SLF001
+        """Goes on from what `other` knows, so that a reload during an outage loses no key.
 
-    def hasten(self) -> None:
-        """Has `run` fetch at once."""
-        self._due = -inf
+        What is under way there begins anew here, and wakes those who wait for it there. So does
+        the read of a secret: a reload reads stores at once, also tenants' keys.
+        """
+        self.current, self.tried, self.healthy = other.current, other.tried, other.healthy
+        self._stale_at = other._stale_at  # noqa: SLF001 - our own kind
+        if other._fetching:  # noqa: SLF001
+            self._fetched = other._fetched  # noqa: SLF001
+            return
+        self._started = other._started  # noqa: SLF001
+        if self.settings.secret is None:
+            self._due = other._due  # noqa: SLF001
 
     def wanted(self, key_id: str | None) -> bool:
         """True if a fetch is under way, or may be asked for, that could bring this key."""
@@ -92,16 +97,19 @@ class RemoteKeys:
             await self.refresh()
 
     async def refresh(self) -> None:
-        """One fetch. Its outcome is kept and emitted, never raised."""
+        """One fetch. Its outcome is kept and emitted, never raised.
+
+        Cancelled, it wakes nobody: those who wait do so for the fetch of the next version.
+        """
         self._fetching, self._started = True, self._clock()
         try:
             reason = await self._fetch_reason()
-            self.tried, self.healthy = True, not reason
         finally:
             self._fetching = False
-            self._asked.clear()
-            self._fetched.set()
-            self._fetched = asyncio.Event()
+        self.tried, self.healthy = True, not reason
+        self._asked.clear()
+        self._fetched.set()
+        self._fetched = asyncio.Event()
         self._emit(JwksRefreshed(self.settings.issuer, "failure" if reason else "success", reason))
 
     async def _rest(self) -> None:

@@ -48,11 +48,14 @@ class JwksClient:
             async with (
                 asyncio.timeout(DEADLINE),
                 httpx.AsyncClient(
-                    verify=self.tls, trust_env=False, timeout=DEADLINE, headers=headers
+                    verify=self.tls,
+                    trust_env=False,
+                    timeout=None,  # noqa: S113 - the deadline above is for everything
+                    headers=headers,
                 ) as client,
             ):
                 return await _get(client, self.url or await self._discover(client))
-        except (TimeoutError, httpx.TimeoutException):
+        except TimeoutError:
             raise KeySetError("timeout") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError):
             raise KeySetError("unreachable") from None

@@ -56,7 +56,9 @@ def build(
     settings: Settings, emit: Emit = ignore, previous: Authenticator | None = None
 ) -> Authenticator:
     """The authenticator of lawful settings."""
-    gate, problems = build_authenticator(settings, {SHARED: SECRET}, emit, previous)
+    gate, problems = build_authenticator(settings, {SHARED: SECRET}, emit)
+    if previous is not None:
+        gate.adopt(previous)
     assert not problems
     return gate
 

@@ -68,7 +68,7 @@ async def test_an_address_that_refuses_is_skipped(tmp_path: Path) -> None:
     async with placed(tmp_path, OTHER, ONE) as place:
         began = time.monotonic()
         assert await place.get() is None
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 3
 
 
 async def test_an_address_that_is_silent_is_overtaken(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ async def test_an_address_that_is_silent_is_overtaken(tmp_path: Path) -> None:
                 filler.connect_ex((MUTE, place.origin.port))
             began = time.monotonic()
             assert await place.get() is None
-            assert 0.2 < time.monotonic() - began < 1.5
+            assert 0.2 < time.monotonic() - began < 3
             for filler in fillers:
                 filler.close()
 

@@ -53,7 +53,7 @@ def test_no_retry_that_would_come_too_late(hurried: World) -> None:
     hurried.origin.answer(fields("503 No", "Retry-After: 2", "Content-Length: 0"))
     began = time.monotonic()
     assert hurried.get("/x", "X-Request-Timeout: 1.5").status == 503
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 1.4
     assert len(hurried.origin.requests) == 1
 
 

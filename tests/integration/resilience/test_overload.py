@@ -41,7 +41,7 @@ def test_ten_times_too_many(small: World) -> None:
         for path in ("/livez", "/readyz", "/metrics"):
             began = time.monotonic()
             assert small.gateway.admin(path)[0] == 200
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < 3
         other = small.connect()
         other.send(request("GET /other", token=TOK_B))
         small.origin.eventually_started(ALLOWED - 1)

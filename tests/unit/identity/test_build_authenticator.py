@@ -40,10 +40,20 @@ def test_wrong_files(tmp_path: Path, key: str, text: bytes | None) -> None:
     file = tmp_path / "keys"
     if text is not None:
         file.write_bytes(text)
-    (problem,) = problems_of({key: file})
+    (problem,) = problems_of({key: file, "algorithms": ("RS256", "ES256")})
     assert (problem.file, problem.key) == (str(file), f"issuers[0].{key}")
-    assert problem.found
-    assert "RS256" in problem.expected
+    found = (
+        "garbage" if text is not None else "a file that cannot be read (No such file or directory)"
+    )
+    empty = key == "jwks_file" and text == b'{"keys":[]}'
+    assert problem.found == ("no usable key" if empty else found)
+    assert (
+        problem.expected
+        == {
+            "jwks_file": "a JSON Web Key Set (RFC 7517) with a key for RS256 or ES256",
+            "public_key_file": "a public key in PEM with a key for RS256 or ES256",
+        }[key]
+    )
 
 
 def test_key_of_another_kind(issuer: Issuer) -> None:
@@ -67,19 +77,27 @@ def test_wrong_secret(secret: str | None) -> None:
     """A secret that is missing or short is a problem that does not show it."""
     issuer = {"secret": {"env": "S"}, "algorithms": ("HS256",)}
     (problem,) = problems_of(issuer, secret=secret)
-    assert problem.key == "issuers[0].secret"
-    assert (problem.found == "no value") == (secret is None)
-    assert not secret or secret not in str(problem)
+    assert (problem.file, problem.key) == ("", "issuers[0].secret")
+    if secret is None:
+        wrong = ("no value", "a secret that can be had")
+    else:
+        expected = "32 bytes for HS256, 48 for HS384, 64 for HS512, and no public key"
+        wrong = ("a secret that must not be used", expected)
+    assert (problem.found, problem.expected) == wrong
 
 
 def test_wrong_ca_and_bearer_file(tmp_path: Path) -> None:
     """What the fetches of remote keys need is read at once, too."""
     missing, empty = tmp_path / "missing", tmp_path / "empty"
     empty.write_bytes(b"")
+    wrong = {
+        "jwks_ca_file": ("no certificate", "CA certificates in PEM"),
+        "jwks_bearer_file": ("no token", "a file with one token"),
+    }
     for file in (missing, empty):
-        for key in ("jwks_ca_file", "jwks_bearer_file"):
-            (problem,) = problems_of({"jwks_url": URL, key: file})
-            assert (problem.file, problem.key) == (str(file), f"issuers[0].{key}")
+        for key, texts in wrong.items():
+            problems = problems_of({"jwks_url": URL, key: file})
+            assert problems == [Problem(str(file), f"issuers[0].{key}", *texts)]
 
 
 @pytest.mark.parametrize("template", ["billing", "{a}{b}", "{"])
@@ -87,6 +105,10 @@ def test_wrong_template(issuer: Issuer, template: str) -> None:
     """A template that makes no name of claims is a problem of the configuration file."""
     (problem,) = problems_of({"jwks_file": issuer.jwks_file, "caller_template": template})
     assert (problem.file, problem.key) == ("", "issuers[0].caller_template")
+    assert problem.found
+    assert problem.expected == (
+        'claims in braces with text between them, such as "{namespace}/{serviceaccount}"'
+    )
 
 
 def test_all_problems_at_once(tmp_path: Path) -> None:
@@ -124,6 +146,20 @@ def test_remote_keys_are_fetched_with_verification(tmp_path: Path) -> None:
         assert client.tls.verify_mode is ssl.CERT_REQUIRED
         assert client.tls.check_hostname
         assert client.tls.minimum_version >= ssl.TLSVersion.TLSv1_2
+    assert [getattr(client, "issuer", "") for client in clients] == [ISSUER, "b"]
+
+
+def test_no_certificates_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever can set `SSL_CERT_FILE` must not name whom issuers' keys come from."""
+    own = ssl.create_default_context(cafile=Authority(tmp_path).ca_file).get_ca_certs()
+    monkeypatch.setenv("SSL_CERT_FILE", str(Authority(tmp_path).ca_file))
+    (keys,) = build(settings_of({"jwks_url": URL})).remote
+    client = getattr(keys._fetch, "args", [None])[0]
+    assert isinstance(client, JwksClient)
+    assert len(own) == 1
+    assert len(client.tls.get_ca_certs()) > 1
 
 
 def test_reload_keeps_remote_keys(issuer: Issuer) -> None:

@@ -62,6 +62,7 @@ async def test_fetched(server: JwksServer, issuer: Issuer, text: str) -> None:
     """The document as it is, and its `max-age`."""
     server.put("/jwks", b"{}", "200 OK", f"Cache-Control: {text}")
     assert await client(server).fetch() == (b"{}", AGES[text])
+    assert server.requests[0].startswith("GET /jwks HTTP/1.1\r\n")
     assert "cookie" not in server.requests[0].lower()
     assert "authorization" not in server.requests[0].lower()
 
@@ -159,7 +160,7 @@ async def test_bearer_file(server: JwksServer, tmp_path: Path) -> None:
         assert f"authorization: Bearer {token}\r\n" in server.requests[-1]
 
 
-@pytest.mark.parametrize("text", [None, b"", b"\n", b"a\nb", b"\xff"])
+@pytest.mark.parametrize("text", [None, b"", b"\n", b"a\nb", b"\xff", "é".encode()])
 async def test_bad_bearer_file(server: JwksServer, tmp_path: Path, text: bytes | None) -> None:
     """Without a usable token nothing is asked."""
     if text is not None:
@@ -180,6 +181,15 @@ async def test_discovery(server: JwksServer, tmp_path: Path) -> None:
         "/jwks",
     ]
     assert all("authorization: Bearer t\r\n" in request for request in server.requests)
+
+
+async def test_discovery_by_a_name_that_ends_with_a_slash(server: JwksServer) -> None:
+    """OpenID Connect Discovery 4: a slash at the end of the issuer's name is not doubled."""
+    issuer = server.url + "/"
+    document = {"issuer": issuer, "jwks_uri": server.url + "/jwks"}
+    server.put("/.well-known/openid-configuration", json.dumps(document).encode())
+    tls = ssl.create_default_context(cafile=server.ca_file)
+    assert b"rsa-1" in (await JwksClient(issuer, None, tls).fetch()).text
 
 
 LIES = {

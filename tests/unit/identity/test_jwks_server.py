@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,12 +10,13 @@ import pytest
 
 from gateway.errors import CallerError
 from gateway.events import Event, JwksRefreshed
+from gateway.identity import jwks
 from gateway.identity.authenticator import Authenticator, KeyNeeded
 from gateway.model import Caller
 from gateway.settings.schema import Settings
 from tests.support.certificates import Authority
 from tests.support.identities import AUDIENCE, bearer, build, inbound
-from tests.support.jwks import JwksServer, running
+from tests.support.jwks import STALL, JwksServer, running, until
 from tests.support.jwt import Issuer
 
 
@@ -64,6 +66,36 @@ async def test_case_155_first_requests(server: JwksServer, issuer: Issuer) -> No
         callers = await asyncio.gather(*asked)
     assert {caller.name for caller in callers} == {"billing"}
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(("field", "due"), [("Cache-Control: max-age=60", 60), ("X: y", 300)])
+async def test_freshness(
+    server: JwksServer, issuer: Issuer, monkeypatch: pytest.MonkeyPatch, field: str, due: float
+) -> None:
+    """What the server says of its keys' age decides when they are asked for again."""
+    monkeypatch.setattr(jwks, "_jittered", lambda seconds: seconds)
+    server.put("/jwks", json.dumps(issuer.jwks()).encode(), "200 OK", field)
+    (keys,) = build(settings_of(server, issuer)).remote
+    await keys.refresh()
+    assert due - 5 < keys._due - time.monotonic() <= due
+
+
+async def test_first_request_during_a_reload(server: JwksServer, issuer: Issuer) -> None:
+    """A reload in the midst of the first fetch: the request that waits for it is let in."""
+    claims = issuer.claims("billing")
+    document, server.replies["/jwks"] = server.replies["/jwks"], STALL
+    old, new = build(settings_of(server, issuer)), build(settings_of(server, issuer))
+    token, now = bearer(issuer.token(claims)), claims["iat"]
+    with pytest.raises(KeyNeeded) as needed:
+        old.authenticate(inbound(), token, now)
+    async with running(old.run):
+        waiting = asyncio.create_task(old.fetch_keys(needed.value))
+        await until(lambda: len(server.requests) == 1)
+        new.adopt(old)
+    server.replies["/jwks"] = document
+    async with running(new.run):
+        await waiting
+    assert new.authenticate(inbound(), token, now).name == "billing"
 
 
 async def test_rotation_and_death(server: JwksServer, issuer: Issuer, tmp_path: Path) -> None:

@@ -142,6 +142,20 @@ async def test_loop_refreshes_when_due(server: Publisher) -> None:
         await until(lambda: server.fetches == 2)
 
 
+async def test_loop_ends_stale_keys(server: Publisher) -> None:
+    """It looks again when the keys become too old, though the next try is due later."""
+    keys = server.keys(jwks_refresh=DAY, jwks_max_stale=0.01)
+    await keys.refresh()
+    server.answer = KeySetError("status")
+    for _ in range(16):
+        keys._fail()
+    assert server.due(keys) > DAY / 2
+    keys._stale_at = server.now + 0.01
+    async with running(keys.run):
+        server.now += 0.01
+        await until(lambda: len(keys.current) == 0)
+
+
 async def test_adopted(server: Publisher) -> None:
     """A reload during an outage keeps the keys, their age, and the next date."""
     old, new = server.keys(), server.keys()

@@ -51,6 +51,21 @@ async def test_case_153_storm(server: Publisher) -> None:
     assert len(keys._absent) <= 1024
 
 
+async def test_who_asks_for_an_absent_key_waits_for_no_fetch(server: Publisher) -> None:
+    """Not even for one that is under way for another key."""
+    keys = server.keys(jwks_refresh=DAY)
+    async with running(keys.run):
+        await keys.wait("unknown")
+        server.now += COOL_DOWN
+        server.open.clear()
+        waiter = asyncio.create_task(keys.wait("another"))
+        await until(lambda: server.fetches == 2)
+        async with asyncio.timeout(1):
+            await keys.wait("unknown")
+        server.open.set()
+        await waiter
+
+
 async def test_absent_kid(server: Publisher, issuer: Issuer) -> None:
     """A `kid` that a good fetch did not bring causes no other for a while; new keys end that."""
     keys = server.keys(jwks_refresh=DAY)
@@ -123,12 +138,31 @@ async def test_a_request_that_leaves_harms_nobody(server: Publisher) -> None:
         assert "rsa-1" in keys.current
 
 
-async def test_stopped_loop_lets_waiters_go(server: Publisher) -> None:
-    """A reload that stops the loop in mid-fetch wakes those who wait."""
+async def test_a_reload_in_mid_fetch_serves_those_who_wait(server: Publisher) -> None:
+    """Its fetch is the next version's to make, at once; who waits for the old one gets that."""
+    server.open.clear()
+    old, new = server.keys(), server.keys()
+    async with running(old.run):
+        waiter = asyncio.create_task(old.wait("rsa-1"))
+        await until(lambda: server.fetches == 1)
+        new.adopt(old)
+    assert not waiter.done()
+    assert new.wanted("rsa-1")
+    async with running(new.run):
+        await until(lambda: server.fetches == 2)
+        server.open.set()
+        await waiter
+        assert "rsa-1" in new.current
+
+
+async def test_who_waits_for_nobody_waits_no_longer_than_others(
+    server: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A loop that stops for good in mid-fetch keeps requests for `PATIENCE` at most."""
+    monkeypatch.setattr(jwks, "PATIENCE", 0.01)
     server.open.clear()
     keys = server.keys()
     async with running(keys.run):
         waiter = asyncio.create_task(keys.wait("rsa-1"))
         await until(lambda: server.fetches == 1)
-    async with asyncio.timeout(1):
-        await waiter
+    await waiter

@@ -40,9 +40,10 @@ class Store:
         issuer = {"issuer": ISSUER, "audience": AUDIENCE, "algorithms": ("HS256",),
                   "secret": {"aws": "id"}, **changes}  # fmt: skip
         settings = Settings.model_validate({"issuers": (issuer,), "callers": {"billing": {}}})
-        told = self.events.append
-        gate, problems = build_authenticator(settings, {ISSUER: self.read}, told, previous)
+        gate, problems = build_authenticator(settings, {ISSUER: self.read}, self.events.append)
         assert not problems
+        if previous is not None:
+            gate.adopt(previous)
         return gate
 
     def outcomes(self) -> list[tuple[str, str]]:

@@ -33,12 +33,12 @@ def say(fields: dict[str, object]) -> None:
 
 
 async def callers(scope: Scope, receive: Receive, send: Send) -> None:
-    """`/slow` takes a third of a second, `/forever` never ends, `/cold` starts slowly."""
+    """`/slow` takes a second and a half, `/forever` never ends, `/cold` starts slowly."""
     if scope["type"] == "lifespan":
         await starlette(scope, receive, send)
         return
     if scope["path"] == "/slow":
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1.5)
     await send({"type": "http.response.start", "status": 200, "headers": []})
     try:
         while scope["path"] == "/forever":

@@ -65,10 +65,10 @@ async def test_case_30_the_wait_for_100_is_no_stall(serve: Serve) -> None:
     """`body_timeout` runs from the 100 on: before it, the silence is ours."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await asyncio.sleep(0.15)
+        await asyncio.sleep(1.5)
         await answer(send, (await receive())["body"])
 
-    wire = await (await serve(app, body_timeout=0.1)).wire()
+    wire = await (await serve(app, body_timeout=1.0)).wire()
     request = EXPECTING + b"Content-Length: 3\r\n\r\n"
     assert (await wire.exchange(request)).status == 100
     assert (await wire.exchange(b"abc")).body == b"abc"

@@ -69,7 +69,7 @@ async def test_case_188_what_has_begun_is_finished(start: Start, number: int) ->
 
 async def test_case_188_during_the_delay_everyone_is_served_and_sent_away(start: Start) -> None:
     """New connections are taken, kept ones go on until they have been told to close."""
-    process = await start(drain_delay=0.4)
+    process = await start(drain_delay=2)
     await process.ready()
     kept = await process.wire()
     assert (await kept.exchange(GET % b"")).header("connection") is None

@@ -88,13 +88,13 @@ async def test_case_109_an_idle_connection_is_closed_without_a_word(serve: Serve
 
 async def test_case_23_blank_lines_do_not_keep_a_connection(serve: Serve) -> None:
     """The idle time goes on running."""
-    wire = await (await serve(Recorder(), idle_timeout=0.1)).wire()
+    wire = await (await serve(Recorder(), idle_timeout=1.5)).wire()
     assert (await wire.exchange(GET)).status == 200
     started = asyncio.get_running_loop().time()
-    await asyncio.sleep(0.06)
+    await asyncio.sleep(1.2)
     await wire.send(b"\r\n")
     assert await wire.closed()
-    assert asyncio.get_running_loop().time() - started < 0.15
+    assert asyncio.get_running_loop().time() - started < 2.6
 
 
 @pytest.mark.parametrize(
@@ -113,20 +113,20 @@ async def test_case_107_a_stalled_body_is_408(serve: Serve, framing: bytes) -> N
 
 async def test_case_105_the_first_heads_time_runs_from_the_connection(serve: Serve) -> None:
     """Silence before the first byte buys no time."""
-    served, loop = await serve(Recorder(), header_timeout=1.0), asyncio.get_running_loop()
+    served, loop = await serve(Recorder(), header_timeout=3.0), asyncio.get_running_loop()
     wire, began = await served.wire(), loop.time()
-    await asyncio.sleep(0.8)
+    await asyncio.sleep(1.5)
     await wire.send(b"G")
     assert (await wire.response()).status == 408
-    assert loop.time() - began < 1.7
+    assert loop.time() - began < 4.4
 
 
 async def test_case_107_a_body_that_moves_is_not_timed(serve: Serve) -> None:
     """`body_timeout` is the longest silence, not the whole."""
-    wire = await (await serve(Recorder(), body_timeout=0.6)).wire()
+    wire = await (await serve(Recorder(), body_timeout=2.0)).wire()
     await wire.send(b"POST /p HTTP/1.1\r\nHost: gw\r\nContent-Length: 6\r\n\r\n")
     for byte in b"abcdef":
-        await asyncio.sleep(0.15)
+        await asyncio.sleep(0.4)
         await wire.send(bytes([byte]))
     assert (await wire.response()).body == b"/p:abcdef"
 

@@ -66,12 +66,12 @@ async def test_a_slow_body_that_moves_is_not_cut(origin: Origins, transport: Tra
         c.request()
         c.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")
         for byte in (b"a", b"b", b"c", b"d"):
-            pause.wait(0.2)
+            pause.wait(0.5)
             c.send(byte)
         c.drain()
 
     u = origin(slow)
-    assert await fetch(transport(), request(u.url, read=0.6)) == (200, b"abcd")
+    assert await fetch(transport(), request(u.url, read=1.5)) == (200, b"abcd")
 
 
 async def test_a_slow_reader_is_not_the_upstreams_fault(
@@ -85,10 +85,10 @@ async def test_a_slow_reader_is_not_the_upstreams_fault(
         c.drain()
 
     t = transport()
-    reply = await t.handle_async_request(request(origin(big).url, read=0.05))
+    reply = await t.handle_async_request(request(origin(big).url, read=0.5))
     pieces = reply.stream.__aiter__()  # type: ignore[union-attr]
     size = len(await anext(pieces))
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(1.0)
     async for piece in pieces:
         size += len(piece)
     assert size == 4_000_000
@@ -102,11 +102,11 @@ async def test_a_slow_upload_is_not_the_upstreams_fault(
     class Slow(Body):
         async def __aiter__(self):  # type: ignore[no-untyped-def]
             for _ in range(3):
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.5)
                 yield b"a"
 
     u = origin(answering(ok()))
-    assert await fetch(transport(), request(u.url, "POST", Slow(), read=0.15)) == (200, b"ok")
+    assert await fetch(transport(), request(u.url, "POST", Slow(), read=1.0)) == (200, b"ok")
 
 
 @pytest.mark.parametrize("reused", [True, False])
