@@ -19,6 +19,7 @@ SHARE: Final = 0.04  # of one core at most: 10,000 files take some 30 ms a look
 # only their directories are looked at, which tells of all but a rewrite in place.
 STILL_FOR: Final = 0.2  # seconds without a change of size or time before a reload
 PATIENCE: Final = 2.0  # seconds; files that never stand still are loaded all the same
+_NOTHING: Final[Mark] = (-1,)
 
 
 class Watcher:
@@ -98,11 +99,11 @@ def _directories_of(paths: Iterable[Path]) -> dict[Path, Mark]:
 
 
 def _mark(path: Path) -> Mark:
-    """What the path leads to, in which state."""
+    """What the path leads to, in which state; `_NOTHING` if it leads nowhere."""
     try:
         return mark_of(os.stat(path))  # noqa: PTH116 - half the price of Path.stat, 10,000 times
-    except OSError as error:
-        return (error.errno or -1,)
+    except OSError:
+        return _NOTHING
 
 
 def _changed_after(path: Path, since: float) -> bool:

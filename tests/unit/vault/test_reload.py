@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -24,6 +24,22 @@ class Reloads:
     async def reload(self) -> None:
         """As the app would: reads what is there."""
         self.seen.append(self.path.read_text() if self.path.exists() else "")
+
+    async def looks(self, count: int) -> None:
+        """Waits until it has looked so often, from now on."""
+        look = self.watcher._look
+        done = asyncio.Event()
+
+        async def counted() -> dict[Path, tuple[int, ...]]:
+            nonlocal count
+            count -= 1
+            if not count:
+                done.set()
+            return await look()
+
+        self.watcher._look = counted  # type: ignore[method-assign]
+        async with asyncio.timeout(5):
+            await done.wait()
 
     async def until(self, content: str) -> None:
         """Waits for a reload that saw this content; the contract allows 2 s."""
@@ -109,23 +125,14 @@ async def test_a_file_that_appears_and_vanishes(tmp_path: Path) -> None:
         await reloads.until("")
 
 
-async def test_nothing_is_reloaded_without_a_change(tmp_path: Path) -> None:
-    """Files that stand still cause no reload, however often they are looked at."""
+@pytest.mark.parametrize("there", [True, False])
+async def test_nothing_is_reloaded_without_a_change(tmp_path: Path, there: bool) -> None:
+    """Files that stand still, or stay away, cause no reload, however often they are looked at."""
     path = tmp_path / "key"
-    path.write_text("one")
+    if there:
+        path.write_text("one")
     async with watching(path) as reloads:
-        looks = 0
-        look = reloads.watcher._look
-
-        async def counted() -> dict[Path, tuple[int, ...]]:
-            nonlocal looks
-            looks += 1
-            return await look()
-
-        reloads.watcher._look = counted  # type: ignore[method-assign]
-        async with asyncio.timeout(5):
-            while looks < 5:
-                await asyncio.sleep(0.01)
+        await reloads.looks(5)
         assert reloads.seen == []
 
 
@@ -139,6 +146,7 @@ async def test_a_storm_is_one_reload_of_the_last_state(tmp_path: Path) -> None:
             await asyncio.sleep(0.01)
         path.write_text("last")
         await reloads.until("last")
+        await reloads.looks(3)
         assert reloads.seen == ["last"]
 
 
@@ -161,6 +169,47 @@ async def test_what_changed_while_it_was_being_loaded_is_loaded_again(tmp_path: 
     await reloads.until("one")
     task.cancel()
     await asyncio.wait((task,))
+
+
+async def test_what_changed_before_a_path_is_watched_again_is_loaded(tmp_path: Path) -> None:
+    """A reload that watches the same paths takes no change for granted that it did not see."""
+    path = tmp_path / "key"
+    path.write_text("one")
+    reloads = Reloads(path)
+    reloads.watcher.watch([path], time.time() + 1.0)
+    path.write_text("two")
+    reloads.watcher.watch([path], time.time() + 1.0)
+    task = asyncio.ensure_future(reloads.watcher.run())
+    await reloads.until("two")
+    task.cancel()
+    await asyncio.wait((task,))
+
+
+async def test_very_many_files_are_looked_at_less_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a look at all takes of the processor is bounded, however many they are."""
+    path = tmp_path / "key"
+    path.write_text("one")
+    monkeypatch.setattr(reload, "INTERVAL", 0.001)
+    monkeypatch.setattr(reload, "SHARE", 1e-9)  # the next look at all is in years
+    looked = 0
+    real = reload._directories_of
+
+    def counted(paths: Iterable[Path]) -> dict[Path, tuple[int, ...]]:
+        nonlocal looked
+        looked += 1
+        return real(paths)
+
+    monkeypatch.setattr(reload, "_directories_of", counted)
+    async with watching(path) as reloads:
+        async with asyncio.timeout(5):
+            while not looked:
+                await asyncio.sleep(0.005)
+        await asyncio.sleep(0.2)
+        assert looked == 1
+        reloads.watcher.ask()
+        await reloads.until("one")
 
 
 @pytest.mark.parametrize("change", [renamed, recreated])
