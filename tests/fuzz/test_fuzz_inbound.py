@@ -16,7 +16,7 @@ def test_seed_requests_have_one_reading(data: bytes) -> None:
     asyncio.run(check_connection(data, [1] * len(data)))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(mutated(REQUESTS), cuts())
 def test_mutated_requests_have_one_reading(data: bytes, sizes: list[int]) -> None:
     """However the bytes are changed and cut, each request is one, and each reply is lawful."""

@@ -16,7 +16,7 @@ def test_seed_replies_mean_the_same_to_h11(reply: bytes, to_head: bool) -> None:
     check_reply(reply, [1] * len(reply), to_head=to_head)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(mutated(REPLIES), cuts(), st.booleans())
 def test_mutated_replies_mean_the_same_to_h11(data: bytes, sizes: list[int], head: bool) -> None:
     """Nothing is taken for a whole reply, or for a connection fit for reuse, that h11 denies."""

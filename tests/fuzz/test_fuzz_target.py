@@ -15,7 +15,7 @@ def test_seed_targets_have_one_reading(target: bytes) -> None:
     check(target)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.one_of(mutated(TARGETS), st.binary(max_size=40).map(lambda tail: b"/" + tail)))
 def test_mutated_targets_have_one_reading(target: bytes) -> None:
     """No target passes that a second reading of the law refuses, nor the other way round."""

@@ -117,7 +117,7 @@ def mutated(draw: st.DrawFn) -> bytes:
     return wire
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=2000)
 @given(mutated())
 def test_what_we_accept_h11_reads_the_same(wire: bytes) -> None:
     """Method, target, fields, body, and where the next request begins."""
