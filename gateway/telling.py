@@ -10,7 +10,7 @@ from gateway.admin.chronicle import Chronicle
 from gateway.admin.health import Finding, Health
 from gateway.admin.history import History
 from gateway.admin.overview import Overview, Sources
-from gateway.events import Events
+from gateway.events import EndOfTurn, Events
 from gateway.observe.access_log import AccessLog
 from gateway.observe.logs import Logger
 from gateway.observe.metrics import Metrics
@@ -35,11 +35,12 @@ class Telling:
 
     def observe(self, events: Events) -> None:
         """Lets every observer hear of what happens from now on."""
-        self.metrics.subscribe(events)
-        self._logger.subscribe(events)
-        self._access_log.subscribe(events)
-        self._history.subscribe(events)
-        self._chronicle.subscribe(events)
+        told = EndOfTurn(events)
+        self.metrics.subscribe(told)
+        self._logger.subscribe(told)
+        self._access_log.subscribe(told)
+        self._history.subscribe(told)
+        self._chronicle.subscribe(told)
 
     def watch(self, rooms: Rooms, transport: Callable[[], Transport]) -> None:
         """Lets gauges and health checks read what the rooms know, whenever they are asked."""

@@ -152,11 +152,10 @@ class Metrics:
 
     def _ended(self, event: ExchangeEnded) -> None:
         x = event.exchange
-        child = self.child
         self._tallies.count(x)
         if x.error:
-            child("rejected_total", x.error).inc()
+            self.child("rejected_total", x.error).inc()
         if x.would_deny:
-            child("would_deny_total", x.caller, x.route).inc()
+            self.child("would_deny_total", x.caller, x.route).inc()
         if x.status == 499:
-            child("client_disconnects_total", x.phase).inc()
+            self.child("client_disconnects_total", x.phase).inc()
