@@ -28,8 +28,7 @@ BAO = {"openbao": "keys/acme", "field": "f"}
 async def test_a_store_that_is_not_configured(file: dict[str, Any], place: tuple[str, str]) -> None:
     """The first place that names it: a tenant, `[discover]`, or an issuer's secret."""
     connections = Connections(vault_settings().vault, {})
-    tenants = file.pop("tenants", {})
-    snapshot = await prepare(vault_file(tenants, **file), connections, ({}, {}), {}, ISSUERS)
+    snapshot = await prepare(vault_file(**file), connections, ({}, {}), {}, ISSUERS)
     (problem,) = snapshot.problems
     assert problem == Problem(*place, problem.found, "a usable openbao source")
     assert "vault.openbao" in problem.found
