@@ -64,7 +64,7 @@ class JwksClient:
         text = (await _get(client, self.issuer.rstrip("/") + _DISCOVERY)).text
         try:
             document = read_object(text)
-        except (ValueError, RecursionError):
+        except ValueError:
             raise KeySetError("discovery_garbage") from None
         url = document.get("jwks_uri")
         if document.get("issuer") != self.issuer or not isinstance(url, str):

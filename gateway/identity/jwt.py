@@ -31,6 +31,7 @@ KEY_TYPES: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
 }
 _PUBLIC_MEMBERS: Final[tuple[str, ...]] = ("kty", "crv", "n", "e", "x", "y")
 _LONGEST_KEY_ID: Final = 256
+DEEPEST: Final = 32  # objects and arrays within each other: claims are found a few levels down
 # Extensions that change what a signature means; none is understood here (RFC 7515 4.1.11).
 _EXTENSIONS: Final = frozenset({"crit", "b64"})
 
@@ -69,7 +70,7 @@ def parse(token: bytes) -> Compact:
         head, payload, signature = token.split(b".")
         header, claims = read_object(_decode(head)), read_object(_decode(payload))
         signed = _decode(signature)
-    except (ValueError, RecursionError):
+    except ValueError:
         raise unauthenticated("malformed_token") from None
     algorithm, key_id = header.get("alg"), header.get("kid")
     if not isinstance(algorithm, str) or not _EXTENSIONS.isdisjoint(header):
@@ -80,13 +81,17 @@ def parse(token: bytes) -> Compact:
 
 
 def read_object(text: bytes) -> dict[str, Any]:
-    """A JSON object in UTF-8 without repeated members, NaN or infinities.
+    """A JSON object in UTF-8 without repeated members, NaN or infinities, nested 32 deep at most.
 
-    Raises `ValueError`, or `RecursionError` for one that is nested too deeply.
+    Raises `ValueError`.
     """
-    value = json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
+    try:
+        value = json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
+    except RecursionError:  # how deep that is depends on the Python
+        raise ValueError("nested too deeply") from None
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")  # noqa: TRY004 - one error type for broken text
+    _check_depth(value)
     return value
 
 
@@ -146,6 +151,16 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+def _check_depth(value: dict[str, Any]) -> None:
+    level: list[Any] = [value]
+    for _ in range(DEEPEST):
+        tables = [inner for outer in level if isinstance(outer, dict) for inner in outer.values()]
+        level = tables + [inner for outer in level if isinstance(outer, list) for inner in outer]
+        if not level:
+            return
+    raise ValueError("nested too deeply")
 
 
 def _is_key_id(key_id: object) -> bool:

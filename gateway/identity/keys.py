@@ -97,7 +97,7 @@ def from_document(document: bytes, algorithms: Sequence[str]) -> KeySet:
     """
     try:
         keys = read_object(document).get("keys")
-    except (ValueError, RecursionError):
+    except ValueError:
         raise KeySetError("garbage") from None
     if not isinstance(keys, list) or not all(isinstance(key, dict) for key in keys):
         raise KeySetError("garbage")

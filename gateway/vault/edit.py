@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from tomlkit.items import InlineTable
 
 from gateway.secret import Secret
+from gateway.settings.findings import Findings
 from gateway.settings.vault_file import KeySource, TenantEntry, VaultFile
 from gateway.vault.key_check import fault_in
 
@@ -138,12 +139,15 @@ def _finished(document: Any) -> str:
 
 def _checked(text: str) -> VaultFile:
     """The file as the gateway would load it: no change is written that would be refused."""
+    tree = _tree(text)
     try:
-        return VaultFile.model_validate(_tree(text), context={"directory": Path("/")})
+        return VaultFile.model_validate(tree, context={"directory": Path("/")})
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"] if part != "[key]")
-        raise EditError(f"it would not load: {place}: expected {first['msg']}") from None
+        findings = Findings("", {})
+        findings.add_errors((), VaultFile, tree, error)
+        _, key, found, expected = findings.problems[0]
+        reason = f"{key}: found {found}, expected {expected}"
+        raise EditError(f"the vault file would not load: {reason}") from None
 
 
 def _slots(entry: TenantEntry) -> list[tuple[str, KeySource]]:

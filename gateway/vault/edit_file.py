@@ -45,7 +45,7 @@ def read(vault: VaultText) -> str:
             data = unseal(vault.path, data, _identity(vault))
         return data.decode()
     except OSError as error:
-        raise EditError(f"{vault.path}: {os.strerror(error.errno or 0)}") from None
+        raise EditError(f"{vault.path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise EditError(f"{vault.path} is no UTF-8") from None
 
@@ -59,7 +59,7 @@ def write(vault: VaultText, text: str) -> None:
     try:
         _replace(target, data)
     except OSError as error:
-        raise EditError(f"{vault.path}: {os.strerror(error.errno or 0)}") from None
+        raise EditError(f"{vault.path}: {error.strerror}") from None
 
 
 def change(vault: VaultText, edit: Callable[[str], str]) -> None:
@@ -91,7 +91,7 @@ def _locked(path: Path) -> Iterator[None]:
     try:
         directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
-        raise EditError(f"{path.parent}: {os.strerror(error.errno or 0)}") from None
+        raise EditError(f"{path.parent}: {error.strerror}") from None
     try:
         fcntl.flock(directory, fcntl.LOCK_EX)
         yield

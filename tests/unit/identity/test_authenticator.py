@@ -190,6 +190,8 @@ def test_pages_may_not_use_an_address(gate: Authenticator, peer: Peer, field: by
     page = inbound(peer, (field, b"null"))
     error = refusal(gate.authenticate, page, NONE, NOW)
     assert (error.key, error.status) == ("browser_refused", 403)
+    assert error.cause == "browser_field"
+    assert "listen.host_names" in error.detail
     assert gate.authenticate(page, bearer(TOKEN), NOW).by == "token"
     assert gate.authenticate(page._replace(peer=CERTIFICATE), NONE, NOW).by == "certificate"
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import CallerError
-from gateway.identity.jwt import UnfitKey, bind, from_jwk, parse, read_object
+from gateway.identity.jwt import DEEPEST, UnfitKey, bind, from_jwk, parse, read_object
 from tests.support.identities import refusal
 from tests.support.jwt import Issuer, b64, compact
 
@@ -66,6 +66,19 @@ HEADERS = {
     "deep": b'{"alg":"RS256","x":' + b"[" * 5000 + b"]" * 5000 + b"}",
     "rest": b'{"alg":"RS256"}{}',
 }
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"x":', "}")])
+def test_case_144_depth(opening: str, closing: str) -> None:
+    """Case 144: how deep a document may be nested is said here, whatever a Python could bear."""
+
+    def nested(depth: int) -> bytes:
+        return f'{{"x":{opening * depth}1{closing * depth}}}'.encode()
+
+    assert "x" in read_object(nested(DEEPEST - 2))
+    for depth in (DEEPEST - 1, DEEPEST, 2500, 100_000):
+        with pytest.raises(ValueError, match="nested too deeply"):
+            read_object(nested(depth))
 
 
 @pytest.mark.parametrize("name", HEADERS)

@@ -151,7 +151,8 @@ async def test_a_reload_in_mid_fetch_serves_those_who_wait(server: Publisher) ->
     async with running(new.run):
         await until(lambda: server.fetches == 2)
         server.open.set()
-        await waiter
+        async with asyncio.timeout(jwks.PATIENCE / 2):
+            await waiter
         assert "rsa-1" in new.current
 
 

@@ -260,6 +260,9 @@ async def test_receive_after_the_reply_says_disconnect(serve: Serve) -> None:
     wire: Wire = await (await serve(app)).wire()
     assert (await wire.exchange(GET)).status == 200
     assert (await wire.exchange(GET)).status == 200
+    async with asyncio.timeout(5):
+        while len(seen) < 2:
+            await asyncio.sleep(0.001)
     assert seen == ["http.disconnect"] * 2
 
 

@@ -50,6 +50,11 @@ def test_the_first_tenant(text: str) -> None:
     }
 
 
+def test_the_first_tenant_gets_a_table_of_its_own() -> None:
+    """And nothing else is written."""
+    assert with_key("", "a", NEW) == '[tenants.a]\n\nkey = {value = "sk-new"}\n'
+
+
 def test_rotation_keeps_the_key_in_use_as_previous() -> None:
     """`rotate` moves `key` to `previous`, beside it; comments of the next table stay there."""
     text = rotated(VAULT, "acme", NEW)
@@ -89,6 +94,26 @@ def test_removal_takes_the_tenants_lines_only() -> None:
     assert "# the rest" in without(VAULT, "in.itech")
 
 
+A, B = '[tenants.a]\nkey = { env = "A" }\n', '[tenants.b]\nkey = { env = "B" }\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        (f"{A}# about b\n{B}", f"# about b\n{B}"),
+        (f"{A}\n# one\n\n# two\n{B}", f"# one\n\n# two\n{B}"),
+        (f"{A}\n\n  # about b\n  {B}", f"  # about b\n  {B}"),
+        (f"{B}\n{A}# about a\n\n", f"{B}\n"),
+        (f"{B}\n{A}\n# about a\n", f"{B}\n"),
+        (f"{B}\n{A}", f"{B}\n"),
+        (f"# mine\n\n{A}", "# mine\n\n\n[tenants]\n"),
+    ],
+)
+def test_what_removal_leaves(text: str, left: str) -> None:
+    """To the byte, wherever the tenant stands and whatever stands around it."""
+    assert without(text, "a") == left
+
+
 def test_the_last_tenant_leaves_a_valid_empty_vault() -> None:
     """A vault without tenants says so; a file with no table would be refused as torn."""
     assert without('[tenants.a]\nkey = { env = "A" }\n', "a") == "[tenants]\n"
@@ -103,6 +128,7 @@ def test_entries_show_no_key() -> None:
         ("globex", "previous", "value"),
         ("in.itech", "key", "value"),
     ]
+    assert [one.fingerprint for one in found[:2]] == ["", ""]
     assert found[2].fingerprint == Secret("old-globex").fingerprint
     assert "old-globex" not in repr(found)
 
@@ -110,8 +136,9 @@ def test_entries_show_no_key() -> None:
 @pytest.mark.parametrize("edit", [rotated, lambda text, name, _: without(text, name)])
 def test_an_unknown_tenant_is_an_error(edit) -> None:  # type: ignore[no-untyped-def]
     """Only `set` makes tenants."""
-    with pytest.raises(EditError, match="no tenant 'nobody'"):
-        edit(VAULT, "nobody", NEW)
+    for text in (VAULT, "# nothing yet\n"):
+        with pytest.raises(EditError, match="no tenant 'nobody' is in the vault file"):
+            edit(text, "nobody", NEW)
 
 
 @pytest.mark.parametrize("key", ["", "sk canary", "sk_canary\n", "sk_canary\u00e9"])
@@ -119,18 +146,41 @@ def test_a_key_that_could_not_be_sent_is_refused(key: str) -> None:
     """A malformed key never gets into the file, and is not quoted."""
     with pytest.raises(EditError) as caught:
         with_key(VAULT, "acme", Secret(key))
+    assert str(caught.value).startswith("the key ")
     assert "canary" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["", "other", "a b", ".a", "a/b", "é"])
 def test_a_name_that_could_not_be_loaded_is_refused(name: str) -> None:
     """No change is written that the gateway would refuse to load."""
-    with pytest.raises(EditError, match="would not load"):
+    with pytest.raises(EditError, match=r"^the vault file would not load: tenants\..*: found this"):
         with_key(VAULT, name, NEW)
+
+
+WRONG = {
+    "[tenants.a]\n": "tenants.a.key: found nothing, expected a value: this key is required",
+    '[tenants.a]\nkey = "sk_canary"\n': "tenants.a.key: found a string, expected a table",
+    '[tenants.a]\nkey = { env = "A" }\nkeys = "sk_canary"\n':
+        "tenants.a.keys: found an unknown key, expected a known key; the nearest is `key`",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_a_file_that_would_not_load_is_said_to(text: str) -> None:
+    """As `check` says it: the place, what is there, and what should be; no key is quoted."""
+    with pytest.raises(EditError) as caught:
+        entries(text)
+    assert str(caught.value) == f"the vault file would not load: {WRONG[text]}"
+
+
+def test_relative_files_are_no_error() -> None:
+    """Where they lead is the gateway's to say."""
+    (entry,) = entries('[tenants.a]\nkey = { file = "keys/a" }\n')
+    assert entry.source == "file /keys/a"
 
 
 def test_a_broken_file_is_not_quoted() -> None:
     """What is no TOML is left alone."""
     with pytest.raises(EditError) as caught:
         with_key('[tenants.a]\nkey = { value = "sk_canary }\n', "a", NEW)
-    assert "canary" not in str(caught.value)
+    assert str(caught.value) == "the vault file is no TOML"

@@ -56,6 +56,24 @@ def test_a_failed_write_leaves_the_old_file(
     assert list(tmp_path.iterdir()) == [vault.path]
 
 
+def test_the_new_file_is_made_beside_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it could not take its place at one stroke; hidden, so that nobody loads it."""
+    vault, seen = plain(tmp_path), []
+    real = os.fsync
+
+    def looked(descriptor: int) -> None:
+        seen.append(sorted(path.name for path in tmp_path.iterdir()))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", looked)
+    write(vault, "[tenants]\n")
+    (first, second), after = seen
+    assert first.startswith(".vault.toml.")
+    assert [second] == after == ["vault.toml"]
+
+
 def test_a_symlink_stays_one(tmp_path: Path) -> None:
     """The file that a link leads to is replaced, not the link."""
     vault = plain(tmp_path)
@@ -106,6 +124,37 @@ def test_an_identity_may_be_a_file_of_age_keygen(tmp_path: Path, identity: Secre
     assert read(vault) == TEXT
 
 
+def test_a_plain_vault_needs_no_identity(tmp_path: Path, identity: Secret) -> None:
+    """One that the settings name is for `encrypt`."""
+    path, sealing = tmp_path / "vault.toml", {"identity": {"env": "AGE"}}
+    assert open_vault(vault_settings(file=path).vault, {}) == VaultText(path, None)
+    opened = open_vault(vault_settings(file=path, **sealing).vault, {"AGE": identity.reveal()})
+    assert opened.path == path
+    assert opened.identity is not None
+    assert opened.identity.reveal() == identity.reveal()
+
+
+def test_what_cannot_be_read_is_said(tmp_path: Path, identity: Secret) -> None:
+    """With the file's name, in words."""
+    missing = VaultText(tmp_path / "vault.toml", None)
+    with pytest.raises(EditError) as caught:
+        read(missing)
+    assert str(caught.value) == f"{missing.path}: No such file or directory"
+    missing.path.write_bytes(b"\xff")
+    with pytest.raises(EditError) as caught:
+        read(missing)
+    assert str(caught.value) == f"{missing.path} is no UTF-8"
+    sealed = VaultText(tmp_path / "vault.toml.age", identity)
+    write(sealed, TEXT)
+    with pytest.raises(EditError) as caught:
+        read(VaultText(sealed.path, None))
+    assert str(caught.value) == "vault.identity names nothing to open the vault file with"
+    with pytest.raises(EditError) as caught:
+        convert(sealed, missing.path)
+    assert str(caught.value) == f"{missing.path} exists already"
+    assert sealed.path.exists()
+
+
 @pytest.mark.parametrize(
     ("table", "environ"),
     [
@@ -125,7 +174,8 @@ def test_without_its_identity_a_vault_stays_shut(
     with pytest.raises(ConfigurationError) as caught:
         read(open_vault(vault_settings(file=path, **table).vault, environ))
     assert "canary" not in str(caught.value.problems)
-    assert caught.value.problems[0].key == "vault.identity"
+    (problem,) = caught.value.problems
+    assert problem.key == "vault.identity"
 
 
 @pytest.mark.parametrize("cut", [0, 10, -1])
@@ -134,8 +184,10 @@ def test_a_torn_or_foreign_file_is_refused(tmp_path: Path, identity: Secret, cut
     vault = VaultText(tmp_path / "vault.toml.age", identity)
     write(vault, TEXT)
     stranger, _ = new_identity()
-    with pytest.raises(ConfigurationError, match="1 problem"):
+    with pytest.raises(ConfigurationError) as caught:
         read(VaultText(vault.path, stranger))
+    (problem,) = caught.value.problems
+    assert problem.file == str(vault.path)
     vault.path.write_bytes(vault.path.read_bytes()[:cut])
     with pytest.raises(ConfigurationError, match="1 problem"):
         read(vault)
@@ -154,4 +206,9 @@ def test_a_missing_extra_says_what_to_install(
     monkeypatch.setattr("importlib.import_module", missing)
     with pytest.raises(ConfigurationError) as caught:
         edit_file.read(vault)
-    assert "invopop-gateway[age]" in str(caught.value.problems)
+    (problem,) = caught.value.problems
+    assert problem.file == str(vault.path)
+    assert "invopop-gateway[age]" in problem.expected
+    with pytest.raises(ConfigurationError) as caught:
+        write(vault, TEXT)
+    assert caught.value.problems == (problem,)

@@ -46,6 +46,14 @@ async def test_value_is_itself() -> None:
     assert await read(value=CANARY) == CANARY
 
 
+async def test_a_value_that_is_none_is_not_found() -> None:
+    """Settings let none pass; here it is no crash."""
+    opened = SOURCES["value"](Connections(vault_settings().vault, {}))
+    with pytest.raises(SourceError) as caught:
+        await opened.read(key_source(env="ACME"))
+    assert (caught.value.outcome, caught.value.reason) == ("not_found", "no value is given")
+
+
 @pytest.mark.parametrize(
     ("content", "key"),
     [

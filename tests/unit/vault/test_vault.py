@@ -100,7 +100,10 @@ async def test_resolve_reads_other_secrets() -> None:
     assert (await vault.resolve(key_source(env="S"), "g.toml", "x")).reveal() == "shared$word!"
     with pytest.raises(ConfigurationError) as caught:
         await vault.resolve(key_source(env="NONE"), "g.toml", "issuers[0].secret")
-    assert caught.value.problems[0].key == "issuers[0].secret"
+    (problem,) = caught.value.problems
+    assert (problem.file, problem.key) == ("g.toml", "issuers[0].secret")
+    assert problem.found == "environment variable NONE is not set"
+    assert problem.expected == "a secret that can be read"
 
 
 async def test_the_table_shows_fingerprints_only() -> None:
