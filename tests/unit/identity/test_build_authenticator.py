@@ -100,12 +100,19 @@ def test_wrong_ca_and_bearer_file(tmp_path: Path) -> None:
             assert problems == [Problem(str(file), f"issuers[0].{key}", *texts)]
 
 
-@pytest.mark.parametrize("template", ["billing", "{a}{b}", "{"])
-def test_wrong_template(issuer: Issuer, template: str) -> None:
+@pytest.mark.parametrize(
+    ("template", "found"),
+    [
+        ("billing", "no claim in braces, or stray braces"),
+        ("{a}{b}", "two claims side by side"),
+        ("{", "no claim in braces, or stray braces"),
+    ],
+)
+def test_wrong_template(issuer: Issuer, template: str, found: str) -> None:
     """A template that makes no name of claims is a problem of the configuration file."""
     (problem,) = problems_of({"jwks_file": issuer.jwks_file, "caller_template": template})
     assert (problem.file, problem.key) == ("", "issuers[0].caller_template")
-    assert problem.found
+    assert problem.found == found
     assert problem.expected == (
         'claims in braces with text between them, such as "{namespace}/{serviceaccount}"'
     )

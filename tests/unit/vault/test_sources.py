@@ -1,13 +1,16 @@
 """The sources on this machine: environment, files, values."""
 
+import errno
 import json
 import os
+import re
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.vault.sources import file
 from gateway.vault.sources.registry import SOURCES
 from gateway.vault.sources.source import Connections, SourceError
 from tests.support.vaults import key_source, vault_settings
@@ -92,7 +95,8 @@ async def test_field_is_a_member_of_a_json_file(tmp_path: Path) -> None:
 async def test_a_malformed_file_is_not_quoted(tmp_path: Path, content: bytes, said: str) -> None:
     """What is wrong with a JSON file is said without a word of it, also down the cause chain."""
     path = settled(tmp_path / "keys.json", content)
-    with pytest.raises(SourceError, match=said) as caught:
+    place = key_source(file=path, field="a").describe()
+    with pytest.raises(SourceError, match=f"^malformed: .*{re.escape(place)}.* ?{said}") as caught:
         await read(file=path, field="a")
     assert caught.value.outcome == "malformed"
     assert CANARY not in repr(caught.value) + repr(caught.value.__cause__)
@@ -120,3 +124,80 @@ async def test_a_file_being_rewritten_is_waited_for(tmp_path: Path) -> None:
     timer.start()
     assert await read(file=path) == "whole"
     timer.join()
+
+
+@pytest.mark.parametrize(
+    ("number", "outcome"),
+    [(errno.EACCES, "denied"), (errno.EPERM, "denied"), (errno.EIO, "unavailable")],
+)
+async def test_a_file_that_may_not_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, outcome: str
+) -> None:
+    """Told apart from one that is away, with the system's own words."""
+
+    def refuse(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(SourceError) as caught:
+        await read(file=tmp_path / "key")
+    place = key_source(file=tmp_path / "key").describe()
+    assert (caught.value.outcome, caught.value.reason) == (
+        outcome,
+        f"{place}: {os.strerror(number)}",
+    )
+
+
+class Restless:
+    """A file whose states the test writes: mark and age at each read; and the pauses between."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *states: tuple[int, float]) -> None:
+        self.states = list(states)
+        self.pauses: list[float] = []
+        self.places: list[str] = []
+        monkeypatch.setattr(file, "_read", self.read)
+        monkeypatch.setattr("asyncio.sleep", self.sleep)
+
+    def read(self, _: Path, place: str) -> file._Read:
+        """The next state; the last one for ever."""
+        self.places.append(place)
+        mark, age = self.states.pop(0) if len(self.states) > 1 else self.states[0]
+        return file._Read(b"%d" % mark, (mark,), age)
+
+    async def sleep(self, seconds: float) -> None:
+        """Takes no time."""
+        self.pauses.append(round(seconds, 3))
+
+    async def settled(self) -> bytes:
+        """What a read of it gives."""
+        return await file._settled(Path("key"), "the place")
+
+
+@pytest.mark.parametrize("age", [0.2, 5.0, -1.0])
+async def test_a_file_that_stands_still_is_read_once(
+    monkeypatch: pytest.MonkeyPatch, age: float
+) -> None:
+    """Also one from the future: clocks are set."""
+    made = Restless(monkeypatch, (1, age), (2, age))
+    assert await made.settled() == b"1"
+    assert made.pauses == []
+
+
+async def test_a_young_file_is_read_until_two_reads_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With as much of a pause as makes it old enough."""
+    made = Restless(monkeypatch, (1, 0.0), (2, 0.15), (2, 0.1))
+    assert await made.settled() == b"2"
+    assert made.pauses == [0.2, 0.05]
+    assert made.places == ["the place"] * 3
+
+
+async def test_a_file_that_never_stands_still_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After some rounds, as a store that is away."""
+    made = Restless(monkeypatch, *((n, 0.0) for n in range(50)))
+    with pytest.raises(SourceError) as caught:
+        await made.settled()
+    assert (caught.value.outcome, caught.value.reason) == (
+        "unavailable",
+        "the place does not stand still",
+    )
+    assert len(made.pauses) == file.MAX_ROUNDS

@@ -1,12 +1,16 @@
 """Stores by way of a library: one that is missing, a table that is, and what one finds."""
 
+import asyncio
 import importlib
+import logging
+import threading
 from collections.abc import Iterator
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
-from gateway.vault.sources.extra import Threads
+from gateway.vault.sources.extra import THREADS, Threads, extra
 from gateway.vault.sources.registry import SOURCES
 from gateway.vault.sources.source import Connections, SourceError
 from tests.support.vaults import key_source, vault_settings
@@ -28,7 +32,16 @@ def test_a_missing_library_names_its_extra(kind: str, monkeypatch: pytest.Monkey
     monkeypatch.setattr(importlib, "import_module", missing)
     with pytest.raises(SourceError) as caught:
         SOURCES[kind](Connections(vault_settings(**{kind: TABLES[kind]}).vault, {}))
-    assert f"pip install 'invopop-gateway[{kind}]'" in caught.value.reason
+    hint = f"its library is missing: pip install 'invopop-gateway[{kind}]'"
+    assert (caught.value.outcome, caught.value.reason) == ("unavailable", f"{kind}: {hint}")
+
+
+def test_a_library_may_not_log_what_it_receives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At debug level some log whole replies, and so keys; the whole package is told."""
+    monkeypatch.setattr(logging.getLogger("xml"), "level", logging.DEBUG)
+    assert extra("xml.etree.ElementTree", "any") is ElementTree
+    assert logging.getLogger("xml").level == logging.WARNING
+    assert not logging.getLogger("xml.etree").isEnabledFor(logging.INFO)
 
 
 @pytest.mark.parametrize("kind", ["openbao", "aws", "gcp", "azure"])
@@ -68,3 +81,49 @@ async def test_a_find_that_is_no_text_is_malformed(threads: Threads, found: obje
         "malformed",
         "azure acme: the secret is no text",
     )
+
+
+async def test_a_store_has_threads_of_its_own(threads: Threads) -> None:
+    """So many, by its name; one store that hangs takes nobody else's."""
+    everyone = threading.Barrier(THREADS)
+
+    def meet() -> str:
+        everyone.wait(10)
+        return threading.current_thread().name
+
+    names = await asyncio.gather(*(threads.run(meet) for _ in range(THREADS)))
+    assert len(set(names)) == THREADS
+    assert all(name.startswith("library_") for name in names)
+    assert threads._pool._max_workers == THREADS
+
+
+async def test_closing_waits_for_no_call_that_hangs(
+    threads: Threads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And begins none that is still in line."""
+    monkeypatch.setattr(threads._pool, "_max_workers", 1)
+    begun, release, ran = threading.Event(), threading.Event(), threading.Event()
+
+    def hang() -> None:
+        begun.set()
+        release.wait(10)
+
+    hanging = asyncio.ensure_future(threads.run(hang))
+    waiting = asyncio.ensure_future(threads.run(ran.set))
+    await asyncio.to_thread(begun.wait, 10)
+    closing = threading.Thread(target=threads.close)
+    closing.start()
+    closing.join(5)
+    still = closing.is_alive()
+    release.set()
+    assert not still
+    await hanging
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert not ran.is_set()
+
+
+async def test_a_document_that_is_none_is_said_with_its_place(threads: Threads) -> None:
+    """As for every source."""
+    with pytest.raises(SourceError, match=r"^malformed: azure acme#f is no JSON, but"):
+        await threads.read(lambda *_: "key-a", key_source(azure="acme", field="f"))

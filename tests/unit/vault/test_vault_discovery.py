@@ -56,6 +56,25 @@ async def test_finding_costs_no_look_ups(store: FakeStore) -> None:
         assert await sent(vault, str(n)) == f"key-{n}"
 
 
+async def test_a_tenant_that_was_found_stays_though_nobody_waited_for_it(store: FakeStore) -> None:
+    """Its caller left: the next finds it, also after its key has been read again."""
+    store.secrets["x/new"] = "key-new"
+    store.open.clear()
+    vault = await loaded(vault_of(vault_file(discover={"key": bao("x/{tenant}")})))
+    asked = asyncio.ensure_future(sent(vault, "new"))
+    async with asyncio.timeout(5):
+        while not store.reads:
+            await asyncio.sleep(0)
+        asked.cancel()
+        store.open.set()
+        while not vault.has("new"):
+            await asyncio.sleep(0)
+    [slot] = [slot for ring in vault.rings() for slot in ring.slots]
+    await vault._reader.read(slot)
+    assert vault.key("new").secret.reveal() == "key-new"
+    assert store.reads == ["x/new"] * 2
+
+
 async def test_discovered_tenants_end_with_their_section(store: FakeStore) -> None:
     """Without [discover] those it found are denied; an unchanged one keeps them."""
     store.secrets["x/new"] = "key-new"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.errors import GatewayFault
 from gateway.events import Event
 from gateway.settings.schema import Settings
 from gateway.vault import reader as reader_module
@@ -211,3 +212,36 @@ async def test_a_store_of_an_issuer_that_cannot_be_opened(monkeypatch: pytest.Mo
     settings = Settings.model_validate({"issuers": (ISSUER,)})
     (problem,) = await vault_of(vault_file(), settings).load()
     assert problem[:3] == ("", "issuers[0].secret", "its library is missing")
+
+
+async def test_a_request_that_waited_in_vain_is_told_why(
+    store: FakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """503 with a second to wait: by then the read may have ended."""
+    monkeypatch.setattr("gateway.vault.vault.PATIENCE", 0.01)
+    store.secrets["x/a"] = "key-a"
+    store.open.clear()
+    vault = await loaded(vault_of(vault_file({"a": {"key": bao("x/a")}})))
+    with pytest.raises(GatewayFault) as caught:
+        await vault.read("a", "billing")
+    assert (caught.value.key, caught.value.cause) == ("key_unavailable", "loading")
+    assert (b"retry-after", b"1") in caught.value.headers
+    store.open.set()
+    await vault.aclose()
+
+
+async def test_a_command_reads_stores_anew(store: FakeStore) -> None:
+    """What is being read already began before it was asked for: it is read once more."""
+    store.secrets["x/a"] = "key-a"
+    store.open.clear()
+    vault = await loaded(vault_of(vault_file({"a": {"key": bao("x/a")}})))
+    asked = asyncio.ensure_future(sent(vault, "a"))
+    async with asyncio.timeout(5):
+        while not store.reads:
+            await asyncio.sleep(0)
+        reading = asyncio.ensure_future(vault.read_stores())
+        await asyncio.sleep(0)
+        store.open.set()
+        await reading
+    assert await asked == "key-a"
+    assert store.reads == ["x/a"] * 2

@@ -1,12 +1,13 @@
 """What the vault tells of itself, and the reads that nobody's request asked for."""
 
 import asyncio
+import time
 from pathlib import Path
 
 import jwt
 import pytest
 
-from gateway.events import Event, KeyChanged
+from gateway.events import Event, KeyChanged, Noticed
 from gateway.secret import Secret
 from gateway.vault.key_ring import Slot
 from gateway.vault.uptake import PORTION, Uptake
@@ -48,6 +49,18 @@ async def test_reread_takes_changed_key_files_only(tmp_path: Path) -> None:
     paths["c"].write_text("")
     await vault.reread()
     assert [sent(vault, name) for name in "abc"] == ["a-2", "b-1", "c-1"]
+
+
+async def test_a_key_that_ends_soon_is_told_in_the_background() -> None:
+    """Nobody has to ask for it."""
+    events: list[Event] = []
+    soon = {"A": token(int(time.time()) + 3600)}
+    vault = await loaded(
+        vault_of(vault_file({"a": {"key": {"env": "A"}}}), environ=soon, events=events)
+    )
+    async with running(vault), asyncio.timeout(5):
+        while not any(isinstance(e, Noticed) and e.name == "key_expires_soon" for e in events):
+            await asyncio.sleep(0.001)
 
 
 async def test_a_rotation_is_told_by_fingerprints(tmp_path: Path) -> None:
