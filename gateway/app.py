@@ -9,7 +9,8 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from typing import Final
+from pathlib import Path
+from typing import Final, NamedTuple
 
 from starlette.applications import Starlette
 from starlette.routing import Router
@@ -33,12 +34,23 @@ from gateway.settings.load import Loaded, load
 from gateway.settings.schema import Settings
 from gateway.telling import Telling
 from gateway.upstream.sender import Sender
+from gateway.upstream.transport import Transport
 from gateway.upstream.workspace import WorkspaceCheck
 from gateway.vault.preparation import Snapshot
 from gateway.vault.reload import Watcher
 from gateway.vault.vault import Vault
 
 RESTART_SECONDS: Final = 1.0  # after a defect ended a background loop
+
+
+class _Next(NamedTuple):
+    """All that a reload takes into use: with it in hand, nothing can fail any more."""
+
+    loaded: Loaded
+    rules: Rules
+    snapshot: Snapshot
+    transport: Transport
+    shared_rates: SharedRates | None
 
 
 class Gateway:
@@ -145,51 +157,65 @@ class Gateway:
     async def reload(self) -> None:
         """Takes the configuration as it is now into use, whole or not at all; tells of it."""
         self._loading_since = time.time()
-        with _little_felt():
-            try:
-                new, rules, snapshot = await self._prepare()
-            except ConfigurationError as error:
-                await self.vault.reread()  # a broken file must not hold up a rotated key
-                problems = tuple(str(problem) for problem in error.problems)
-                self.events.emit(ConfigReloaded("failure", problems))
-                return
-            self.vault.commit(snapshot)
-            await self._commit(new, rules)
-        changed = restart_required(self._started, new.settings)
+        try:
+            with _little_felt():
+                await self._reload()
+        except Exception as defect:
+            # Told like any other failure; where it was raised, whoever runs the loop tells.
+            self.events.emit(ConfigReloaded("failure", (f"a defect: {type(defect).__name__}",)))
+            raise
+
+    async def _reload(self) -> None:
+        try:
+            new = await self._prepare()
+        except ConfigurationError as error:
+            await self.vault.reread()  # a broken file must not hold up a rotated key
+            self._watch_files(error)
+            problems = tuple(str(problem) for problem in error.problems)
+            self.events.emit(ConfigReloaded("failure", problems))
+            return
+        await self._commit(new)
+        changed = restart_required(self._started, new.loaded.settings)
         self.events.emit(ConfigReloaded("success", restart_required=changed))
         self._tell_warnings()
 
-    async def _prepare(self) -> tuple[Loaded, Rules, Snapshot]:
-        """The configuration as it is now, compiled. Raises `ConfigurationError`."""
+    async def _prepare(self) -> "_Next":
+        """The configuration as it is now, made. Raises `ConfigurationError` with it as draft."""
         new = await asyncio.to_thread(load, self.loaded.file, self._environ)
-        rules = await compile_rules(new, self.vault, self.events.emit)
+        try:
+            rules = await compile_rules(new, self.vault, self.events.emit)
+            shared = self._share(new, rules, self.rooms.rates)
+        except ConfigurationError as error:
+            raise ConfigurationError(error.problems, draft=new) from None
+        upstream, transport = new.settings.upstream, self.transport
+        if upstream != self.loaded.settings.upstream or rules.trust.anchor != self._trust.anchor:
+            transport = new_transport(upstream, rules.trust.context, self.events.emit)
         snapshot = await self.vault.prepare(new.vault, new.settings)
         if snapshot.problems:
-            raise ConfigurationError(placed(snapshot.problems, new))
-        return new, rules, snapshot
+            raise ConfigurationError(placed(snapshot.problems, new), draft=new)
+        return _Next(new, rules, snapshot, transport, shared)
 
-    async def _commit(self, new: Loaded, rules: Rules) -> None:
+    async def _commit(self, new: "_Next") -> None:
         """One step for requests: nothing is awaited before everything is replaced."""
-        old, rooms, limits = self.loaded.settings, self.rooms, new.settings.limits
-        self.loaded = new
+        rooms, rules, settings = self.rooms, new.rules, new.loaded.settings
+        limits = settings.limits
+        self.vault.commit(new.snapshot)
+        self.loaded = new.loaded
         rules.authenticator.adopt(rooms.authenticator)
         rooms.authenticator, rooms.grants = rules.authenticator, rules.grants
         rooms.max_body = limits.max_body
         rooms.permits.max_in_flight = limits.max_in_flight
         rooms.permits.max_per_tenant = limits.max_in_flight_per_tenant
-        rooms.rates.rules = RateRules.of(limits, new.settings.callers)
+        rooms.rates.rules = RateRules.of(limits, settings.callers)
         shared, transport = rooms.shared_rates, self.transport
-        rooms.shared_rates = self._share(new.settings, rules, rooms.rates)
-        if old.upstream != new.settings.upstream or self._trust.anchor != rules.trust.anchor:
-            self._trust = rules.trust
-            self.transport = new_transport(
-                new.settings.upstream, rules.trust.context, self.events.emit
-            )
-            rooms.sender = self._sender(new.settings)
-            self._check_workspace.sender = self._sender(new.settings, circuit=False)
+        rooms.shared_rates = self._shared_rates = new.shared_rates
+        if new.transport is not transport:
+            self._trust, self.transport = rules.trust, new.transport
+            rooms.sender = self._sender(settings)
+            self._check_workspace.sender = self._sender(settings, circuit=False)
         self._authenticate(rules.authenticator)
         self._watch_files()
-        await self.listener_tls.take(new.settings, rules.listener)
+        await self.listener_tls.take(settings, rules.listener)
         if transport is not self.transport:
             await transport.aclose()
         if shared is not None:
@@ -201,8 +227,13 @@ class Gateway:
             self._authenticating.cancel()
         self._authenticating = self._group.create_task(self._kept_up(authenticator.run))
 
-    def _watch_files(self) -> None:
+    def _watch_files(self, refused: ConfigurationError | None = None) -> None:
+        """What is in use; of a configuration that was refused also what may come to mend it."""
         files = files_of(self.loaded) | self.vault.files()
+        if refused is not None:
+            files |= {Path(problem.file) for problem in refused.problems if problem.file}
+            if isinstance(refused.draft, Loaded):
+                files |= files_of(refused.draft)
         self._watcher.watch(files, self._loading_since)
 
     # Making
@@ -210,6 +241,7 @@ class Gateway:
     def _new_rooms(self, settings: Settings, rules: Rules) -> Rooms:
         limits = settings.limits
         rates = Rates(RateRules.of(limits, settings.callers))
+        self._shared_rates = self._share(self.loaded, rules, rates)
         return Rooms(
             authenticator=rules.authenticator,
             grants=rules.grants,
@@ -218,19 +250,21 @@ class Gateway:
             vault=self.vault,
             sender=self._sender(settings),
             max_body=limits.max_body,
-            shared_rates=self._share(settings, rules, rates),
+            shared_rates=self._shared_rates,
         )
 
     def _sender(self, settings: Settings, *, circuit: bool = True) -> Sender:
         return new_sender(self.transport, settings.upstream, self.events.emit, circuit=circuit)
 
-    def _share(self, settings: Settings, rules: Rules, rates: Rates) -> SharedRates | None:
-        """The rate limits that replicas share, if they do."""
-        self._shared_rates = None
-        if is_shared(settings.limits):
-            password, emit = rules.storage_password, self.events.emit
-            self._shared_rates = connect(settings.limits, password, rates, emit)
-        return self._shared_rates
+    def _share(self, loaded: Loaded, rules: Rules, rates: Rates) -> SharedRates | None:
+        """The rate limits that replicas share, if they do. Raises `ConfigurationError`."""
+        limits = loaded.settings.limits
+        if not is_shared(limits):
+            return None
+        try:
+            return connect(limits, rules.storage_password, rates, self.events.emit)
+        except ConfigurationError as error:
+            raise ConfigurationError(placed(error.problems, loaded)) from None
 
     def _tell_warnings(self) -> None:
         for warning in self.loaded.warnings:

@@ -96,10 +96,12 @@ def files_of(loaded: Loaded) -> set[Path]:
     """Every file but tenants' keys whose change makes a reload due."""
     settings = loaded.settings
     files = {loaded.file, loaded.vault_path}
-    sources = [issuer.secret for issuer in settings.issuers if issuer.secret]
-    files |= {source.file for source in sources if source.file}
-    listen = settings.listen
+    sources = [issuer.secret for issuer in settings.issuers]
+    sources += [settings.limits.storage_password, settings.vault.identity]
+    files |= {source.file for source in sources if source is not None and source.file}
+    listen, openbao = settings.listen, settings.vault.openbao
     named = [settings.upstream.ca_file, listen.tls_certificate, listen.tls_key, listen.client_ca]
+    named += [openbao.ca_file] if openbao is not None else []
     for issuer in settings.issuers:
         named += [issuer.jwks_file, issuer.public_key_file, issuer.jwks_ca_file]
     return files | {path for path in named if path}

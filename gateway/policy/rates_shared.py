@@ -170,6 +170,6 @@ def connect(limits: Limits, password: Secret | None, local: Rates, emit: Emit) -
         counter = RedisCounter(limits.storage or "", password)
     except ImportError:
         expected = 'the extra "redis": pip install "invopop-gateway[redis]"'
-        problem = Problem("gateway.toml", "limits.storage", "a Redis URL", expected)
+        problem = Problem("", "limits.storage", "a Redis URL", expected)
         raise ConfigurationError([problem]) from None
     return SharedRates(local, counter, emit, fail_open=limits.on_storage_failure == "open")

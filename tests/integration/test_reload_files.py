@@ -1,12 +1,13 @@
 """Files that the configuration names, replaced under the running program, without any signal."""
 
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.certificates import Authority, server_context
-from tests.support.gateway import eventually
+from tests.support.gateway import eventually, write_toml
 from tests.support.jwt import Issuer
 from tests.support.world import AUDIENCE, ISSUER, World, fields, request
 
@@ -84,3 +85,17 @@ def test_an_authority_that_cannot_be_read_changes_nothing(alone: World) -> None:
     assert alone.get("/x").status == 200
     told = eventually(lambda: alone.gateway.events("config_reload"))
     assert "upstream.ca_file" in str(told[-1]["problems"])
+
+
+def test_a_file_that_comes_late(alone: World, elsewhere: Path) -> None:
+    """What was refused for want of a file is taken up once that is there, without any signal."""
+    other = Issuer(elsewhere, "https://late.internal", AUDIENCE)
+    late = alone.gateway.directory / "late.json"
+    file = alone.gateway.directory / "gateway.toml"
+    made = tomllib.loads(file.read_text())
+    entry = {"issuer": other.name, "audience": AUDIENCE, "algorithms": ["RS256", "ES256"]}
+    made["issuers"].append({**entry, "jwks_file": str(late)})
+    write_toml(file.with_suffix(".new"), made).replace(file)
+    eventually(lambda: alone.gateway.metric("config_last_reload_successful") == 0, WITHIN)
+    late.write_bytes(other.jwks_file.read_bytes())
+    eventually(lambda: alone.gateway.metric("config_last_reload_successful") == 1, WITHIN)

@@ -229,7 +229,7 @@ async def test_without_the_extra_the_configuration_is_refused(
         connect(limits, None, local, print)
     [problem] = refused.value.problems
     assert problem == Problem(
-        "gateway.toml",
+        "",
         "limits.storage",
         "a Redis URL",
         'the extra "redis": pip install "invopop-gateway[redis]"',

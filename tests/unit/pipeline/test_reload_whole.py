@@ -1,0 +1,112 @@
+"""A reload is whole or is not at all, also where only its last part cannot be made."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway import app
+from gateway.errors import ConfigurationError, Problem
+from gateway.events import ConfigReloaded
+from tests.unit.pipeline.conftest import ACME, World
+
+
+class Group:
+    """In the place of the life span's task group: background loops do not run here."""
+
+    def create_task(self, loop: Any) -> None:
+        """Forgets it."""
+        loop.close()
+
+
+@pytest.fixture
+def reloads(world: World) -> list[ConfigReloaded]:
+    """How each reload ended."""
+    told: list[ConfigReloaded] = []
+    world.gateway.events.subscribe(ConfigReloaded, told.append)
+    vars(world.gateway)["_group"] = Group()
+    return told
+
+
+def change(world: World, extra: str = "") -> Path:
+    """Another upstream, another key, a stricter rule and shared limits, in one save."""
+    file = world.gateway.loaded.file
+    text = file.read_text().replace('"access.workspace.update"', '"utils.*"')
+    shared = 'max_in_flight = 2\nstorage = "redis://127.0.0.1:1"\n'
+    text = text.replace("max_in_flight = 2\n", shared) + extra
+    file.write_text(text + '\n[upstream]\nurl = "https://other.invopop.test"\n')
+    vault = file.with_name("vault.toml")
+    vault.write_text(vault.read_text().replace("ACME_KEY", "GLOBEX_KEY"))
+    return file
+
+
+async def test_what_cannot_be_made_last_changes_nothing_before(
+    world: World, reloads: list[ConfigReloaded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the new rule nor the new key is in force, and the failure is told."""
+
+    def connect(*_: object) -> None:
+        raise ConfigurationError([Problem("", "limits.storage", "a Redis URL", "the extra")])
+
+    monkeypatch.setattr(app, "connect", connect)
+    file = change(world)
+    before = (world.gateway.loaded, world.gateway.transport, world.gateway.rooms.grants)
+    await world.gateway.reload()
+    assert (world.gateway.loaded, world.gateway.transport, world.gateway.rooms.grants) == before
+    assert (await world.call(headers=ACME))[0] == 200
+    assert world.wire.keys() == ["Bearer key-acme-1"]
+    reason = f"{file}: limits.storage: found a Redis URL; expected the extra"
+    assert reloads == [ConfigReloaded("failure", (reason,))]
+
+
+async def test_with_it_all_is_taken_into_use(world: World, reloads: list[ConfigReloaded]) -> None:
+    """The same change, where nothing is missing: every part of it."""
+    change(world)
+    before = world.gateway.transport
+    await world.gateway.reload()
+    assert reloads == [ConfigReloaded("success")]
+    assert world.gateway.transport is not before
+    assert world.gateway.rooms.shared_rates is not None
+    assert world.gateway.rooms.sender.forwarder.authority.host == b"other.invopop.test"
+    assert world.gateway.vault.key("acme").secret.reveal() == "key-globex"
+    status, headers, _ = await world.call(headers=ACME)
+    assert (status, headers["x-gateway-error"]) == (403, "operation_denied")
+
+
+async def test_a_defect_is_a_failed_reload(
+    world: World, reloads: list[ConfigReloaded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told as one, and goes on to whoever runs the loop and says where it was."""
+
+    async def broken(*_: object) -> None:
+        raise ZeroDivisionError("secret words")
+
+    monkeypatch.setattr(app, "compile_rules", broken)
+    change(world)
+    with pytest.raises(ZeroDivisionError):
+        await world.gateway.reload()
+    assert reloads == [ConfigReloaded("failure", ("a defect: ZeroDivisionError",))]
+    assert (await world.call(headers=ACME))[0] == 200
+
+
+async def test_files_that_may_mend_it_are_watched(
+    world: World, reloads: list[ConfigReloaded], tmp_path: Path
+) -> None:
+    """A file that is not there yet is looked for, until a good reload no longer names it."""
+    watched = vars(world.gateway)["_watcher"]._marks
+    missing = tmp_path / "keys.json"
+    file = world.gateway.loaded.file
+    sound = file.read_text()
+    file.write_text(
+        f'{sound}\n[[issuers]]\nissuer = "https://id"\naudience = "a"\n'
+        f'algorithms = ["RS256"]\njwks_file = "{missing}"\n'
+    )
+    assert missing not in watched
+    await world.gateway.reload()
+    watched = vars(world.gateway)["_watcher"]._marks
+    assert {missing, file, tmp_path / "vault.toml"} <= watched.keys()
+    file.write_text(sound)
+    await world.gateway.reload()
+    watched = vars(world.gateway)["_watcher"]._marks
+    assert missing not in watched
+    assert [reload.outcome for reload in reloads] == ["failure", "success"]
