@@ -21,6 +21,7 @@ from gateway.settings.values import (
     expects,
     refuse,
 )
+from gateway.settings.wording import is_token, masked
 
 STORES: Final = ("openbao", "aws", "gcp", "azure")
 LOCAL: Final = ("env", "file", "value")
@@ -55,6 +56,8 @@ class KeySource:
             raise refuse(f"exactly one of {', '.join(KINDS)}")
         if self.field is not None and self.kind in {"env", "value"}:
             raise refuse(f"no `field`: {self.kind} is the key itself")
+        if is_token(f"{self.reference}#{self.field}"):
+            raise refuse("where the key is; a key itself can stand in `value` only")
         return self
 
     @property
@@ -68,9 +71,13 @@ class KeySource:
         return "" if self.value is not None else str(getattr(self, self.kind))
 
     def describe(self) -> str:
-        """For people, without secret: `env ACME_INVOPOP_KEY`, `file /run/x#field`, `value`."""
-        field = f"#{self.field}" if self.field else ""
-        return f"{self.kind} {self.reference}{field}".strip()
+        """For people, without secret: `env ACME_INVOPOP_KEY`, `file /run/x#field`, `value`.
+
+        A key that was pasted in a name's place is not shown, where its look gives it away.
+        """
+        directory, slash, name = self.reference.rpartition("/")
+        name = f"{name}#{self.field}" if self.field else name
+        return f"{self.kind} {directory}{slash}{name if name.isupper() else masked(name)}".strip()
 
 
 def _listed(source: KeySource) -> KeySource:

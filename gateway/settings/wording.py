@@ -21,6 +21,8 @@ _HIDDEN: Final = frozenset(
 )  # fmt: skip
 # Caller tokens, JWTs (as Invopop's keys are), and any other long run of letters and digits.
 _SECRET_LOOK: Final = re.compile(r"(igw_|eyJ)[\w.-]+|(?=[A-Za-z_+=]*[0-9])[A-Za-z0-9_+=]{24,}")
+# A JWT, as Invopop's keys are, or a caller token: nobody names a file, variable or secret so.
+_TOKEN: Final = re.compile(r"eyJ[\w-]+\.eyJ|(?<![A-Za-z0-9])igw_[\w-]{16}")
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 _LONGEST: Final = 80
 _TYPES: Final = (
@@ -77,6 +79,11 @@ def _shown(text: str) -> str:
 def masked(text: str) -> str:
     """The text without what looks like a token or a key."""
     return _SECRET_LOOK.sub("[redacted]", text)
+
+
+def is_token(text: str) -> bool:
+    """Whether a key or token stands here, where the name of its place should."""
+    return _TOKEN.search(text) is not None
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

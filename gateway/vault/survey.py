@@ -10,6 +10,7 @@ from pathlib import PurePath
 from typing import Final, NamedTuple
 
 from gateway.settings.vault_file import KeySource
+from gateway.settings.wording import masked
 from gateway.vault.key_ring import NEVER, KeyRing, Slot
 from gateway.vault.table import ends_soon, rows
 
@@ -97,4 +98,4 @@ def _place(source: KeySource) -> str:
     if source.file is None:
         return source.describe()
     field = f"#{source.field}" if source.field else ""
-    return f"file {PurePath(source.file).name}{field}"
+    return f"file {masked(PurePath(source.file).name)}{field}"

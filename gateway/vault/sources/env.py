@@ -17,7 +17,10 @@ class EnvSource:
         """The variable's value; raises `SourceError` if it is not set."""
         value = self._environ.get(source.reference)
         if value is None:
-            raise SourceError(NOT_FOUND, f"environment variable {source.reference} is not set")
+            raise SourceError(
+                NOT_FOUND,
+                f"environment variable {source.describe().removeprefix('env ')} is not set",
+            )
         return Secret(value)
 
     def mark(self, source: KeySource) -> Hashable:

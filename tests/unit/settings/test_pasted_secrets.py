@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import ConfigurationError, Problem
 from gateway.settings.report import render
+from gateway.settings.vault_file import KeySource
 from gateway.settings.wording import describe, key_path, masked
 
 CANARY = "CaNaRy0123456789abcdefCaNaRy"
@@ -88,6 +89,45 @@ def test_secret_in_the_settings(workshop: Any, text: str, secret: str) -> None:
 def test_secret_in_the_vault_file(workshop: Any, text: str, secret: str) -> None:
     """Wherever a key is pasted into vault.toml, no problem shows it."""
     assert secret not in shown(workshop.problems(vault=text.replace("%", secret)))
+
+
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
+TOKEN = "igw_sentinel-token-of-billing-0000000001"
+PLACES = [
+    'file = "%"', 'file = "keys/%"', 'aws = "%"', 'gcp = "%"', 'azure = "%"',
+    'openbao = "secret/%", field = "f"', 'file = "keys.json", field = "%"',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("secret", [JWT, TOKEN])
+@pytest.mark.parametrize("place", PLACES)
+def test_a_key_where_its_place_should_stand(workshop: Any, place: str, secret: str) -> None:
+    """It is refused: else it would be told as the place of a key, and be asked of a store."""
+    vault = f"[tenants.acme]\nkey = {{ {place.replace('%', secret)} }}\n"
+    problems = workshop.problems(vault=vault)
+    assert "where the key is; a key itself can stand in `value` only" in shown(problems)
+    assert secret not in shown(problems)
+
+
+PLAIN = "sk_live_4eC39HqLyjWDarjtT1zdp7dc"
+SOURCES: list[tuple[dict[str, Any], str]] = [
+    ({"env": PLAIN}, "env [redacted]"),
+    ({"file": f"/keys/{PLAIN}"}, "file /keys/[redacted]"),
+    ({"aws": PLAIN}, "aws [redacted]"),
+    ({"openbao": "secret/acme", "field": PLAIN}, "openbao secret/acme#[redacted]"),
+    ({"env": "ACME_INVOPOP_KEY_2024_PRODUCTION"}, "env ACME_INVOPOP_KEY_2024_PRODUCTION"),
+    (
+        {"file": "/run/secrets/2024/acme.json", "field": "key"},
+        "file /run/secrets/2024/acme.json#key",
+    ),
+    ({"openbao": "secret/invopop/acme", "field": "key"}, "openbao secret/invopop/acme#key"),
+]
+
+
+@pytest.mark.parametrize(("source", "told"), SOURCES)
+def test_what_looks_like_a_key_is_not_told_as_a_place(source: dict[str, Any], told: str) -> None:
+    """Where it may be a name it is believed, but not shown; names are."""
+    assert KeySource(**source).describe() == told
 
 
 def test_short_secret_where_secrets_belong(workshop: Any) -> None:
