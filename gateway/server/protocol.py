@@ -146,17 +146,31 @@ class HttpProtocol(Connection[Cycle]):
         self.cycle = None
         self._body = None
         self._served = True
-        if cycle.whole and not cycle.request.keep_alive:
-            self._close()  # as the caller asked, so it sends nothing that could be lost
+        if cycle.whole and not cycle.request.keep_alive and not self._transport.can_write_eof():
+            self._close()  # TLS cannot end our side alone; as the caller asked, it sends no more
         elif closes or (self.listener.stopping and not self._buffer):
             self._linger()
         else:
-            self._read_deadline.set(self.limits.idle_timeout)
-            if not self._reading:
-                self._resume_reading()
-            if self._buffer:
-                data, self._buffer = self._buffer, b""
-                self._read_head(data)
+            self._read_on()
+
+    def _read_on(self) -> None:
+        """Turns to the next request, once the caller has taken enough of the replies so far."""
+        if self.write_paused:
+            self._read_deadline.at = NEVER  # its time to write is the caller's time to read
+            self._pause_reading()
+            return
+        self._read_deadline.set(self.limits.idle_timeout)
+        if self._buffer:
+            data, self._buffer = self._buffer, b""
+            self._read_head(data)
+        if self.cycle is None or len(self._buffer) + self.cycle.buffered <= HIGH_WATER:
+            self._resume_reading()
+
+    def resume_writing(self) -> None:
+        """The caller has caught up: the next request may be read."""
+        super().resume_writing()
+        if self.cycle is None and not self._deaf:
+            self._read_on()
 
     # Refusals and ends.
 

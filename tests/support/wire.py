@@ -110,6 +110,10 @@ class Wire:
         """Leaves what comes to the kernel, which takes no more than `receive_buffer`."""
         cast("asyncio.Transport", self.writer.transport).pause_reading()
 
+    def read_on(self) -> None:
+        """Reads again."""
+        cast("asyncio.Transport", self.writer.transport).resume_reading()
+
     async def close(self) -> None:
         """Closes and waits for it."""
         self.writer.close()

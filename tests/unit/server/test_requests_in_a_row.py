@@ -1,0 +1,57 @@
+"""A caller that pipelines without end, or reads nothing: what it sends and gets stays bounded."""
+
+import asyncio
+
+from gateway.server.asgi import Receive, Scope, Send
+from gateway.server.connection import HIGH_WATER
+from tests.unit.server.conftest import Serve, Served, answer
+
+GET = b"GET /x HTTP/1.1\r\nHost: gw\r\n\r\n"
+
+
+def _held(served: Served) -> int:
+    """What a connection holds of what its caller has sent."""
+    return len(served.connection._buffer)
+
+
+async def test_requests_in_a_row_are_read_no_further_than_they_are_served(serve: Serve) -> None:
+    """Case 70: a caller that pipelines without end fills no more than the bound and one read."""
+    most = 0
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal most
+        most = max(most, _held(served))
+        await answer(send, b"ok")
+
+    served = await serve(app)
+    wire = await served.wire()
+    wire.writer.write(GET * 40_000)
+    for _ in range(40_000):
+        assert (await wire.response()).body == b"ok"
+    assert HIGH_WATER / 2 < most <= HIGH_WATER + 256 * 1024
+
+
+async def test_no_request_is_begun_while_replies_pile_up(serve: Serve) -> None:
+    """Case 70: a caller that reads nothing has no more than a little done for it."""
+    begun = 0
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal begun
+        begun += 1
+        await answer(send, bytes(60_000))
+
+    served = await serve(app, idle_timeout=0.05)
+    wire = await served.wire(receive_buffer=4096)
+    wire.stop_reading()
+    await wire.send(GET * 2000)
+    async with asyncio.timeout(5):
+        while not served.connection.write_paused or served.connection._reading:
+            await asyncio.sleep(0.01)
+    before = begun
+    await asyncio.sleep(0.3)  # nor is it the idle time that runs while it does not read
+    assert begun == before < 400
+    assert served.refusals == []
+    wire.read_on()
+    for _ in range(2000):
+        assert len((await wire.response()).body) == 60_000
+    assert begun == 2000
