@@ -6,21 +6,30 @@ because one that is in use would go on trusting what was taken away.
 
 import hashlib
 import ssl
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from gateway.errors import ConfigurationError, Problem
 from gateway.settings.schema import Listen, Settings
 
-Renew = Callable[[Settings, ssl.SSLContext | None], Awaitable[None]]
+
+class Renew(Protocol):
+    """Takes up settings, and another certificate if there is one.
+
+    With `retire` connections that are open take no further request.
+    """
+
+    async def __call__(
+        self, settings: Settings, tls: ssl.SSLContext | None, /, *, retire: bool
+    ) -> None: ...
 
 
 class ListenerTls(NamedTuple):
-    """How callers meet us; `digest` tells whether the files' content has changed."""
+    """How callers meet us. `digest` and `ca` tell whether the files' content has changed."""
 
     context: ssl.SSLContext
     digest: bytes
+    ca: bytes
 
 
 def listener_tls(listen: Listen) -> ListenerTls | None:
@@ -31,20 +40,21 @@ def listener_tls(listen: Listen) -> ListenerTls | None:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
     try:
+        # First: what changes in between is loaded again, not taken for what was loaded.
+        digest = _digest(listen.tls_certificate) + _digest(listen.tls_key or listen.tls_certificate)
         # An encrypted key fails, as nobody is there to be asked for its password.
         context.load_cert_chain(listen.tls_certificate, listen.tls_key, password="")
-        digest = _digest(listen.tls_certificate) + _digest(listen.tls_key or listen.tls_certificate)
     except OSError as error:
         raise _refused("listen.tls_certificate", error, "a chain and its key") from None
     if listen.client_ca is None:
-        return ListenerTls(context, digest)
+        return ListenerTls(context, digest, b"")
     try:
+        ca = _digest(listen.client_ca)
         context.load_verify_locations(listen.client_ca)
-        digest += _digest(listen.client_ca)
     except OSError as error:
         raise _refused("listen.client_ca", error, "CA certificates") from None
     context.verify_mode = ssl.CERT_OPTIONAL
-    return ListenerTls(context, digest)
+    return ListenerTls(context, digest, ca)
 
 
 class TlsInForce:
@@ -59,12 +69,16 @@ class TlsInForce:
         self._renew = renew
 
     async def take(self, settings: Settings, new: ListenerTls | None) -> None:
-        """Has what arrives from now on meet these settings, and `new`, if it differs."""
-        context = None
-        if new is not None and self.current is not None and new.digest != self.current.digest:
-            self.current, context = new, new.context
+        """Has what arrives from now on meet these settings, and `new`, if it differs.
+
+        Who was let in on the word of a CA that is no longer the same has to come again.
+        """
+        context, retire = None, False
+        old = self.current
+        if new is not None and old is not None and (new.digest, new.ca) != (old.digest, old.ca):
+            self.current, context, retire = new, new.context, new.ca != old.ca
         if self._renew is not None:
-            await self._renew(settings, context)
+            await self._renew(settings, context, retire=retire)
 
 
 def _digest(file: Path) -> bytes:

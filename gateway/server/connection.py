@@ -36,6 +36,7 @@ class Connection(asyncio.Protocol, Generic[C]):
         self.cycle: C | None = None
         self.write_paused = False
         self._deaf = False
+        self._retired = False
         self._lingering = False
         self._discarded = 0
         self._reading = True
@@ -181,6 +182,12 @@ class Connection(asyncio.Protocol, Generic[C]):
     def close_if_idle(self) -> None:
         """See `listener.Connection`."""
         self._close()
+
+    def retire(self) -> None:
+        """See `listener.Connection`."""
+        self._retired = True
+        if self.cycle is None and not self._deaf:
+            self._close()
 
     def abort(self) -> None:
         """See `listener.Connection`."""

@@ -11,6 +11,7 @@ import ssl
 from typing import Final
 
 from gateway.events import Noticed
+from gateway.server.handshake import TlsServer
 from gateway.server.lifespan import Lifespan
 from gateway.server.listener import Limits, Listener
 from gateway.server.protocol import HttpProtocol
@@ -20,7 +21,6 @@ _BACKLOG: Final = 2048
 # libuv accepts one connection per descriptor and turn of the loop. Turns are long under load: by
 # one descriptor alone, new callers would wait for seconds behind those that are connected.
 _ACCEPTS_PER_TURN: Final = 4
-_TLS_CLOSE_SECONDS: Final = 2.0
 _CUT_SECONDS: Final = 2.0  # what the tasks that were cut may take to tell of it
 
 
@@ -32,7 +32,7 @@ class Door:
         self._listener = listener
         self._sockets = sockets
         self._lifespan = Lifespan(listener.app)
-        self._servers: list[asyncio.Server] = []
+        self._servers: list[asyncio.Server | TlsServer] = []
 
     async def open(self) -> None:
         """Starts the app, then listens. Raises what the app raises."""
@@ -48,8 +48,11 @@ class Door:
         """Other bounds, for what arrives from now on."""
         self._listener.limits = limits
 
-    async def renew(self, tls: ssl.SSLContext) -> None:
-        """Meets new connections with another certificate; open ones go on, and none is lost."""
+    async def renew(self, tls: ssl.SSLContext, *, retire: bool) -> None:
+        """Meets new connections with another certificate; none is lost.
+
+        Open ones go on; with `retire` they take no further request.
+        """
         if self._listener.draining:
             return
         old, self._servers, self._sockets.tls = self._servers, [], tls
@@ -57,6 +60,8 @@ class Door:
             self._servers.append(await self._serve(sock))
         for server in old:
             server.close()
+        if retire:
+            self._listener.retire()
 
     def announce_close(self) -> None:
         """From now on every reply says `Connection: close`; connections are still taken."""
@@ -77,20 +82,14 @@ class Door:
         self._close_servers()
         self._listener.cut()
 
-    async def _serve(self, sock: socket.socket) -> asyncio.Server:
+    async def _serve(self, sock: socket.socket) -> asyncio.Server | TlsServer:
         loop = asyncio.get_running_loop()
-        tls = self._sockets.tls
         sock = sock.dup()  # one queue, so that what `renew` closes takes no connection with it
         if sock.family == socket.AF_UNIX:
             return await loop.create_unix_server(self._connection, sock=sock, backlog=_BACKLOG)
-        return await loop.create_server(
-            self._connection,
-            sock=sock,
-            backlog=_BACKLOG,
-            ssl=tls,
-            ssl_handshake_timeout=self._listener.limits.header_timeout if tls else None,
-            ssl_shutdown_timeout=_TLS_CLOSE_SECONDS if tls else None,
-        )
+        if self._sockets.tls is not None:
+            return TlsServer(self._listener, sock, self._sockets.tls, _BACKLOG)
+        return await loop.create_server(self._connection, sock=sock, backlog=_BACKLOG)
 
     async def _accept_rest(self) -> None:
         """Takes the connections that callers regard as open already; to close would reset them."""

@@ -36,6 +36,10 @@ class Connection(Protocol):
         """Closes unless a request, or a byte of one, has arrived."""
         ...
 
+    def retire(self) -> None:
+        """Takes no further request: closes now, or with the reply to the one in flight."""
+        ...
+
     def abort(self) -> None:
         """Closes now, whatever is in flight."""
         ...
@@ -90,6 +94,11 @@ class Listener:
         for connection in list(self.connections):
             connection.close_if_idle()
         self.departed()
+
+    def retire(self) -> None:
+        """Lets what is open now take no further request."""
+        for connection in list(self.connections):
+            connection.retire()
 
     def departed(self) -> None:
         """A connection or a request is gone."""

@@ -139,7 +139,7 @@ class HttpProtocol(Connection[Cycle]):
     def closes_after(self, cycle: Cycle) -> bool:
         """See `cycle.Wire`."""
         lasting = cycle.request.keep_alive and cycle.whole
-        return not lasting or self._deaf or self.listener.draining
+        return not lasting or self._deaf or self._retired or self.listener.draining
 
     def replied(self, cycle: Cycle, *, closes: bool) -> None:
         """See `cycle.Wire`."""
@@ -148,7 +148,7 @@ class HttpProtocol(Connection[Cycle]):
         self._served = True
         if cycle.whole and not cycle.request.keep_alive and not self._transport.can_write_eof():
             self._close()  # TLS cannot end our side alone; as the caller asked, it sends no more
-        elif closes or (self.listener.stopping and not self._buffer):
+        elif closes or self._retired or (self.listener.stopping and not self._buffer):
             self._linger()
         else:
             self._read_on()

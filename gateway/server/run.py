@@ -71,13 +71,13 @@ async def _live(service: Service, settings: Settings, asked: asyncio.Event) -> i
     admin, callers = _doors(service, settings)
     listen = settings.listen
 
-    async def renew(new: Settings, tls: ssl.SSLContext | None) -> None:
+    async def renew(new: Settings, tls: ssl.SSLContext | None, *, retire: bool) -> None:
         nonlocal listen
         listen = new.listen
         for door in (admin, callers):
             door.limit(_limits(new))
         if tls is not None:
-            await callers.renew(tls)
+            await callers.renew(tls, retire=retire)
 
     service.on_bound(renew)
     try:

@@ -202,11 +202,18 @@ def test_plain_text_and_old_versions(secured: Secured) -> None:
         assert not plain.recv(100).startswith(b"HTTP/")
 
 
-def test_reload(tmp_path: Path) -> None:
-    """Certificate, key and CA are read again when they change; open connections go on.
+def _ask(connection: http.client.HTTPSConnection) -> bytes:
+    """A reply's body."""
+    connection.request("GET", "/x")
+    return connection.getresponse().read()
 
-    A caller of an authority that was taken away is refused from then on; a file that cannot be
-    used is refused, and the old one stays.
+
+def test_reload(tmp_path: Path) -> None:
+    """Certificate, key and CA are read again when they change.
+
+    A caller of an authority that was taken away is refused from then on, also on a connection
+    that is open; with another certificate of ours those go on. A file that cannot be used is
+    refused, and the old one stays.
     """
     first, second = ClientAuthority(tmp_path, "first"), ClientAuthority(tmp_path, "second")
     ours = Authority(tmp_path, "listener-ca")
@@ -232,19 +239,22 @@ def test_reload(tmp_path: Path) -> None:
 
         assert (serves(old), serves(new)) == (True, False)
         kept = http.client.HTTPSConnection("localhost", site.gateway.port, context=old, timeout=5)
-        kept.request("GET", "/x")
-        assert kept.getresponse().read()
+        assert _ask(kept)
 
         ca.write_bytes(second.ca_file.read_bytes())
         eventually(lambda: serves(new))
         assert not serves(old)
-        kept.request("GET", "/x")
-        assert kept.getresponse().read()
+        with pytest.raises(OSError):
+            _ask(kept)
         kept.close()
 
+        kept = http.client.HTTPSConnection("localhost", site.gateway.port, context=new, timeout=5)
+        assert _ask(kept)
         pem.write_bytes(ours.certificate("localhost", "gateway.internal").read_bytes())
         eventually(lambda: "gateway.internal" in _names_shown(site, new))
         assert not site.gateway.told("config_reload")[-1].get("restart_required")
+        assert _ask(kept)
+        kept.close()
 
         pem.write_text("torn")
         eventually(lambda: site.gateway.events("config_reload")[-1]["outcome"] == "failure")

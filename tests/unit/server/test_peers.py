@@ -1,5 +1,6 @@
 """Who a connection's peer is, by the word of the kernel and of TLS; the limits hold for TLS too."""
 
+import asyncio
 import os
 import ssl
 from collections.abc import AsyncIterator
@@ -30,7 +31,7 @@ class Opened:
         self.app = app
         sockets = open_callers(Settings.model_validate({"listen": {"port": 0} | listen}).listen)
         self.address = sockets.bound[0].getsockname()[:2]
-        limits = Limits(header_timeout=0.2)
+        limits = Limits(header_timeout=0.2, max_connections=3)
         self.listener = Listener(app, limits, lambda: "id", self.events.append)
         self.door = Door("callers", self.listener, sockets)
 
@@ -129,6 +130,51 @@ async def test_case_106_a_silent_tls_handshake_is_bounded(
     served = await opened(stack, **Authority(tmp_path).listen)
     async with await Wire.connect(served.address) as wire:
         assert await wire.closed()
+
+
+async def test_case_106_silent_tls_handshakes_have_their_place_among_the_connections(
+    stack: AsyncExitStack, tmp_path: Path
+) -> None:
+    """No more than `max_connections` are open, and with their end there is room again."""
+    authority = Authority(tmp_path)
+    served = await opened(stack, **authority.listen)
+    served.listener.limits = served.listener.limits._replace(header_timeout=30.0)
+    silent = [await stack.enter_async_context(await Wire.connect(served.address)) for _ in range(3)]
+    async with asyncio.timeout(5):
+        while len(served.listener.connections) < 3:
+            await asyncio.sleep(0.001)
+    async with await Wire.connect(served.address) as wire:
+        assert await wire.closed()
+    await silent[0].close()
+    async with asyncio.timeout(5):
+        while len(served.listener.connections) > 2:
+            await asyncio.sleep(0.001)
+    async with await Wire.connect(served.address, tls=authority.client()) as wire:
+        assert (await wire.exchange(GET)).status == 200
+        assert len(served.listener.connections) == 3
+
+
+async def test_case_108_the_last_of_a_tls_reply_may_be_read_slowly(
+    stack: AsyncExitStack, tmp_path: Path
+) -> None:
+    """As slowly as the rest of it: `write_timeout` is the longest stall, also at the end."""
+    authority = Authority(tmp_path)
+    served = await opened(stack, **authority.listen)
+    served.listener.limits = served.listener.limits._replace(header_timeout=10.0)
+    body = bytes(3_000_000)
+    async with await Wire.connect(
+        served.address, tls=authority.client(), receive_buffer=4096
+    ) as wire:
+        head = b"POST /x HTTP/1.1\r\nHost: gw\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+        await wire.send(head % len(body) + body)
+        assert (await wire.head())[0] == 200
+        wire.stop_reading()
+        await asyncio.sleep(3)
+        wire.read_on()
+        received = 0
+        while piece := await asyncio.wait_for(wire.reader.read(65536), 10):
+            received += len(piece)
+    assert received == len(b"/x:" + body)
 
 
 async def test_an_early_reply_over_tls(stack: AsyncExitStack, tmp_path: Path) -> None:
