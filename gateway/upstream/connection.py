@@ -142,8 +142,11 @@ class Connection:
         reply.wake()
 
     def reading(self) -> None:
-        """The reader waits for more of the body."""
-        self._arm(self._read_timeout, "read_timeout")
+        """The reader waits for more of the body; if the upstream may, for the request's, it may."""
+        if self._reply is not None and self._reply.upload is not None and not self._wire.congested:
+            self._deadline = math.inf
+        else:
+            self._arm(self._read_timeout, "read_timeout")
 
     def resume(self) -> None:
         """The reader has caught up."""
@@ -176,7 +179,7 @@ class Connection:
             self._fail(error)
         else:
             reply.upload = None
-            if not parser.status:
+            if not parser.status or reply.waiting:
                 self._arm(self._read_timeout, "read_timeout")
 
     async def _drain(self, reply: ReplyStream, timeout: float | None) -> None:  # noqa: ASYNC109
@@ -184,9 +187,10 @@ class Connection:
         if not reply.parser.status:
             self._write_timeout, self._not_taken = timeout, self._wire.not_taken()
             self._arm(timeout, "write_timeout")
+        elif reply.waiting:
+            self._arm(self._read_timeout, "read_timeout")
         await self._wire.drain()
-        if not reply.parser.status:
-            self._deadline = math.inf
+        self._deadline = math.inf
 
     def _finish(self, reply: ReplyStream) -> None:
         """The reply is whole. The connection is free again if nothing speaks against it."""
