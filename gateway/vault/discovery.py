@@ -43,12 +43,13 @@ class Discovery:
             return None
         return absent
 
-    def missed(self, tenant: str, reason: str, now: float) -> None:
+    def missed(self, tenant: str, reason: str, now: float) -> Absent:
         """Remembers that a name is not to be had; the oldest such memory makes room."""
         self._absent.pop(tenant, None)
         while len(self._absent) >= MAX_ABSENT:
             del self._absent[next(iter(self._absent))]
-        self._absent[tenant] = Absent(reason, now + self._negative_ttl)
+        absent = self._absent[tenant] = Absent(reason, now + self._negative_ttl)
+        return absent
 
     def may_look(self, caller: str, now: float) -> bool:
         """Takes one of the caller's look-ups; false if it has none left."""

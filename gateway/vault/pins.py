@@ -33,7 +33,7 @@ class Pins:
         self._emit = emit
         self._clock = clock
         self._schedule = Schedule(clock)
-        self._flights = Flights()
+        self._flights = Flights[None]()
         self._ended: dict[Slot, asyncio.Event] = {}
 
     def want(self, slot: Slot) -> None:

@@ -41,7 +41,7 @@ class Reader:
         self._ended = ended
         self._clock = clock
         self._gates = {kind: asyncio.Semaphore(PER_KIND) for kind in SOURCES}
-        self._flights = Flights()
+        self._flights = Flights[None]()
         self._begun: dict[Slot, float] = {}
 
     def adopt(self, sources: Mapping[str, Source], negative_ttl: float) -> None:

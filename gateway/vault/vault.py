@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from gateway.errors import CallerError, ConfigurationError, Problem
+from gateway.errors import CallerError, ConfigurationError, GatewayError, Problem
 from gateway.events import Emit, KeyRejected
 from gateway.model import Key
 from gateway.secret import Secret
@@ -102,14 +102,15 @@ class Vault:
         """
         deadline = self._deadline()
         ring = self._ring(tenant)
+        missing: GatewayError = key_unavailable("loading", 1.0)
         if ring is None:
-            await wait_until(self._lookups.begin(tenant, caller), deadline)
+            missing = await self._lookups.look(tenant, caller, deadline)
         else:
             await self._first_read(ring, deadline)
         try:
             return self.key(tenant)
         except KeyNeeded:
-            raise key_unavailable("loading", 1.0) from None
+            raise missing from None
 
     async def rejected(self, key: Key) -> Key | None:
         """Invopop answered 401 to this key: the tenant's other or newer key, or None.

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.errors import CallerError
+from gateway.errors import CallerError, GatewayFault
 from gateway.vault.sources.source import SourceError
 from tests.support.vaults import (
     FakeStore,
@@ -36,6 +36,23 @@ async def test_discover_answers_a_missing_tenant_as_a_forbidden_one(store: FakeS
         assert await refusal(vault, "403") == "key_unavailable"
         assert await refusal(vault, "5xx") == "key_unavailable"
     assert sorted(store.reads) == ["x/403", "x/404", "x/5xx"]
+
+
+async def test_what_a_look_up_has_shown_is_answered_though_nothing_is_remembered(
+    store: FakeStore,
+) -> None:
+    """With `negative_ttl = 0` each request asks the store, and is told what the store says."""
+    store.secrets = {"x/403": SourceError("denied", "")}
+    file = vault_file(discover={"key": bao("x/{tenant}")})
+    vault = await loaded(vault_of(file, vault_settings(negative_ttl=0.0)))
+    for _ in range(2):
+        with pytest.raises(CallerError) as denied:
+            await vault.read("404", "billing")
+        assert (denied.value.key, denied.value.cause) == ("tenant_denied", "unknown_tenant")
+    with pytest.raises(GatewayFault) as failed:
+        await vault.read("403", "billing")
+    assert (failed.value.key, failed.value.cause) == ("key_unavailable", "denied")
+    assert store.reads == ["x/404", "x/404", "x/403"]
 
 
 async def test_look_ups_of_one_caller_do_not_use_up_anothers(store: FakeStore) -> None:
