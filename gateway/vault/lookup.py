@@ -47,7 +47,7 @@ class LookUps:
 
     def missing(self, tenant: str) -> GatewayError | KeyNeeded:
         """What to raise for a tenant that is not in memory."""
-        if self.discovery is None:
+        if self.discovery is None or not self.discovery.may_hold(tenant):
             return tenant_denied("unknown_tenant")
         absent = self.discovery.absent(tenant, self._clock())
         return KeyNeeded() if absent is None else self._refusal(absent)
