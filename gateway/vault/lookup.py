@@ -74,6 +74,7 @@ class LookUps:
         if not discovery.may_look(caller, self._clock()):
             raise key_unavailable("look_ups_exhausted", 1.0)
         slot = new_slot(tenant, "key", discovery.source(tenant), settings)
+        slot.discovered = True
         return self._flights.join(tenant, partial(self._look, discovery, slot, caller))
 
     async def aclose(self) -> None:

@@ -284,7 +284,7 @@ class Vault:
         if ring is None or slot not in ring.slots:
             return  # being prepared, or removed meanwhile
         # Not in the store any more, or not asked for in a long time: first use finds it again.
-        if ring.discovered and (
+        if slot.discovered and (
             slot.failure == NOT_FOUND or self._clock() - ring.used_at > slot.max_age
         ):
             slot.retired = True
@@ -294,6 +294,6 @@ class Vault:
 
     def _discovered(self, slot: Slot) -> None:
         if not self.has(slot.tenant):
-            ring = KeyRing((slot,), discovered=True, used_at=self._clock())
+            ring = KeyRing((slot,), used_at=self._clock())
             self._found[slot.tenant] = ring
             self._refresher.later(slot, self._settings)

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from gateway.errors import CallerError, GatewayFault
+from gateway.events import Event, KeyRefreshed
 from gateway.vault.sources.source import SourceError
 from tests.support.vaults import (
     FakeStore,
@@ -53,6 +54,43 @@ async def test_what_a_look_up_has_shown_is_answered_though_nothing_is_remembered
         await vault.read("403", "billing")
     assert (failed.value.key, failed.value.cause) == ("key_unavailable", "denied")
     assert store.reads == ["x/404", "x/404", "x/403"]
+
+
+async def test_a_name_that_is_not_there_is_no_trouble_of_the_store(store: FakeStore) -> None:
+    """A caller's slip degrades nothing and alerts nobody; what ails the store itself does."""
+    events: list[Event] = []
+    file = vault_file(discover={"key": bao("x/{tenant}")})
+    vault = await loaded(vault_of(file, events=events))
+    store.secrets = {"x/5xx": SourceError("unavailable", "down")}
+    assert await refusal(vault, "slip") == "tenant_denied"
+    assert vault.failing() == {}
+    assert await refusal(vault, "5xx") == "key_unavailable"
+    assert vault.failing() == {"openbao": "unavailable"}
+    assert await refusal(vault, "slip2") == "tenant_denied"
+    assert vault.failing() == {}  # it answers again
+    reads = [event for event in events if isinstance(event, KeyRefreshed)]
+    assert [(read.tenant, read.outcome) for read in reads] == [
+        ("slip", "success"),
+        ("5xx", "failure"),
+        ("slip2", "success"),
+    ]
+    assert reads[0].reason == "key: not_found: nothing is there"
+
+
+async def test_a_found_tenant_that_is_listed_by_now_must_be_in_the_store(store: FakeStore) -> None:
+    """It goes on with its key; once the store has lost it, that is trouble, and the key stays."""
+    store.secrets["x/a"] = "key-a"
+    section = {"key": bao("x/{tenant}")}
+    vault = await loaded(vault_of(vault_file(discover=section)))
+    assert await sent(vault, "a") == "key-a"
+    listed = vault_file({"a": {"key": bao("x/a")}}, discover=section)
+    await replace(vault, listed, vault_settings())
+    assert vault.key("a").secret.reveal() == "key-a"
+    del store.secrets["x/a"]
+    await vault.read_stores()
+    assert vault.failing() == {"openbao": "not_found"}
+    assert vault.key("a").secret.reveal() == "key-a"
+    await vault.aclose()
 
 
 async def test_look_ups_of_one_caller_do_not_use_up_anothers(store: FakeStore) -> None:
@@ -161,3 +199,4 @@ async def test_a_tenant_deleted_in_the_store_is_denied_after_a_refresh(store: Fa
         while any(row.tenant == "new" for row in vault.tenants()):
             await asyncio.sleep(0.005)
         assert await refusal(vault, "new") == "tenant_denied"
+        assert vault.failing() == {}
