@@ -19,6 +19,7 @@ from gateway.settings.vault_file import LOCAL, STORES, KeySource, VaultFile
 from gateway.vault.expiry_watch import warn_of_expiry
 from gateway.vault.fault import KeyNeeded, key_unavailable
 from gateway.vault.flights import wait_until
+from gateway.vault.found import Found
 from gateway.vault.key_ring import KeyRing, NeedsRead, Slot, Unavailable
 from gateway.vault.lookup import LookUps
 from gateway.vault.pins import CheckWorkspace, Pins
@@ -52,7 +53,7 @@ class Vault:
         self._emit = emit
         self._clock = time.monotonic
         self._rings: dict[str, KeyRing] = {}  # of listed tenants; replaced as a whole only
-        self._found: dict[str, KeyRing] = {}  # of tenants that [discover] found
+        self._found = Found()
         self._reader = Reader(emit, self._read_ended, self._clock)
         self.fetch = self._reader.fetch  # any other secret, from any source
         self._refresher = Refresher(self._reader, self._clock)
@@ -145,7 +146,7 @@ class Vault:
         """
         kept = self._reader.sources if settings.vault == self._settings else {}
         connections = Connections(settings.vault, self._environ)
-        known = (self._rings, dict(self._found))
+        known = (self._rings, self._found.copy())
         snapshot = await prepare(vault_file, connections, known, kept, settings.issuers)
         if not snapshot.problems:
             await self._reader.read_local(snapshot.rings)
@@ -158,19 +159,19 @@ class Vault:
         done here for each tenant holds up requests: nearly all of it was done by `prepare`.
         """
         keeps = self._lookups.keeps(snapshot.discover, snapshot.settings)
-        leaving = self._found.keys() & snapshot.rings.keys() if keeps else set(self._found)
-        ended = [slot for tenant in leaving for slot in self._found.pop(tenant).slots]
+        found, listed = self._found.tenants(), snapshot.rings.keys()
+        for tenant in found & listed if keeps else list(found):
+            self._found.remove(tenant)
         self._settings = snapshot.settings
         self._rings = snapshot.rings
         self._files = snapshot.files
         self._kinds = snapshot.kinds
         self._reader.adopt(snapshot.sources, snapshot.settings.negative_ttl)
         self._lookups.adopt(snapshot.discover, snapshot.settings)
-        for slot in chain(ended, snapshot.gone):
-            ring = snapshot.rings.get(slot.tenant)
-            slot.retired = ring is None or slot not in ring.slots
+        for slot in snapshot.gone:
+            slot.retired = True
         self._uptake.add(snapshot.due)
-        self._uptake.add(slots_of(dict(self._found)))
+        self._uptake.add(slots_of(self._found.copy()))
 
     async def reread(self) -> None:
         """Reads changed keys on this machine under the configuration in use.
@@ -219,7 +220,7 @@ class Vault:
 
     def rings(self) -> Iterator[KeyRing]:
         """All of now. Any thread: copied in one step, because requests go on meanwhile."""
-        return chain(self._rings.values(), dict(self._found).values())
+        return chain(self._rings.values(), self._found.copy().values())
 
     def held(self) -> list[Key]:
         """The value of each listed slot, whether it may be used or still waits for its pin."""
@@ -287,13 +288,12 @@ class Vault:
         if slot.discovered and (
             slot.failure == NOT_FOUND or self._clock() - ring.used_at > slot.max_age
         ):
-            slot.retired = True
-            del self._found[slot.tenant]
+            self._found.remove(slot.tenant)
             return
         self._take_up(slot)
 
     def _discovered(self, slot: Slot) -> None:
         if not self.has(slot.tenant):
             ring = KeyRing((slot,), used_at=self._clock())
-            self._found[slot.tenant] = ring
+            self._found.add(ring, self._settings.max_discovered)
             self._refresher.later(slot, self._settings)

@@ -111,6 +111,20 @@ async def test_finding_costs_no_look_ups(store: FakeStore) -> None:
         assert await sent(vault, str(n)) == f"key-{n}"
 
 
+async def test_so_many_found_tenants_are_held_and_no_more(store: FakeStore) -> None:
+    """One that was not used for long is let go, and found again when it is asked for."""
+    store.secrets = {f"x/{n}": f"key-{n}" for n in range(10)}
+    file = vault_file(discover={"key": bao("x/{tenant}")})
+    vault = await loaded(vault_of(file, vault_settings(max_discovered=3)))
+    for n in range(10):
+        assert await sent(vault, "0") == "key-0"
+        assert await sent(vault, str(n)) == f"key-{n}"
+    assert [row.tenant for row in vault.tenants()] == ["0", "8", "9"]
+    assert await sent(vault, "1") == "key-1"
+    assert store.reads.count("x/0") == 1
+    assert store.reads.count("x/1") == 2
+
+
 async def test_a_tenant_that_was_found_stays_though_nobody_waited_for_it(store: FakeStore) -> None:
     """Its caller left: the next finds it, also after its key has been read again."""
     store.secrets["x/new"] = "key-new"
