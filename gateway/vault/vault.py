@@ -48,8 +48,7 @@ class Vault:
         check: CheckWorkspace,
     ) -> None:
         self._first = (vault_file, settings)
-        self._settings = settings.vault
-        self._environ = environ
+        self._connections = Connections(settings.vault, environ)
         self._emit = emit
         self._clock = time.monotonic
         self._rings: dict[str, KeyRing] = {}  # of listed tenants; replaced as a whole only
@@ -63,8 +62,8 @@ class Vault:
         self._uptake = Uptake(self._take_up_committed)
         self._files: frozenset[Path] = frozenset()
         self._kinds: frozenset[str] = frozenset()
-        local, _ = open_sources(LOCAL, Connections(self._settings, environ), {})
-        self._reader.adopt(local, self._settings.negative_ttl)
+        local, _ = open_sources(LOCAL, self._connections, {})
+        self._reader.adopt(local, settings.vault.negative_ttl)
 
     # Requests
 
@@ -137,15 +136,16 @@ class Vault:
         if snapshot.problems:
             return list(snapshot.problems)
         self.commit(snapshot)
-        return unresolved(self._slots(), self._settings) if self._settings.strict else []
+        settings = self._connections.settings
+        return unresolved(self._slots(), settings) if settings.strict else []
 
     async def prepare(self, vault_file: VaultFile, settings: Settings) -> Snapshot:
         """Everything for `commit`: local keys are read; nothing new is in use yet.
 
         A snapshot with `problems` is not to be committed. A single key that cannot be had is none.
         """
-        kept = self._reader.sources if settings.vault == self._settings else {}
-        connections = Connections(settings.vault, self._environ)
+        connections = await asyncio.to_thread(self._connections.renewed, settings.vault)
+        kept = self._reader.sources if connections == self._connections else {}
         known = (self._rings, self._found.copy())
         snapshot = await prepare(vault_file, connections, known, kept, settings.issuers)
         if not snapshot.problems:
@@ -158,16 +158,16 @@ class Vault:
         Unchanged slots go on with what they know; a tenant that is gone is gone at once. What is
         done here for each tenant holds up requests: nearly all of it was done by `prepare`.
         """
-        keeps = self._lookups.keeps(snapshot.discover, snapshot.settings)
+        settings = snapshot.connections.settings
+        keeps = self._lookups.keeps(snapshot.discover, settings)
         found, listed = self._found.tenants(), snapshot.rings.keys()
         for tenant in found & listed if keeps else list(found):
             self._found.remove(tenant)
-        self._settings = snapshot.settings
+        self._connections = snapshot.connections
         self._rings = snapshot.rings
-        self._files = snapshot.files
-        self._kinds = snapshot.kinds
-        self._reader.adopt(snapshot.sources, snapshot.settings.negative_ttl)
-        self._lookups.adopt(snapshot.discover, snapshot.settings)
+        self._files, self._kinds = snapshot.files, snapshot.kinds
+        self._reader.adopt(snapshot.sources, settings.negative_ttl)
+        self._lookups.adopt(snapshot.discover, settings)
         for slot in snapshot.gone:
             slot.retired = True
         self._uptake.add(snapshot.due)
@@ -274,7 +274,7 @@ class Vault:
     def _take_up(self, slot: Slot) -> None:
         if slot.candidate is not None:
             self._pins.want(slot)
-        self._refresher.later(slot, self._settings)
+        self._refresher.later(slot, self._connections.settings)
 
     def _take_up_committed(self, slot: Slot) -> None:
         take_up = self._refresher.now if slot.source.kind in STORES else self._take_up
@@ -295,5 +295,6 @@ class Vault:
     def _discovered(self, slot: Slot) -> None:
         if not self.has(slot.tenant):
             ring = KeyRing((slot,), used_at=self._clock())
-            self._found.add(ring, self._settings.max_discovered)
-            self._refresher.later(slot, self._settings)
+            settings = self._connections.settings
+            self._found.add(ring, settings.max_discovered)
+            self._refresher.later(slot, settings)
