@@ -56,7 +56,10 @@ class KeyChanged(NamedTuple):
 
 
 class KeyRefreshed(NamedTuple):
-    """A key was read from its source. `outcome` is "success" or "failure"."""
+    """A key was read from its source. `outcome` is "success" or "failure".
+
+    That a store does not have a tenant who is not listed is a success, with that as the `reason`.
+    """
 
     tenant: str
     source: str

@@ -48,7 +48,8 @@ def _unreachable(
     # AWS's SDK finds region and credentials by itself; a full GCP name holds its project.
     missing = {"openbao", "gcp", "azure"}.difference(known)
     for path, source in sources:
-        if source.kind in missing and not source.reference.startswith("projects/"):
+        full = source.kind == "gcp" and source.reference.startswith("projects/")
+        if source.kind in missing and not full:
             missing.remove(source.kind)
             expected = f"a table [vault.{source.kind}] in the configuration file"
             others: tuple[KeyPath, ...] = (("vault", source.kind),)

@@ -144,6 +144,8 @@ class Vault(Table):
     """How long the last good key serves beyond that while its store is away."""
     negative_ttl: SecondsOrZero = 30.0
     """How long a failed read, or a tenant that a store does not know, is remembered."""
+    max_discovered: Positive = 1_000_000
+    """Tenants held that `[discover]` found; beyond it one that was not used for long is let go."""
     openbao: OpenBao | None = None
     aws: Aws | None = None
     gcp: Gcp | None = None

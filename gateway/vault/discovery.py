@@ -3,6 +3,8 @@
 Law: a name that is not there costs its caller; what is remembered of such names is bounded.
 """
 
+import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
@@ -11,6 +13,13 @@ from gateway.settings.vault_file import Discover, KeySource
 MAX_ABSENT: Final = 10_000  # names remembered as not to be had
 MISSES_PER_SECOND: Final = 10.0  # per caller; a name that is found costs nothing
 MISSES_AT_ONCE: Final = 100.0
+# Where a store lets less stand in a name than a tenant's may have, and how long a name may be; it
+# answers 400 to others. Azure takes any letter case for the same secret: of all spellings only one
+# is the tenant, or one key would be many tenants', past any caller's `tenants`.
+NAMES: Final[Mapping[str, tuple[re.Pattern[str], int]]] = {
+    "gcp": (re.compile(r"[A-Za-z0-9_-]+"), 255),
+    "azure": (re.compile(r"[a-z0-9-]+"), 127),
+}
 
 
 class Absent(NamedTuple):
@@ -29,6 +38,16 @@ class Discovery:
         self._absent: dict[str, Absent] = {}
         self._misses: dict[str, tuple[float, float]] = {}
 
+    def may_hold(self, tenant: str) -> bool:
+        """Whether the store can have a secret of that name; other tenants do not exist."""
+        template = self.discover.key
+        if template.kind not in NAMES:
+            return True
+        lawful, longest = NAMES[template.kind]
+        name = next(part for part in template.reference.split("/") if "{tenant}" in part)
+        length = len(name.replace("{tenant}", tenant))
+        return lawful.fullmatch(tenant) is not None and length <= longest
+
     def source(self, tenant: str) -> KeySource:
         """The template with the tenant's name in it. The name is already a lawful one."""
         template = self.discover.key
@@ -43,12 +62,13 @@ class Discovery:
             return None
         return absent
 
-    def missed(self, tenant: str, reason: str, now: float) -> None:
+    def missed(self, tenant: str, reason: str, now: float) -> Absent:
         """Remembers that a name is not to be had; the oldest such memory makes room."""
         self._absent.pop(tenant, None)
         while len(self._absent) >= MAX_ABSENT:
             del self._absent[next(iter(self._absent))]
-        self._absent[tenant] = Absent(reason, now + self._negative_ttl)
+        absent = self._absent[tenant] = Absent(reason, now + self._negative_ttl)
+        return absent
 
     def may_look(self, caller: str, now: float) -> bool:
         """Takes one of the caller's look-ups; false if it has none left."""

@@ -5,21 +5,24 @@ Law: a flight goes on when those who wait for it leave; it never outlives `aclos
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
 
 
-class Flights:
+class Flights(Generic[T]):
     """The coroutines in progress, each under the name of what it does."""
 
     def __init__(self) -> None:
-        self._tasks: dict[Hashable, asyncio.Task[None]] = {}
+        self._tasks: dict[Hashable, asyncio.Task[T]] = {}
 
-    def underway(self, name: Hashable) -> asyncio.Task[None] | None:
+    def underway(self, name: Hashable) -> asyncio.Task[T] | None:
         """The flight of that name, if one is in progress."""
         return self._tasks.get(name)
 
     def join(
-        self, name: Hashable, begin: Callable[[], Coroutine[None, None, None]]
-    ) -> asyncio.Task[None]:
+        self, name: Hashable, begin: Callable[[], Coroutine[None, None, T]]
+    ) -> asyncio.Task[T]:
         """The flight of that name, begun now unless it is in progress."""
         task = self._tasks.get(name)
         if task is None:
@@ -36,7 +39,7 @@ class Flights:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def wait_until(task: asyncio.Task[None] | None, deadline: float) -> None:
+async def wait_until(task: asyncio.Task[Any] | None, deadline: float) -> None:
     """Waits for a flight, if any, at most until the loop's `deadline`; never cancels it."""
     remaining = deadline - asyncio.get_running_loop().time()
     if task is not None and remaining > 0:

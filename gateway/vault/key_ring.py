@@ -36,8 +36,8 @@ class Slot:
 
     `max_age` bounds how long a key outlives the last read that gave it. `candidate` is a value
     that was read but whose workspace is not checked yet. `expires_at` is a hint, in seconds since
-    the epoch; `mark` is how its source looked before the last reload's read. A `retired` slot left
-    the configuration.
+    the epoch; `mark` is how its source looked before the last reload's read. The tenant of a
+    `discovered` slot is not listed; a `retired` one left the configuration.
     """
 
     tenant: str
@@ -55,6 +55,7 @@ class Slot:
     rejected_at: float = NEVER
     expires_at: float | None = None
     mark: Hashable = None
+    discovered: bool = False
     retired: bool = False
 
     def loaded(self, secret: Secret, started: float) -> None:
@@ -110,13 +111,10 @@ class KeyRing:
     `used_at` is when its key was last asked for.
     """
 
-    __slots__ = ("discovered", "reread_at", "slots", "used_at")
+    __slots__ = ("reread_at", "slots", "used_at")
 
-    def __init__(
-        self, slots: tuple[Slot, ...], *, discovered: bool = False, used_at: float = NEVER
-    ) -> None:
+    def __init__(self, slots: tuple[Slot, ...], *, used_at: float = NEVER) -> None:
         self.slots = slots
-        self.discovered = discovered
         self.used_at = used_at
         self.reread_at = NEVER
 

@@ -33,7 +33,7 @@ class Pins:
         self._emit = emit
         self._clock = clock
         self._schedule = Schedule(clock)
-        self._flights = Flights()
+        self._flights = Flights[None]()
         self._ended: dict[Slot, asyncio.Event] = {}
 
     def want(self, slot: Slot) -> None:
@@ -56,18 +56,20 @@ class Pins:
         try:
             while True:
                 slot = await self._schedule.next()
-                if slot.candidate is not None:
-                    check = self._flights.join(slot, partial(self._settle, slot, slot.candidate))
-                    # Told only when it is no longer under way: whoever comes later urges anew.
-                    check.add_done_callback(partial(self._tell, slot))
-                    await asyncio.sleep(INTERVAL)
-                else:
+                if slot.candidate is None:
                     self._tell(slot)
+                elif self._flights.underway(slot) is None:
+                    check = self._flights.join(slot, partial(self._settle, slot, slot.candidate))
+                    # Only when it is no longer under way: what comes later begins anew.
+                    check.add_done_callback(partial(self._after, slot, slot.candidate))
+                    await asyncio.sleep(INTERVAL)
         finally:
             await self._flights.aclose()
 
     async def _settle(self, slot: Slot, candidate: Key) -> None:
         workspace = await self._ask(candidate.secret)
+        if slot.candidate is not candidate:
+            return  # rotated meanwhile: this answer says nothing of the key that waits now
         now = self._clock()
         if workspace is None:
             slot.failed("pin_unchecked", now + RETRY_AFTER)
@@ -88,6 +90,12 @@ class Pins:
         except Exception:  # noqa: BLE001 - fails closed: the key stays unused, and is asked for again
             return None
 
-    def _tell(self, slot: Slot, _: object = None) -> None:
+    def _after(self, slot: Slot, checked: Key, _: object) -> None:
+        if slot.candidate is None or slot.candidate is checked or slot.retired:
+            self._tell(slot)
+        else:  # whoever waits, waits for the key that took its place
+            self._schedule.put(slot, NEVER if slot in self._ended else self._clock())
+
+    def _tell(self, slot: Slot) -> None:
         if ended := self._ended.pop(slot, None):
             ended.set()

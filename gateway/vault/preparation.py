@@ -31,7 +31,7 @@ class Snapshot(NamedTuple):
     files: frozenset[Path]
     gone: frozenset[Slot]
     due: tuple[Slot, ...]
-    settings: VaultSettings
+    connections: Connections
     sources: Mapping[str, Source]
     problems: tuple[Problem, ...]
 
@@ -77,7 +77,7 @@ async def prepare(
         made.files,
         made.gone,
         made.due,
-        settings,
+        connections,
         sources,
         problems,
     )

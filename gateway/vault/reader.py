@@ -18,7 +18,7 @@ from gateway.vault.key_check import check_key, check_secret
 from gateway.vault.key_ring import NEVER, KeyRing, Slot
 from gateway.vault.snapshot import slots_of
 from gateway.vault.sources.registry import SOURCES
-from gateway.vault.sources.source import UNAVAILABLE, Source, SourceError
+from gateway.vault.sources.source import NOT_FOUND, UNAVAILABLE, Source, SourceError
 
 READ_TIMEOUT: Final = 10.0  # seconds; a store that takes longer counts as hanging
 PER_KIND: Final = 32  # reads at once; the background loop takes at most half of them
@@ -41,7 +41,7 @@ class Reader:
         self._ended = ended
         self._clock = clock
         self._gates = {kind: asyncio.Semaphore(PER_KIND) for kind in SOURCES}
-        self._flights = Flights()
+        self._flights = Flights[None]()
         self._begun: dict[Slot, float] = {}
 
     def adopt(self, sources: Mapping[str, Source], negative_ttl: float) -> None:
@@ -111,9 +111,7 @@ class Reader:
                 check_key(key)
                 slot.loaded(key, started)
             except SourceError as error:
-                slot.failed(error.outcome, self._clock() + self.negative_ttl, error.reason)
-                self.outcomes[kind] = error.outcome
-                self._emit(KeyRefreshed(slot.tenant, kind, "failure", f"{slot.name}: {error}"))
+                self._failed(slot, error)
             else:
                 self.outcomes[kind] = ""
                 self._emit(KeyRefreshed(slot.tenant, kind, "success"))
@@ -121,6 +119,15 @@ class Reader:
             finally:
                 del self._begun[slot]
         self._ended(slot)
+
+    def _failed(self, slot: Slot, error: SourceError) -> None:
+        kind = slot.source.kind
+        slot.failed(error.outcome, self._clock() + self.negative_ttl, error.reason)
+        # The store did answer: a name that it does not have is a caller's slip, no trouble of its.
+        answered = slot.discovered and error.outcome == NOT_FOUND
+        self.outcomes[kind] = "" if answered else error.outcome
+        outcome = "success" if answered else "failure"
+        self._emit(KeyRefreshed(slot.tenant, kind, outcome, f"{slot.name}: {error}"))
 
     def _changed(self, rings: Mapping[str, KeyRing]) -> list[Slot]:
         changed = []

@@ -25,7 +25,7 @@ class Rereads:
         self._reader = reader
         self._pins = pins
         self._clock = clock
-        self._flights = Flights()
+        self._flights = Flights[None]()
 
     def begin(self, ring: KeyRing) -> asyncio.Task[None] | None:
         """The ring's re-read, begun now unless it is in progress; None while it cools down."""

@@ -68,8 +68,8 @@ def _sources(entry: TenantEntry) -> Iterator[tuple[str, KeySource]]:
 def _continued(slot: Slot, known: tuple[Slot, ...]) -> Slot:
     """The old slot if nothing of it changed; else the new one, with the key that it takes over."""
     for old in known:
-        if (old.name, old.source, old.workspace, old.max_age) == (
-            slot.name, slot.source, slot.workspace, slot.max_age,
+        if (old.name, old.source, old.workspace, old.max_age, old.discovered) == (
+            slot.name, slot.source, slot.workspace, slot.max_age, slot.discovered,
         ):  # fmt: skip
             return old
     heirs = [old for old in known if old.source == slot.source]

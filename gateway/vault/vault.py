@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from gateway.errors import CallerError, ConfigurationError, Problem
+from gateway.errors import CallerError, ConfigurationError, GatewayError, Problem
 from gateway.events import Emit, KeyRejected
 from gateway.model import Key
 from gateway.secret import Secret
@@ -19,6 +19,7 @@ from gateway.settings.vault_file import LOCAL, STORES, KeySource, VaultFile
 from gateway.vault.expiry_watch import warn_of_expiry
 from gateway.vault.fault import KeyNeeded, key_unavailable
 from gateway.vault.flights import wait_until
+from gateway.vault.found import Found
 from gateway.vault.key_ring import KeyRing, NeedsRead, Slot, Unavailable
 from gateway.vault.lookup import LookUps
 from gateway.vault.pins import CheckWorkspace, Pins
@@ -47,12 +48,11 @@ class Vault:
         check: CheckWorkspace,
     ) -> None:
         self._first = (vault_file, settings)
-        self._settings = settings.vault
-        self._environ = environ
+        self._connections = Connections(settings.vault, environ)
         self._emit = emit
         self._clock = time.monotonic
         self._rings: dict[str, KeyRing] = {}  # of listed tenants; replaced as a whole only
-        self._found: dict[str, KeyRing] = {}  # of tenants that [discover] found
+        self._found = Found()
         self._reader = Reader(emit, self._read_ended, self._clock)
         self.fetch = self._reader.fetch  # any other secret, from any source
         self._refresher = Refresher(self._reader, self._clock)
@@ -62,8 +62,8 @@ class Vault:
         self._uptake = Uptake(self._take_up_committed)
         self._files: frozenset[Path] = frozenset()
         self._kinds: frozenset[str] = frozenset()
-        local, _ = open_sources(LOCAL, Connections(self._settings, environ), {})
-        self._reader.adopt(local, self._settings.negative_ttl)
+        local, _ = open_sources(LOCAL, self._connections, {})
+        self._reader.adopt(local, settings.vault.negative_ttl)
 
     # Requests
 
@@ -102,14 +102,15 @@ class Vault:
         """
         deadline = self._deadline()
         ring = self._ring(tenant)
+        missing: GatewayError = key_unavailable("loading", 1.0)
         if ring is None:
-            await wait_until(self._lookups.begin(tenant, caller), deadline)
+            missing = await self._lookups.look(tenant, caller, deadline)
         else:
             await self._first_read(ring, deadline)
         try:
             return self.key(tenant)
         except KeyNeeded:
-            raise key_unavailable("loading", 1.0) from None
+            raise missing from None
 
     async def rejected(self, key: Key) -> Key | None:
         """Invopop answered 401 to this key: the tenant's other or newer key, or None.
@@ -135,16 +136,17 @@ class Vault:
         if snapshot.problems:
             return list(snapshot.problems)
         self.commit(snapshot)
-        return unresolved(self._slots(), self._settings) if self._settings.strict else []
+        settings = self._connections.settings
+        return unresolved(self._slots(), settings) if settings.strict else []
 
     async def prepare(self, vault_file: VaultFile, settings: Settings) -> Snapshot:
         """Everything for `commit`: local keys are read; nothing new is in use yet.
 
         A snapshot with `problems` is not to be committed. A single key that cannot be had is none.
         """
-        kept = self._reader.sources if settings.vault == self._settings else {}
-        connections = Connections(settings.vault, self._environ)
-        known = (self._rings, dict(self._found))
+        connections = await asyncio.to_thread(self._connections.renewed, settings.vault)
+        kept = self._reader.sources if connections == self._connections else {}
+        known = (self._rings, self._found.copy())
         snapshot = await prepare(vault_file, connections, known, kept, settings.issuers)
         if not snapshot.problems:
             await self._reader.read_local(snapshot.rings)
@@ -156,20 +158,20 @@ class Vault:
         Unchanged slots go on with what they know; a tenant that is gone is gone at once. What is
         done here for each tenant holds up requests: nearly all of it was done by `prepare`.
         """
-        keeps = self._lookups.keeps(snapshot.discover, snapshot.settings)
-        leaving = self._found.keys() & snapshot.rings.keys() if keeps else set(self._found)
-        ended = [slot for tenant in leaving for slot in self._found.pop(tenant).slots]
-        self._settings = snapshot.settings
+        settings = snapshot.connections.settings
+        keeps = self._lookups.keeps(snapshot.discover, settings)
+        found, listed = self._found.tenants(), snapshot.rings.keys()
+        for tenant in found & listed if keeps else list(found):
+            self._found.remove(tenant)
+        self._connections = snapshot.connections
         self._rings = snapshot.rings
-        self._files = snapshot.files
-        self._kinds = snapshot.kinds
-        self._reader.adopt(snapshot.sources, snapshot.settings.negative_ttl)
-        self._lookups.adopt(snapshot.discover, snapshot.settings)
-        for slot in chain(ended, snapshot.gone):
-            ring = snapshot.rings.get(slot.tenant)
-            slot.retired = ring is None or slot not in ring.slots
+        self._files, self._kinds = snapshot.files, snapshot.kinds
+        self._reader.adopt(snapshot.sources, settings.negative_ttl)
+        self._lookups.adopt(snapshot.discover, settings)
+        for slot in snapshot.gone:
+            slot.retired = True
         self._uptake.add(snapshot.due)
-        self._uptake.add(slots_of(dict(self._found)))
+        self._uptake.add(slots_of(self._found.copy()))
 
     async def reread(self) -> None:
         """Reads changed keys on this machine under the configuration in use.
@@ -218,7 +220,7 @@ class Vault:
 
     def rings(self) -> Iterator[KeyRing]:
         """All of now. Any thread: copied in one step, because requests go on meanwhile."""
-        return chain(self._rings.values(), dict(self._found).values())
+        return chain(self._rings.values(), self._found.copy().values())
 
     def held(self) -> list[Key]:
         """The value of each listed slot, whether it may be used or still waits for its pin."""
@@ -272,7 +274,7 @@ class Vault:
     def _take_up(self, slot: Slot) -> None:
         if slot.candidate is not None:
             self._pins.want(slot)
-        self._refresher.later(slot, self._settings)
+        self._refresher.later(slot, self._connections.settings)
 
     def _take_up_committed(self, slot: Slot) -> None:
         take_up = self._refresher.now if slot.source.kind in STORES else self._take_up
@@ -283,16 +285,16 @@ class Vault:
         if ring is None or slot not in ring.slots:
             return  # being prepared, or removed meanwhile
         # Not in the store any more, or not asked for in a long time: first use finds it again.
-        if ring.discovered and (
+        if slot.discovered and (
             slot.failure == NOT_FOUND or self._clock() - ring.used_at > slot.max_age
         ):
-            slot.retired = True
-            del self._found[slot.tenant]
+            self._found.remove(slot.tenant)
             return
         self._take_up(slot)
 
     def _discovered(self, slot: Slot) -> None:
         if not self.has(slot.tenant):
-            ring = KeyRing((slot,), discovered=True, used_at=self._clock())
-            self._found[slot.tenant] = ring
-            self._refresher.later(slot, self._settings)
+            ring = KeyRing((slot,), used_at=self._clock())
+            settings = self._connections.settings
+            self._found.add(ring, settings.max_discovered)
+            self._refresher.later(slot, settings)

@@ -4,6 +4,7 @@ from collections.abc import Hashable
 from typing import Any, Final
 
 from gateway.secret import Secret
+from gateway.settings.stores import Aws
 from gateway.settings.vault_file import KeySource
 from gateway.vault.sources.extra import THREADS, Threads, extra
 from gateway.vault.sources.source import DENIED, NOT_FOUND, UNAVAILABLE, Connections, SourceError
@@ -24,9 +25,7 @@ class AwsSource:
     """`{ aws = "NAME or ARN" }`; with `field`, a member of a JSON secret."""
 
     def __init__(self, connections: Connections) -> None:
-        settings = connections.settings.aws
-        if settings is None:
-            raise SourceError(UNAVAILABLE, "aws: no [vault.aws] table")
+        settings = connections.settings.aws or Aws()
         self._errors = extra("botocore.exceptions", "aws")
         options = extra("botocore.config", "aws").Config(
             connect_timeout=TIMEOUT,
@@ -42,6 +41,11 @@ class AwsSource:
                 endpoint_url=settings.endpoint_url,
                 config=options,
             )
+        except self._errors.NoRegionError:
+            reason = (
+                "aws: no region: [vault.aws] region, AWS_DEFAULT_REGION or the profile names it"
+            )
+            raise SourceError(UNAVAILABLE, reason) from None
         except (self._errors.BotoCoreError, ValueError) as error:
             raise SourceError(UNAVAILABLE, f"aws: {type(error).__name__}") from None
         self._threads = Threads("aws")

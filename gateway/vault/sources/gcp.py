@@ -33,13 +33,14 @@ OUTCOMES: Final = {404: NOT_FOUND, 400: DENIED, 401: DENIED, 403: DENIED}
 
 
 class GcpSource:
-    """`{ gcp = "NAME" }`, or `NAME/versions/N`; with `field`, a member of a JSON secret."""
+    """`{ gcp = "NAME" }`, or `projects/PROJECT/secrets/NAME`; either may end in `/versions/N`.
+
+    With `field`, a member of a JSON secret.
+    """
 
     def __init__(self, connections: Connections) -> None:
         settings = connections.settings.gcp
-        if settings is None:
-            raise SourceError(UNAVAILABLE, "gcp: no [vault.gcp] table names the project")
-        self._project = settings.project
+        self._project = settings.project if settings is not None else None
         self._auth = extra("google.auth", "gcp")
         self._requests = extra("google.auth.transport.requests", "gcp")
         self._errors = extra("google.auth.exceptions", "gcp")
@@ -47,7 +48,7 @@ class GcpSource:
         self._lock = asyncio.Lock()
         self._credentials: Any = None
         self._http = httpx.AsyncClient(
-            base_url=settings.endpoint_url or ENDPOINT,
+            base_url=(settings.endpoint_url if settings is not None else None) or ENDPOINT,
             timeout=TIMEOUT,
             trust_env=False,
             limits=httpx.Limits(max_connections=THREADS),
@@ -56,10 +57,8 @@ class GcpSource:
     async def read(self, source: KeySource) -> Secret:
         """The secret's newest enabled version, or the one named."""
         place = source.describe()
+        url = self._url(source.reference, place)
         bearer = await self._bearer(place)
-        name, _, version = source.reference.partition("/versions/")
-        path = f"v1/projects/{quote(self._project)}/secrets/{quote(name)}/versions/"
-        url = f"{path}{quote(version) if version else 'latest'}:access"
         try:
             reply = await self._http.get(url, headers={"Authorization": f"Bearer {bearer}"})
         except httpx.HTTPError as error:
@@ -78,6 +77,14 @@ class GcpSource:
         """Closes the connections."""
         self._threads.close()
         await self._http.aclose()
+
+    def _url(self, reference: str, place: str) -> str:
+        name, _, version = reference.partition("/versions/")
+        if not name.startswith("projects/"):
+            if self._project is None:
+                raise SourceError(UNAVAILABLE, f"{place}: no [vault.gcp] table names the project")
+            name = f"projects/{self._project}/secrets/{name}"
+        return f"v1/{quote(name)}/versions/{quote(version or 'latest')}:access"
 
     async def _bearer(self, place: str) -> str:
         # The one lock held over the network: whoever waits for it wants just this token.

@@ -27,10 +27,25 @@ class SourceError(Exception):
 
 
 class Connections(NamedTuple):
-    """What sources are made from: the `[vault]` settings and the process's environment."""
+    """What sources are made from: the `[vault]` settings and the process's environment.
+
+    `anchor` is what a CA file that they name held: sources made from another are other sources.
+    """
 
     settings: VaultSettings
     environ: Mapping[str, str]
+    anchor: bytes = b""
+
+    def renewed(self, settings: VaultSettings) -> "Connections":
+        """By these settings, with the CA file as it is now; it may block.
+
+        A file that cannot be read is told when the source is opened.
+        """
+        path = settings.openbao.ca_file if settings.openbao is not None else None
+        try:
+            return Connections(settings, self.environ, path.read_bytes() if path else b"")
+        except OSError:
+            return Connections(settings, self.environ)
 
 
 class Source(Protocol):

@@ -66,6 +66,18 @@ async def test_a_secret_by_name_and_arn(source: AwsSource, admin: Any) -> None:
     assert await read(source, "invopop/json", "api_key") == "sk_json"
 
 
+async def test_without_a_table_the_environment_says_where(
+    url: str, admin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`[vault.aws]` may be left out: region and address are found as the AWS tools do."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", url)
+    admin.create_secret(Name="invopop/by-environment", SecretString="sk_environment")
+    opened = AwsSource(Connections(vault_settings().vault, {}))
+    assert await read(opened, "invopop/by-environment") == "sk_environment"
+    await opened.aclose()
+
+
 async def test_the_current_version_is_read(source: AwsSource, admin: Any) -> None:
     """After a rotation the new version is the key."""
     admin.create_secret(Name="invopop/rotated", SecretString="sk_old")

@@ -103,6 +103,17 @@ async def test_a_member_of_a_json_secret(store: Store) -> None:
     assert await read(store, "acme", "api_key") == "sk_acme"
 
 
+async def test_a_full_google_name_holds_its_project(google: SecretManager) -> None:
+    """It is read there, whatever project the table names; with a version, that one."""
+    google.secrets["acme"] = "sk_acme"
+    google.secrets["acme/versions/3"] = "sk_third"
+    table = {"project": "elsewhere", "endpoint_url": f"http://127.0.0.1:{google.port}"}
+    for name, key in (("acme", "sk_acme"), ("acme/versions/3", "sk_third")):
+        source = GcpSource(Connections(vault_settings(gcp=table).vault, {}))
+        full = f"projects/billing/secrets/{name}"
+        assert await read((google, "gcp", source), full) == key
+
+
 async def test_what_is_not_there(store: Store) -> None:
     """The store's 404 is not found."""
     assert await read(store, "none") == "not_found"

@@ -8,6 +8,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,8 +17,9 @@ from gateway.errors import CallerError, GatewayFault
 from gateway.events import Event, KeyRefreshed
 from gateway.vault.fault import KeyNeeded
 from gateway.vault.vault import Vault
+from tests.support.certificates import Authority, server_context
 from tests.support.cloud_stores import CloudStore
-from tests.support.vaults import loaded, running, vault_file, vault_of, vault_settings
+from tests.support.vaults import loaded, replace, running, vault_file, vault_of, vault_settings
 
 PREFIX = "/v1/secret/data/invopop/"
 GOOD = {"data": {"data": {"api_key": "key-{tenant}"}}}
@@ -153,3 +155,22 @@ async def test_looking_for_a_tenant(store: Faulty, fault: str) -> None:
     expected = "tenant_denied" if fault == "gone" else "key_unavailable"
     assert (caught.value.key, sent(vault, fault)) == (expected, expected)
     await vault.aclose()
+
+
+async def test_a_new_ca_is_taken_by_a_reload(tmp_path: Path) -> None:
+    """The store is verified by what the CA file holds now, though no setting changed."""
+    trusted, other = Authority(tmp_path, "trusted"), Authority(tmp_path, "other")
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_bytes(other.ca_file.read_bytes())
+    with Faulty(server_context(trusted.certificate("localhost"))) as store:
+        url = f"https://localhost:{store.port}"
+        table = {"url": url, "token": {"env": "T"}, "ca_file": ca_file}
+        settings = vault_settings(openbao=table, negative_ttl=0.0)
+        file = vault_file({"acme": {"key": bao("secret/invopop/acme")}})
+        vault = await loaded(vault_of(file, settings, {"T": "token"}))
+        with pytest.raises(GatewayFault, match="key_unavailable"):
+            await vault.read("acme", "billing")
+        ca_file.write_bytes(trusted.ca_file.read_bytes())
+        assert await replace(vault, file, settings) == []
+        assert (await vault.read("acme", "billing")).secret.reveal() == "key-acme"
+        await vault.aclose()

@@ -109,6 +109,14 @@ def test_wrong_connection_is_told_once(workshop: Any) -> None:
     assert problem.key == "vault.openbao"
 
 
+@pytest.mark.parametrize("kind", ["openbao", "azure"])
+def test_only_google_knows_projects(workshop: Any, kind: str) -> None:
+    """A path that begins like Google's full names says nothing of another store's server."""
+    vault = f'[tenants.a]\nkey = {{ {kind} = "projects/1/secrets/acme" }}\n'
+    (problem,) = workshop.problems(vault=vault)
+    assert (problem.key, problem.found) == ("tenants.a.key", f"{kind}, which is not configured")
+
+
 @pytest.mark.parametrize("source", ['aws = "acme"', 'gcp = "projects/1/secrets/acme"'])
 def test_store_that_needs_no_connection(workshop: Any, source: str) -> None:
     """AWS finds its region itself, and a full Google name holds its project."""

@@ -40,7 +40,13 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "circuit_failure_ratio": 0.5,
         "circuit_open_for": 5.0,
     },
-    "vault": {"strict": True, "refresh": 300.0, "stale_grace": 1800.0, "negative_ttl": 30.0},
+    "vault": {
+        "strict": True,
+        "refresh": 300.0,
+        "stale_grace": 1800.0,
+        "negative_ttl": 30.0,
+        "max_discovered": 1_000_000,
+    },
     "limits": {
         "max_body": 32 * 1024 * 1024,
         "max_header_bytes": 32768,

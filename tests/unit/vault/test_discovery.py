@@ -29,6 +29,25 @@ def test_the_name_goes_into_the_template(template: dict[str, str], place: str) -
     assert discovery(**template).source("a.b-c_d").describe() == place
 
 
+@pytest.mark.parametrize(
+    ("template", "held", "never"),
+    [
+        ({"aws": "invopop/{tenant}"}, ["a.b", "Acme", "a" * 128], []),
+        ({"openbao": "kv/{tenant}", "field": "f"}, ["a.b", "Acme", "a" * 128], []),
+        ({"gcp": "invopop-{tenant}"}, ["a-b_c", "Acme", "a" * 128], ["a.b", "a."]),
+        ({"gcp": "x" * 150 + "{tenant}/versions/3"}, ["a" * 105], ["a" * 106]),
+        ({"gcp": "projects/p/secrets/" + "x" * 150 + "{tenant}"}, ["a" * 105], ["a" * 106]),
+        ({"azure": "Invopop-{tenant}"}, ["a-b", "a" * 119], ["a.b", "a_b", "Acme", "a" * 120]),
+    ],
+)
+def test_a_name_that_the_store_cannot_have(
+    template: dict[str, str], held: list[str], never: list[str]
+) -> None:
+    """Each store's own rules; and of the spellings that are one secret, only one is a tenant."""
+    looked = discovery(**template)
+    assert [name for name in held + never if looked.may_hold(name)] == held
+
+
 def test_a_miss_is_believed_for_its_time() -> None:
     """What was not found is not asked for again before `negative_ttl` is over."""
     looked = discovery()

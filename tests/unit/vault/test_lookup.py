@@ -26,7 +26,7 @@ class Table:
         self.store = FakeStore()
         self.found: list[Slot] = []
         self._reader = Reader(lambda _: None, lambda _: None, lambda: self.now)
-        self._reader.adopt({"aws": self.store}, 30.0)
+        self._reader.adopt(dict.fromkeys(("aws", "gcp", "azure"), self.store), 30.0)
         self.lookups = LookUps(self._reader, self.found.append, lambda: self.now)
         self.lookups.adopt(SECTION, SETTINGS)
 
@@ -79,6 +79,28 @@ async def test_without_a_section_nobody_is_found(table: Table) -> None:
     refused = table.refusal("a")
     assert (refused.key, refused.cause) == ("tenant_denied", "unknown_tenant")
     assert table.store.reads == []
+
+
+async def test_a_name_that_the_store_cannot_have_is_denied(table: Table) -> None:
+    """Google answers 400 to it, not 404: no tenant all the same, and the store is not asked."""
+    section = vault_file(discover={"key": {"gcp": "invopop-{tenant}"}}).discover
+    table.lookups.adopt(section, SETTINGS)
+    for _ in range(2 * int(MISSES_AT_ONCE)):  # so it costs no look-up
+        refused = table.refusal("a.b")
+    assert (refused.key, refused.cause) == ("tenant_denied", "unknown_tenant")
+    assert table.store.reads == []
+
+
+async def test_of_the_spellings_of_one_secret_only_one_is_a_tenant(table: Table) -> None:
+    """Azure gives `acme`'s key to who asks for `ACME`: nobody is let ask."""
+    section = vault_file(discover={"key": {"azure": "x-{tenant}"}}).discover
+    table.lookups.adopt(section, SETTINGS)
+    table.store.secrets = {f"x-{name}": "key-acme" for name in ("acme", "Acme", "ACME")}
+    for name in ("Acme", "ACME"):
+        assert table.refusal(name).key == "tenant_denied"
+    await table.look("acme")
+    assert [slot.tenant for slot in table.found] == ["acme"]
+    assert table.store.reads == ["x-acme"]
 
 
 async def test_one_look_up_per_name_at_a_time(table: Table) -> None:

@@ -111,6 +111,39 @@ async def test_another_workspace_is_told(checks: Checks) -> None:
     assert (slot.failure, slot.retry_at) == ("pin_mismatch", checks.now + RETRY_BACKGROUND)
 
 
+async def test_a_key_rotated_twice_during_a_check_is_checked_next(checks: Checks) -> None:
+    """The answer for the key that was replaced says nothing of the one that waits by then."""
+    checks.hanging, checks.known = {"a"}, {"a": "w-2", "b": "w-1"}
+    slot = waiting("a")
+    first = asyncio.ensure_future(checks.urge(slot))
+    await checks.until_asked(1)
+    slot.loaded(Secret("b"), 1.0)
+    checks.pins.want(slot)  # as the read does; too early, the check is under way
+    await checks.urge(waiting("c"))
+    checks.open.set()
+    async with asyncio.timeout(5):
+        await first
+    assert checks.asked == ["a", "c", "b"]
+    assert slot.key is not None
+    assert (slot.key.secret.reveal(), slot.failure, checks.events) == ("b", "", [])
+
+
+async def test_a_key_whose_check_is_outdated_harms_nothing(checks: Checks) -> None:
+    """A key that was taken back while Invopop was asked leaves the one in use as it was."""
+    checks.known = {"a": "w-1"}
+    slot = waiting("a")
+    await checks.urge(slot)
+    checks.hanging = {"b"}
+    slot.loaded(Secret("b"), 1.0)
+    urged = asyncio.ensure_future(checks.urge(slot))
+    await checks.until_asked(2)
+    slot.loaded(Secret("a"), 2.0)
+    checks.open.set()
+    await urged
+    assert slot.key is not None
+    assert (slot.key.secret.reveal(), slot.failure, checks.asked) == ("a", "", ["a", "b"])
+
+
 async def test_a_key_that_needs_no_check_any_more_holds_up_nobody(checks: Checks) -> None:
     """Whoever urged it goes on at once; those that nobody waits for end as quietly."""
     checks.known = {"a": "w-1"}

@@ -44,11 +44,30 @@ def test_a_library_may_not_log_what_it_receives(monkeypatch: pytest.MonkeyPatch)
     assert not logging.getLogger("xml.etree").isEnabledFor(logging.INFO)
 
 
-@pytest.mark.parametrize("kind", ["openbao", "aws", "gcp", "azure"])
+@pytest.mark.parametrize("kind", ["openbao", "azure"])
 def test_a_missing_table_is_named(kind: str) -> None:
     """A store that no table says how to reach cannot be opened."""
     with pytest.raises(SourceError, match=rf"\[vault\.{kind}\]"):
         SOURCES[kind](Connections(vault_settings().vault, {}))
+
+
+async def test_without_a_table_google_needs_full_names() -> None:
+    """A name that holds its project needs no table; another says which one it lacks."""
+    opened = SOURCES["gcp"](Connections(vault_settings().vault, {}))
+    with pytest.raises(SourceError, match=r"gcp acme: no \[vault\.gcp\] table"):
+        await opened.read(key_source(gcp="acme"))
+    await opened.aclose()
+
+
+@pytest.mark.parametrize("table", [{}, {"aws": {}}])
+def test_without_a_region_aws_says_who_may_name_it(
+    table: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table may be left out, but somebody must know the region."""
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+    with pytest.raises(SourceError, match=r"no region: \[vault\.aws\] region, AWS_DEFAULT_REGION"):
+        SOURCES["aws"](Connections(vault_settings(**table).vault, {}))
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from gateway.errors import CallerError
+from gateway.errors import CallerError, GatewayFault
+from gateway.events import Event, KeyRefreshed
 from gateway.vault.sources.source import SourceError
 from tests.support.vaults import (
     FakeStore,
@@ -38,6 +39,60 @@ async def test_discover_answers_a_missing_tenant_as_a_forbidden_one(store: FakeS
     assert sorted(store.reads) == ["x/403", "x/404", "x/5xx"]
 
 
+async def test_what_a_look_up_has_shown_is_answered_though_nothing_is_remembered(
+    store: FakeStore,
+) -> None:
+    """With `negative_ttl = 0` each request asks the store, and is told what the store says."""
+    store.secrets = {"x/403": SourceError("denied", "")}
+    file = vault_file(discover={"key": bao("x/{tenant}")})
+    vault = await loaded(vault_of(file, vault_settings(negative_ttl=0.0)))
+    for _ in range(2):
+        with pytest.raises(CallerError) as denied:
+            await vault.read("404", "billing")
+        assert (denied.value.key, denied.value.cause) == ("tenant_denied", "unknown_tenant")
+    with pytest.raises(GatewayFault) as failed:
+        await vault.read("403", "billing")
+    assert (failed.value.key, failed.value.cause) == ("key_unavailable", "denied")
+    assert store.reads == ["x/404", "x/404", "x/403"]
+
+
+async def test_a_name_that_is_not_there_is_no_trouble_of_the_store(store: FakeStore) -> None:
+    """A caller's slip degrades nothing and alerts nobody; what ails the store itself does."""
+    events: list[Event] = []
+    file = vault_file(discover={"key": bao("x/{tenant}")})
+    vault = await loaded(vault_of(file, events=events))
+    store.secrets = {"x/5xx": SourceError("unavailable", "down")}
+    assert await refusal(vault, "slip") == "tenant_denied"
+    assert vault.failing() == {}
+    assert await refusal(vault, "5xx") == "key_unavailable"
+    assert vault.failing() == {"openbao": "unavailable"}
+    assert await refusal(vault, "slip2") == "tenant_denied"
+    assert vault.failing() == {}  # it answers again
+    reads = [event for event in events if isinstance(event, KeyRefreshed)]
+    assert [(read.tenant, read.outcome) for read in reads] == [
+        ("slip", "success"),
+        ("5xx", "failure"),
+        ("slip2", "success"),
+    ]
+    assert reads[0].reason == "key: not_found: nothing is there"
+
+
+async def test_a_found_tenant_that_is_listed_by_now_must_be_in_the_store(store: FakeStore) -> None:
+    """It goes on with its key; once the store has lost it, that is trouble, and the key stays."""
+    store.secrets["x/a"] = "key-a"
+    section = {"key": bao("x/{tenant}")}
+    vault = await loaded(vault_of(vault_file(discover=section)))
+    assert await sent(vault, "a") == "key-a"
+    listed = vault_file({"a": {"key": bao("x/a")}}, discover=section)
+    await replace(vault, listed, vault_settings())
+    assert vault.key("a").secret.reveal() == "key-a"
+    del store.secrets["x/a"]
+    await vault.read_stores()
+    assert vault.failing() == {"openbao": "not_found"}
+    assert vault.key("a").secret.reveal() == "key-a"
+    await vault.aclose()
+
+
 async def test_look_ups_of_one_caller_do_not_use_up_anothers(store: FakeStore) -> None:
     """A caller that probes names runs out of look-ups; another one finds its tenant."""
     store.secrets["x/real"] = "key-real"
@@ -54,6 +109,20 @@ async def test_finding_costs_no_look_ups(store: FakeStore) -> None:
     vault = await loaded(vault_of(vault_file(discover={"key": bao("x/{tenant}")})))
     for n in range(500):
         assert await sent(vault, str(n)) == f"key-{n}"
+
+
+async def test_so_many_found_tenants_are_held_and_no_more(store: FakeStore) -> None:
+    """One that was not used for long is let go, and found again when it is asked for."""
+    store.secrets = {f"x/{n}": f"key-{n}" for n in range(10)}
+    file = vault_file(discover={"key": bao("x/{tenant}")})
+    vault = await loaded(vault_of(file, vault_settings(max_discovered=3)))
+    for n in range(10):
+        assert await sent(vault, "0") == "key-0"
+        assert await sent(vault, str(n)) == f"key-{n}"
+    assert [row.tenant for row in vault.tenants()] == ["0", "8", "9"]
+    assert await sent(vault, "1") == "key-1"
+    assert store.reads.count("x/0") == 1
+    assert store.reads.count("x/1") == 2
 
 
 async def test_a_tenant_that_was_found_stays_though_nobody_waited_for_it(store: FakeStore) -> None:
@@ -144,3 +213,4 @@ async def test_a_tenant_deleted_in_the_store_is_denied_after_a_refresh(store: Fa
         while any(row.tenant == "new" for row in vault.tenants()):
             await asyncio.sleep(0.005)
         assert await refusal(vault, "new") == "tenant_denied"
+        assert vault.failing() == {}

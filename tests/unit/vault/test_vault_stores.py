@@ -169,6 +169,26 @@ async def test_changed_store_settings_open_the_store_anew(
         assert store.closed
 
 
+async def test_a_changed_ca_file_opens_the_store_anew(
+    store: FakeStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Though no setting differs, who is taken for the store does. The same CA changes nothing."""
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_text("one")
+    table = {"url": "https://bao.test", "token": {"env": "T"}, "ca_file": ca_file}
+    settings, file = vault_settings(openbao=table), vault_file({"a": {"key": bao("x/a")}})
+    vault = await loaded(vault_of(file, settings))
+    moved = FakeStore({"x/a": "new"})
+    monkeypatch.setattr(registry, "SOURCES", {**registry.SOURCES, "openbao": lambda _: moved})
+    await replace(vault, file, settings)
+    assert vault._reader.sources["openbao"] is store
+    ca_file.write_text("two")
+    await replace(vault, file, settings)
+    assert await sent(vault, "a") == "new"
+    assert store.closed
+    await vault.aclose()
+
+
 async def test_a_store_that_cannot_be_opened_refuses_the_configuration(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
