@@ -16,6 +16,7 @@ from gateway.model import Caller
 from gateway.policy.grants import Explanation, OperationDenied
 from gateway.settings.callers import CallerSettings
 from gateway.settings.load import Loaded
+from gateway.settings.report import printable
 from gateway.upstream.target import resolve
 from gateway.vault.fault import KeyNeeded
 from gateway.vault.vault import Vault
@@ -51,7 +52,7 @@ def explain(
     question = Question(caller, tenant, method, path)
     answer = asyncio.run(_answer(loaded, question))
     for name, text in answer.lines:
-        typer.echo(f"{name:10} {text}")
+        typer.echo(f"{name:10} {printable(text)}")
     raise typer.Exit(0 if answer.allowed else 1)
 
 

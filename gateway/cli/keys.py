@@ -18,6 +18,7 @@ from gateway.cli.configuration import ConfigOption, fail, load_or_exit
 from gateway.errors import ConfigurationError
 from gateway.secret import Secret
 from gateway.settings.load import Loaded
+from gateway.settings.report import printable
 from gateway.settings.sealed import SUFFIX
 from gateway.vault.edit import EditError, entries, rotated, with_key, without
 from gateway.vault.edit_file import VaultText, change, convert, make_identity, open_vault, read
@@ -47,7 +48,8 @@ def list_(config: ConfigOption = None) -> None:
     with _vault(load_or_exit(config)) as vault:
         for entry in entries(read(vault)):
             fingerprint = f"  {entry.fingerprint}" if entry.fingerprint else ""
-            typer.echo(f"{entry.tenant}  {entry.slot}  {entry.source}{fingerprint}")
+            line = f"{entry.tenant}  {entry.slot}  {entry.source}{fingerprint}"
+            typer.echo(printable(line))
 
 
 def set_(tenant: TenantArgument, config: ConfigOption = None) -> None:
@@ -121,7 +123,7 @@ def _vault(loaded: Loaded) -> Iterator[VaultText]:
     except ConfigurationError as error:
         fail(error)
     except EditError as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {printable(str(error))}", err=True)
         raise typer.Exit(1) from None
 
 

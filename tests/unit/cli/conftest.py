@@ -31,10 +31,10 @@ class Configured:
         """Writes `vault.toml`."""
         write_toml(self.directory / "vault.toml", {"tenants": tenants, **more})
 
-    def command(self, name: str, *arguments: str) -> tuple[int, str]:
+    def command(self, *words: str) -> tuple[int, str]:
         """Exit code and all output, as wide as it wants to be; no key is in it."""
-        command = [name, "--config", str(self.file), *arguments]
-        done = CliRunner().invoke(build(), command, catch_exceptions=False)
+        command = [*words, "--config", str(self.file)]
+        done = CliRunner().invoke(build(), command, catch_exceptions=False, color=True)
         assert "sk_of" not in done.output
         return done.exit_code, done.output
 
