@@ -76,12 +76,14 @@ def _tree(path: Path, text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except RecursionError:
         raise _problem(path, "", "values nested too deep", "TOML") from None
-    except ValueError as error:
+    except tomllib.TOMLDecodeError as error:
         reason = str(error)
         match = _POSITION.search(reason)
         where = match[1].removeprefix("at ") if match else ""
         found = f"a syntax error: {masked(_POSITION.sub('', reason))}"
         raise _problem(path, where, found, "TOML") from None
+    except ValueError:
+        raise _problem(path, "", "an integer of too many digits", "TOML") from None
 
 
 def _problem(path: Path, key: str, found: str, expected: str) -> ConfigurationError:

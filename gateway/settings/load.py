@@ -67,7 +67,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Loaded:
     Raises `ConfigurationError` with all problems of both files and the environment, and with a
     `Loaded` as its draft, unless there is no file to begin with.
     """
-    file = path.absolute()
+    file = _absolute(path)
     try:
         contents = read(file, "the configuration file")
         tree = parse(file, contents.data)
@@ -85,6 +85,14 @@ def load(path: Path, environ: Mapping[str, str]) -> Loaded:
     if vault is None or problems:
         raise ConfigurationError(problems, draft=loaded)
     return loaded
+
+
+def _absolute(path: Path) -> Path:
+    try:
+        return path.absolute()
+    except FileNotFoundError:
+        found, expected = "a path within a working directory that is gone", "an absolute path"
+        raise ConfigurationError([Problem(str(path), "", found, expected)]) from None
 
 
 def _vault(

@@ -23,6 +23,7 @@ _HIDDEN: Final = frozenset(
 _SECRET_LOOK: Final = re.compile(r"(igw_|eyJ)[\w.-]+|(?=[A-Za-z_+=]*[0-9])[A-Za-z0-9_+=]{24,}")
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 _LONGEST: Final = 80
+_MOST_BITS: Final = 64  # of an integer: more is no TOML, and Python writes out no very long one
 _TYPES: Final = (
     (bool, "a boolean"),
     (int, "an integer"),
@@ -60,6 +61,8 @@ def describe(value: Any, path: KeyPath) -> str:
         return "an empty string" if value == "" else kind
     if isinstance(value, str):
         return _shown(value)
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        return kind
     return f"{str(value).lower() if isinstance(value, bool) else value}"[:_LONGEST]
 
 
