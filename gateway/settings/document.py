@@ -26,12 +26,13 @@ class Contents(NamedTuple):
 def read(path: Path, what: str) -> Contents:
     """The file as it is. `what` names it in the `ConfigurationError` if it cannot be read."""
     try:
-        with path.open("rb") as file:
-            return Contents(file.read(), is_private(os.fstat(file.fileno())))
+        mode = path.stat().st_mode
+        if stat.S_ISREG(mode):  # a FIFO, or a device such as /dev/zero, might never end
+            with path.open("rb") as file:
+                return Contents(file.read(), is_private(os.fstat(file.fileno())))
+        found = "a directory" if stat.S_ISDIR(mode) else "a pipe or device, no regular file"
     except FileNotFoundError:
         found = "no such file"
-    except IsADirectoryError:
-        found = "a directory"
     except PermissionError:
         found = "a file that this process may not read"
     except (OSError, ValueError) as error:
