@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from gateway.errors import ConfigurationError, Problem
 from gateway.settings import checks, environment
-from gateway.settings.callers import CallerSettings, Issuer
+from gateway.settings.callers import CALLER_NAME, CallerSettings, Issuer, is_caller_name
 from gateway.settings.document import Contents, parse, read
 from gateway.settings.findings import Findings
 from gateway.settings.notices import notices
@@ -43,7 +43,6 @@ _SECTIONS: Final[tuple[tuple[str, type[Table]], ...]] = (
     ("audit", Audit),
     ("tracing", Tracing),
 )
-_LONGEST_NAME: Final = 256
 # Deeper than any key source lies; dotted keys can nest without bound.
 _DEEPEST: Final = 6
 _OPEN_VALUE: Final = "a key in a file that others may read"
@@ -198,9 +197,8 @@ class _Reader:
             return {}
         tables = {}
         for name, table in callers.items():
-            if not (name.isprintable() and 0 < len(name) <= _LONGEST_NAME):
-                expected = f"1 to {_LONGEST_NAME} printable characters"
-                self._findings.add(("callers", name), "this name", expected)
+            if not is_caller_name(name):
+                self._findings.add(("callers", name), "this name", CALLER_NAME)
             elif caller := self.table(CallerSettings, ("callers", name), table):
                 tables[name] = caller
         return tables
