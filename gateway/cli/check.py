@@ -60,7 +60,8 @@ def check(
     console.print(_table(rows, answers))
     today = datetime.now(UTC).date()
     reviewed = review(loaded.settings, loaded.vault, today)
-    for text in (*loaded.warnings, *reviewed, *missing, *_warnings(rows)):
+    absent = _absent(loaded.settings)
+    for text in (*loaded.warnings, *absent, *reviewed, *missing, *_warnings(rows)):
         say("warning", "yellow", text)
     say("memory", "", _memory(loaded.settings))
     wrong = [text for row in rows if online and (text := _problem(row, answers))]
@@ -69,6 +70,14 @@ def check(
     if wrong:
         raise typer.Exit(1)
     say("ok", "green", str(loaded.file))
+
+
+def _absent(settings: Settings) -> list[str]:
+    """A warning if the socket's directory is not there: whatever starts `serve` may yet make it."""
+    folder = settings.listen.socket.parent if settings.listen.socket else None
+    if folder is None or folder.is_dir():
+        return []
+    return [f"listen.socket: there is no directory {folder} now; `serve` makes none"]
 
 
 def _memory(settings: Settings) -> str:

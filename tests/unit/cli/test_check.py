@@ -41,6 +41,14 @@ def test_control_characters_are_escaped_in_lines_too(configured: Configured) -> 
         assert (code, "a\\x1b[31mb" in told, "\x1b" in told) == (0, True, False), told
 
 
+def test_a_socket_without_its_directory(configured: Configured) -> None:
+    """It is warned of: `serve` would not start; but what starts it may make the directory."""
+    for folder, told in (("nowhere", True), (".", False)):
+        configured.configure(listen={"socket": f"{folder}/gateway.sock"})
+        code, printed = configured.command("check")
+        assert (code, "warning listen.socket: there is no directory" in printed) == (0, told)
+
+
 def test_issuers_are_shown_as_they_are(
     configured: Configured,
 ) -> None:
