@@ -11,6 +11,7 @@ from gateway.cli.explain import explain
 from gateway.cli.keys import keys
 from gateway.cli.sandbox import sandbox
 from gateway.cli.serve import serve
+from gateway.cli.streams import guarded
 from gateway.cli.tokens import tokens
 
 
@@ -50,4 +51,5 @@ def build() -> typer.Typer:
 
 def main() -> None:
     """The console script's entry point. Exit codes: 0 success, 1 a finding, 2 wrong usage."""
-    build()()
+    with guarded():
+        build()()

@@ -19,6 +19,7 @@ from gateway.errors import GatewayError
 from gateway.model import Key
 from gateway.policy.review import review
 from gateway.settings.load import Loaded
+from gateway.settings.report import printable
 from gateway.settings.schema import Settings
 from gateway.settings.worst_case import worst_case
 from gateway.upstream.workspace import WorkspaceCheck
@@ -45,23 +46,38 @@ def check(
 ) -> None:
     """Validate the configuration, and show the tenants."""
     from rich.console import Console  # noqa: PLC0415 - no other command needs it
+    from rich.text import Text  # noqa: PLC0415
+
+    def say(word: str, style: str, text: str) -> None:
+        console.print(Text.assemble((word, style), " ", printable(text)), soft_wrap=True)
 
     loaded = load_or_exit(config)
     rows, answers, missing = asyncio.run(_look(loaded, online=online))
     # A file or a pipe has no width of its own: nothing is cut off there.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+    width = None if sys.stdout.isatty() else WIDTH
+    # Names and paths are shown as they are: `[red]` is no colour, `:key:` no picture.
+    console = Console(highlight=False, markup=False, emoji=False, width=width)
     console.print(_table(rows, answers))
     today = datetime.now(UTC).date()
     reviewed = review(loaded.settings, loaded.vault, today)
-    for text in (*loaded.warnings, *reviewed, *missing, *_warnings(rows)):
-        console.print(f"[yellow]warning[/] {text}", soft_wrap=True)
-    console.print(_memory(loaded.settings), soft_wrap=True)
+    absent = _absent(loaded.settings)
+    for text in (*loaded.warnings, *absent, *reviewed, *missing, *_warnings(rows)):
+        say("warning", "yellow", text)
+    say("memory", "", _memory(loaded.settings))
     wrong = [text for row in rows if online and (text := _problem(row, answers))]
     for text in wrong:
-        console.print(f"[red]error[/] {text}", soft_wrap=True)
+        say("error", "red", text)
     if wrong:
         raise typer.Exit(1)
-    console.print(f"[green]ok[/] {loaded.file}", soft_wrap=True)
+    say("ok", "green", str(loaded.file))
+
+
+def _absent(settings: Settings) -> list[str]:
+    """A warning if the socket's directory is not there: whatever starts `serve` may yet make it."""
+    folder = settings.listen.socket.parent if settings.listen.socket else None
+    if folder is None or folder.is_dir():
+        return []
+    return [f"listen.socket: there is no directory {folder} now; `serve` makes none"]
 
 
 def _memory(settings: Settings) -> str:
@@ -71,7 +87,7 @@ def _memory(settings: Settings) -> str:
     parts = worst_case(settings, connections)
     total = sum(size for _, size in parts)
     told = ", ".join(f"{name} {size / 2**20:.0f}" for name, size in parts)
-    return f"memory  at worst {total / 2**20:.0f} MiB beyond the program itself: {told}"
+    return f"at worst {total / 2**20:.0f} MiB beyond the program itself: {told}"
 
 
 async def _look(
@@ -128,7 +144,7 @@ def _table(rows: Iterable[TenantRow], answers: dict[Slot, Answer]) -> object:
     for name in ("workspace", *found, "state"):
         table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(*_cells(row, answers))
+        table.add_row(*map(printable, _cells(row, answers)))
     return table
 
 

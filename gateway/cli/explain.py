@@ -16,8 +16,10 @@ from gateway.model import Caller
 from gateway.policy.grants import Explanation, OperationDenied
 from gateway.settings.callers import CallerSettings
 from gateway.settings.load import Loaded
+from gateway.settings.report import printable
 from gateway.upstream.target import resolve
 from gateway.vault.fault import KeyNeeded
+from gateway.vault.vault import Vault
 
 
 class Question(NamedTuple):
@@ -50,7 +52,7 @@ def explain(
     question = Question(caller, tenant, method, path)
     answer = asyncio.run(_answer(loaded, question))
     for name, text in answer.lines:
-        typer.echo(f"{name:10} {text}")
+        typer.echo(f"{name:10} {printable(text)}")
     raise typer.Exit(0 if answer.allowed else 1)
 
 
@@ -81,16 +83,30 @@ async def _judge(gateway: Gateway, question: Question) -> Answer:
     if told.grant.would_deny:
         lines.append(("note", "allowed only because enforce = false"))
     try:
-        try:
-            key = rooms.vault.key(told.grant.tenant)
-        except KeyNeeded:
-            key = await rooms.vault.read(told.grant.tenant, question.caller)
+        lines.append(("key", await _key(rooms.vault, told.grant.tenant, question.caller)))
     except GatewayError as error:
         return _refused(error, lines)
-    lines.append(("key", f"{key.fingerprint} ({key.slot}, from {key.source})"))
     url = gateway.loaded.settings.upstream.url + target.raw.decode()
     lines.append(("sends", f"{question.method} {url}"))
     return Answer(True, [("allowed", "yes"), *lines])
+
+
+async def _key(vault: Vault, tenant: str, caller: str) -> str:
+    """Which key would be sent, without asking Invopop about it."""
+    try:
+        key = vault.key(tenant)
+    except KeyNeeded:
+        await vault.read_stores(tenant)
+        for row in vault.tenants():
+            if row.tenant == tenant and row.state == "unchecked":
+                words = _key_words(row.fingerprint, row.slot, row.source)
+                return f"{words}, once Invopop confirms workspace {row.workspace}"
+        key = await vault.read(tenant, caller)
+    return _key_words(key.fingerprint, key.slot, key.source)
+
+
+def _key_words(fingerprint: str, slot: str, source: str) -> str:
+    return f"{fingerprint} ({slot}, from {source})"
 
 
 def _rule(told: Explanation) -> Iterator[tuple[str, str]]:

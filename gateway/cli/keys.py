@@ -4,22 +4,30 @@ Law: a key comes from a prompt or stdin, never from argv, and is never printed.
 """
 
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
+import tomlkit
 import typer
 
 from gateway.cli.configuration import ConfigOption, fail, load_or_exit
 from gateway.errors import ConfigurationError
 from gateway.secret import Secret
-from gateway.settings.sealed import SUFFIX, new_identity
+from gateway.settings.load import Loaded
+from gateway.settings.report import printable
+from gateway.settings.sealed import SUFFIX
 from gateway.vault.edit import EditError, entries, rotated, with_key, without
-from gateway.vault.edit_file import VaultText, change, convert, open_vault, read
+from gateway.vault.edit_file import VaultText, change, convert, make_identity, open_vault, read
 from gateway.vault.key_check import fault_in
 
+_NO_IDENTITY: Final = (
+    "there is no identity to encrypt for: name one in vault.identity, "
+    "or make one with --new-identity FILE"
+)
 TenantArgument = Annotated[
     str, typer.Argument(metavar="TENANT", help="The tenant's name in [tenants].")
 ]
@@ -37,15 +45,16 @@ def keys() -> typer.Typer:
 
 def list_(config: ConfigOption = None) -> None:
     """List the keys that the vault file names, without showing any."""
-    with _vault(config) as vault:
+    with _vault(load_or_exit(config)) as vault:
         for entry in entries(read(vault)):
             fingerprint = f"  {entry.fingerprint}" if entry.fingerprint else ""
-            typer.echo(f"{entry.tenant}  {entry.slot}  {entry.source}{fingerprint}")
+            line = f"{entry.tenant}  {entry.slot}  {entry.source}{fingerprint}"
+            typer.echo(printable(line))
 
 
 def set_(tenant: TenantArgument, config: ConfigOption = None) -> None:
     """Set a tenant's key, read from a prompt or from stdin."""
-    with _vault(config) as vault:
+    with _vault(load_or_exit(config)) as vault:
         key = _ask_key(tenant)
         change(vault, lambda text: with_key(text, tenant, key))
     typer.echo(f"set {tenant}: {key.fingerprint}")
@@ -53,7 +62,7 @@ def set_(tenant: TenantArgument, config: ConfigOption = None) -> None:
 
 def rotate(tenant: TenantArgument, config: ConfigOption = None) -> None:
     """Set a tenant's new key; the one in use becomes `previous`."""
-    with _vault(config) as vault:
+    with _vault(load_or_exit(config)) as vault:
         key = _ask_key(tenant)
         change(vault, lambda text: rotated(text, tenant, key))
     typer.echo(f"rotated {tenant}: {key.fingerprint}; the old key stays as `previous`")
@@ -61,7 +70,7 @@ def rotate(tenant: TenantArgument, config: ConfigOption = None) -> None:
 
 def remove(tenant: TenantArgument, config: ConfigOption = None) -> None:
     """Remove a tenant with its keys."""
-    with _vault(config) as vault:
+    with _vault(load_or_exit(config)) as vault:
         change(vault, lambda text: without(text, tenant))
     typer.echo(f"removed {tenant}")
 
@@ -79,36 +88,42 @@ def encrypt(
 
     Its identity is what `vault.identity` names, or a new one.
     """
-    with _vault(config) as vault:
+    loaded = load_or_exit(config)
+    with _vault(loaded) as vault:
         if vault.sealed:
             raise EditError(f"{vault.path} is encrypted already")
-        opener = vault if new is None else vault._replace(identity=_write_identity(new))
-        sealed = convert(opener, vault.path.with_name(vault.path.name + SUFFIX))
+        if vault.identity is None and new is None:
+            raise EditError(_NO_IDENTITY)
+        with _opener(vault, new) as opener:
+            sealed = convert(opener, vault.path.with_name(vault.path.name + SUFFIX))
     typer.echo(f"encrypted {sealed.path}; the plain file is gone. In gateway.toml:")
-    typer.echo(f'[vault]\nfile = "{sealed.path.name}"')
+    typer.echo(f"[vault]\nfile = {_as_set(sealed.path, loaded)}")
     if new is not None:
-        typer.echo(f'identity = {{ file = "{new.absolute()}" }}')
+        typer.echo(f"identity = {{ file = {_as_set(new.absolute(), loaded)} }}")
+        if sealed.path.stat().st_mode & stat.S_IRGRP:
+            typer.echo(f"The vault file's group cannot read {new}: chmod 640, if it has to.")
 
 
 def decrypt(config: ConfigOption = None) -> None:
     """Decrypt the vault file."""
-    with _vault(config) as vault:
+    loaded = load_or_exit(config)
+    with _vault(loaded) as vault:
         if not vault.sealed:
             raise EditError(f"{vault.path} is not encrypted")
         plain = convert(vault, vault.path.with_suffix(""))
-    typer.echo(f'decrypted {plain.path}. In gateway.toml:\n[vault]\nfile = "{plain.path.name}"')
+    typer.echo(f"decrypted {plain.path}. In gateway.toml:")
+    typer.echo(f"[vault]\nfile = {_as_set(plain.path, loaded)}")
 
 
 @contextmanager
-def _vault(config: Path | None) -> Iterator[VaultText]:
+def _vault(loaded: Loaded) -> Iterator[VaultText]:
     """The configured vault file. What goes wrong with it is printed, with exit code 1."""
-    settings = load_or_exit(config).settings.vault
     try:
-        yield open_vault(settings, os.environ)
+        yield open_vault(loaded.settings.vault, os.environ)
     except ConfigurationError as error:
         fail(error)
     except EditError as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {printable(str(error))}", err=True)
         raise typer.Exit(1) from None
 
 
@@ -122,12 +137,25 @@ def _ask_key(tenant: str) -> Secret:
     return key
 
 
-def _write_identity(path: Path) -> Secret:
-    """Makes an age identity, kept in a new file that only its owner can read."""
-    identity, _ = new_identity()
+@contextmanager
+def _opener(vault: VaultText, new: Path | None) -> Iterator[VaultText]:
+    """The vault with the identity to encrypt it for; a new one goes if that comes to nothing.
+
+    Not if it is interrupted: by then the vault may be encrypted.
+    """
+    if new is None:
+        yield vault
+        return
+    identity = make_identity(new, vault.path)
     try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(identity.reveal() + "\n")
-    except OSError as error:
-        raise EditError(f"{path}: {os.strerror(error.errno or 0)}") from None
-    return identity
+        yield vault._replace(identity=identity)
+    except (ConfigurationError, EditError):
+        new.unlink()
+        raise
+
+
+def _as_set(path: Path, loaded: Loaded) -> str:
+    """The path as a TOML string, as the configuration file would name it."""
+    directory = loaded.file.parent
+    named = path.relative_to(directory) if path.is_relative_to(directory) else path
+    return tomlkit.item(str(named)).as_string()

@@ -163,18 +163,21 @@ def _show_tour(console: Console, visits: list[Visit]) -> None:
     console.print(table)
 
 
-def _cells(visit: Visit, wide: bool) -> list[str]:
+def _cells(visit: Visit, wide: bool) -> list[Text]:
+    """What comes from outside is shown as it is, never read as markup."""
     step: Step = visit.step
-    mark = "[green]✓[/]" if visit.as_expected else "[red]✗[/]"
-    colour = "green" if visit.status < 400 else "yellow"
-    answer = f"[{colour}]{visit.status}[/] {visit.note}" if visit.status else visit.note
+    mark = Text("✓", "green") if visit.as_expected else Text("✗", "red")
+    answer = Text(visit.note if wide or visit.status else visit.note.replace(" ", "\n", 1))
+    if visit.status:
+        colour = "green" if visit.status < 400 else "yellow"
+        answer = Text.assemble((str(visit.status), colour), " " if wide else "\n", answer)
     request = f"{step.method} {_UUID.sub('…', visit.path)}"
-    ms = f"{visit.ms:.1f}"
+    ms = Text(f"{visit.ms:.1f}")
     if wide:
-        return [mark, step.who, request, answer, ms, step.shows]
+        return [mark, Text(step.who), Text(request), answer, ms, Text(step.shows)]
     who, _, tenant = step.who.partition(" → ")
     who += f"\n→ {tenant}" if tenant else ""
-    return [mark, who, f"{request}\n[dim]{step.shows}[/]", answer.replace(" ", "\n", 1), ms]
+    return [mark, Text(who), Text.assemble(request, "\n", (step.shows, "dim")), answer, ms]
 
 
 def _show_metrics(console: Console, samples: list[Sample]) -> None:
@@ -183,7 +186,8 @@ def _show_metrics(console: Console, samples: list[Sample]) -> None:
     table = Table(*columns, title=title, title_justify="left")
     table.add_column("count", justify="right")
     for sample in samples:
-        table.add_row(*(sample.labels[name] or '""' for name in columns), f"{sample.value:.0f}")
+        values = (*(sample.labels[name] or '""' for name in columns), f"{sample.value:.0f}")
+        table.add_row(*map(Text, values))
     console.print(table)
 
 
@@ -197,7 +201,7 @@ def _show_log(console: Console, lines: list[dict[str, object]]) -> None:
 def _show_verdict(console: Console, visits: list[Visit]) -> None:
     good = sum(visit.as_expected for visit in visits)
     colour = "green" if good == len(visits) else "red"
-    console.print(f"[{colour}]{good} of {len(visits)} requests did what the tour expects.[/]\n")
+    console.print(f"{good} of {len(visits)} requests did what the tour expects.\n", style=colour)
 
 
 def _show_curl(console: Console, stage: Stage) -> None:
@@ -205,7 +209,7 @@ def _show_curl(console: Console, stage: Stage) -> None:
         parts = [f"curl -s -H 'Authorization: Bearer {token}'", *more, f"{stage.gateway}{path}"]
         return " ".join(parts)
 
-    console.print("[bold]Try it yourself[/] (another terminal):\n")
+    console.print(Text.assemble(("Try it yourself", "bold"), " (another terminal):\n"))
     for command in (
         curl(stage.billing, "/auth/version"),
         curl(stage.billing, "/access/v1/workspace"),
@@ -214,7 +218,7 @@ def _show_curl(console: Console, stage: Stage) -> None:
         f"curl -s {stage.admin}/metrics",
     ):
         console.print(Text(f"  {command}"), soft_wrap=True)
-    console.print(f"\nThe status page: {stage.admin}/\nCtrl-C stops both.")
+    console.print(Text(f"\nThe status page: {stage.admin}/\nCtrl-C stops both."))
 
 
 async def _until_interrupted() -> None:

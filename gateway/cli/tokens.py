@@ -7,6 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from gateway.identity.tokens import PREFIX, hash_token, is_genuine, new_token
+from gateway.settings.callers import CALLER_NAME, is_caller_name
 
 _GUESSABLE: Final = 22  # characters: fewer hold less than 128 bits, even if they are random
 
@@ -47,8 +48,8 @@ def new(
     The token is printed once and kept nowhere. Secret scanners find leaked ones by
     `igw_[0-9A-Za-z]{38}`; the last 6 are a checksum.
     """
-    if not caller:
-        raise typer.BadParameter("a caller must have a name", param_hint="CALLER")
+    if not is_caller_name(caller):
+        raise typer.BadParameter(f"a caller must have a name: {CALLER_NAME}", param_hint="CALLER")
     token = new_token()
     entry = f'"{hash_token(token)}"'
     if expires is not None:

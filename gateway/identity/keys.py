@@ -114,7 +114,8 @@ def from_pem(pem: bytes, algorithms: Sequence[str]) -> KeySet:
         else:
             key = load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm):
-        raise KeySetError("garbage") from None
+        private = b"PRIVATE KEY-----" in pem
+        raise KeySetError("private_key" if private else "garbage") from None
     return _usable(_fitting(key, algorithms))
 
 

@@ -9,6 +9,10 @@ import ssl
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509 import load_pem_x509_certificates
+
 from gateway.errors import ConfigurationError, Problem
 from gateway.settings.schema import Listen, Settings
 
@@ -39,20 +43,22 @@ def listener_tls(listen: Listen) -> ListenerTls | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
+    certificate, key = listen.tls_certificate, listen.tls_key or listen.tls_certificate
     try:
         # First: what changes in between is loaded again, not taken for what was loaded.
-        digest = _digest(listen.tls_certificate) + _digest(listen.tls_key or listen.tls_certificate)
+        digest = _digest(certificate) + _digest(key)
         # An encrypted key fails, as nobody is there to be asked for its password.
-        context.load_cert_chain(listen.tls_certificate, listen.tls_key, password="")
-    except OSError as error:
-        raise _refused("listen.tls_certificate", error, "a chain and its key") from None
+        context.load_cert_chain(certificate, key, password="")
+    except OSError:
+        raise _refused(*_fault(certificate, key)) from None
     if listen.client_ca is None:
         return ListenerTls(context, digest, b"")
     try:
         ca = _digest(listen.client_ca)
         context.load_verify_locations(listen.client_ca)
     except OSError as error:
-        raise _refused("listen.client_ca", error, "CA certificates") from None
+        found = _unread(listen.client_ca, error)
+        raise _refused("listen.client_ca", found, "CA certificates in PEM") from None
     context.verify_mode = ssl.CERT_OPTIONAL
     return ListenerTls(context, digest, ca)
 
@@ -85,6 +91,24 @@ def _digest(file: Path) -> bytes:
     return hashlib.sha256(file.read_bytes()).digest()
 
 
-def _refused(key: str, error: OSError, expected: str) -> ConfigurationError:
-    found = error.strerror or type(error).__name__
+def _fault(certificate: Path, key: Path) -> tuple[str, str, str]:
+    """Which of the two files cannot be used, and why: OpenSSL does not tell."""
+    name, file, expected = "listen.tls_certificate", certificate, "a chain of certificates in PEM"
+    try:
+        load_pem_x509_certificates(certificate.read_bytes())
+        name, file, expected = "listen.tls_key", key, "the certificate's private key in PEM"
+        load_pem_private_key(key.read_bytes(), None)
+    except TypeError:
+        return name, f"{file}: a key with a password", f"{expected}, without a password"
+    except (OSError, ValueError, UnsupportedAlgorithm) as error:
+        return name, _unread(file, error), expected
+    return name, f"{file}: not the key of {certificate}, or one too weak", expected
+
+
+def _unread(file: Path, error: Exception) -> str:
+    system = isinstance(error, OSError) and not isinstance(error, ssl.SSLError)
+    return f"{file}: {getattr(error, 'strerror', None) if system else 'nothing of the kind'}"
+
+
+def _refused(key: str, found: str, expected: str) -> ConfigurationError:
     return ConfigurationError([Problem("", key, found, expected)])

@@ -26,12 +26,13 @@ class Contents(NamedTuple):
 def read(path: Path, what: str) -> Contents:
     """The file as it is. `what` names it in the `ConfigurationError` if it cannot be read."""
     try:
-        with path.open("rb") as file:
-            return Contents(file.read(), is_private(os.fstat(file.fileno())))
+        mode = path.stat().st_mode
+        if stat.S_ISREG(mode):  # a FIFO, or a device such as /dev/zero, might never end
+            with path.open("rb") as file:
+                return Contents(file.read(), is_private(os.fstat(file.fileno())))
+        found = "a directory" if stat.S_ISDIR(mode) else "a pipe or device, no regular file"
     except FileNotFoundError:
         found = "no such file"
-    except IsADirectoryError:
-        found = "a directory"
     except PermissionError:
         found = "a file that this process may not read"
     except (OSError, ValueError) as error:
@@ -76,12 +77,14 @@ def _tree(path: Path, text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except RecursionError:
         raise _problem(path, "", "values nested too deep", "TOML") from None
-    except ValueError as error:
+    except tomllib.TOMLDecodeError as error:
         reason = str(error)
         match = _POSITION.search(reason)
         where = match[1].removeprefix("at ") if match else ""
         found = f"a syntax error: {masked(_POSITION.sub('', reason))}"
         raise _problem(path, where, found, "TOML") from None
+    except ValueError:
+        raise _problem(path, "", "an integer of too many digits", "TOML") from None
 
 
 def _problem(path: Path, key: str, found: str, expected: str) -> ConfigurationError:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from gateway.errors import ConfigurationError, Problem
 from gateway.settings import checks, environment
-from gateway.settings.callers import CallerSettings, Issuer
+from gateway.settings.callers import CALLER_NAME, CallerSettings, Issuer, is_caller_name
 from gateway.settings.document import Contents, parse, read
 from gateway.settings.findings import Findings
 from gateway.settings.notices import notices
@@ -43,7 +43,6 @@ _SECTIONS: Final[tuple[tuple[str, type[Table]], ...]] = (
     ("audit", Audit),
     ("tracing", Tracing),
 )
-_LONGEST_NAME: Final = 256
 # Deeper than any key source lies; dotted keys can nest without bound.
 _DEEPEST: Final = 6
 _OPEN_VALUE: Final = "a key in a file that others may read"
@@ -67,7 +66,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Loaded:
     Raises `ConfigurationError` with all problems of both files and the environment, and with a
     `Loaded` as its draft, unless there is no file to begin with.
     """
-    file = path.absolute()
+    file = _absolute(path)
     try:
         contents = read(file, "the configuration file")
         tree = parse(file, contents.data)
@@ -85,6 +84,14 @@ def load(path: Path, environ: Mapping[str, str]) -> Loaded:
     if vault is None or problems:
         raise ConfigurationError(problems, draft=loaded)
     return loaded
+
+
+def _absolute(path: Path) -> Path:
+    try:
+        return path.absolute()
+    except FileNotFoundError:
+        found, expected = "a path within a working directory that is gone", "an absolute path"
+        raise ConfigurationError([Problem(str(path), "", found, expected)]) from None
 
 
 def _vault(
@@ -190,9 +197,8 @@ class _Reader:
             return {}
         tables = {}
         for name, table in callers.items():
-            if not (name.isprintable() and 0 < len(name) <= _LONGEST_NAME):
-                expected = f"1 to {_LONGEST_NAME} printable characters"
-                self._findings.add(("callers", name), "this name", expected)
+            if not is_caller_name(name):
+                self._findings.add(("callers", name), "this name", CALLER_NAME)
             elif caller := self.table(CallerSettings, ("callers", name), table):
                 tables[name] = caller
         return tables

@@ -17,8 +17,9 @@ def render(problems: Sequence[Problem]) -> str:
         for problem in group:
             lines += [f"  {problem.key}"] if problem.key else []
             lines += [f"    found     {problem.found}", f"    expected  {problem.expected}"]
-    return "\n".join(_printable(line) for line in lines)
+    return "\n".join(printable(line) for line in lines)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """The text with what no terminal should be given written as escapes."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -30,6 +30,7 @@ TABLE: Final = ConfigDict(extra="forbid", hide_input_in_errors=True)
 # Whole labels only: name look-up fails in its own way for an empty or an overlong one.
 _NAME: Final = r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?"
 _HOST_NAME: Final = re.compile(rf"(?=.{{1,253}}\Z){_NAME}")
+_FOUR_NUMBERS: Final = re.compile(r"[0-9]+(?:\.[0-9]+){3}")  # meant as an address, not as a name
 _SIZE: Final = re.compile(r"([0-9]{1,18}) ?(B|KB|MB|GB|KiB|MiB|GiB)")
 _UNITS: Final = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 _BINARY_UNITS: Final = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
@@ -99,6 +100,8 @@ def _host(text: str) -> str:
         ipaddress.IPv6Address(text)
     elif _HOST_NAME.fullmatch(text) is None:
         raise ValueError
+    elif _FOUR_NUMBERS.fullmatch(text):
+        ipaddress.IPv4Address(text)
     return text
 
 

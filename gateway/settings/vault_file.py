@@ -3,9 +3,9 @@
 Law: says where a key is, never fetches it; a key written here is a `Secret` from the start.
 """
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from gateway.secret import Secret
@@ -89,9 +89,15 @@ def _listed(source: KeySource) -> KeySource:
 ListedSource = Annotated[KeySource, AfterValidator(_listed)]
 
 
+def _in_store(source: Any) -> Any:
+    # Before all else: `{tenant}` is no lawful part of a variable's name, which is beside the point.
+    named = [kind for kind in KINDS if isinstance(source, dict) and kind in source]
+    if len(named) == 1 and named[0] not in STORES:
+        raise refuse(f"a store ({', '.join(STORES)}): {named[0]} cannot find tenants")
+    return source
+
+
 def _discovering(source: KeySource) -> KeySource:
-    if source.kind not in STORES:
-        raise refuse(f"a store ({', '.join(STORES)}): {source.kind} cannot find tenants")
     prefix, found, suffix = source.reference.partition("{tenant}")
     if not found or not prefix or not {"{", "}"}.isdisjoint(prefix + suffix):
         raise refuse("a literal prefix, then {tenant} once")
@@ -122,7 +128,7 @@ class TenantEntry:
 class Discover(Table):
     """Where the key of a tenant is that is not listed: a store's name with `{tenant}` in it."""
 
-    key: Annotated[KeySource, AfterValidator(_discovering)]
+    key: Annotated[KeySource, BeforeValidator(_in_store), AfterValidator(_discovering)]
     """Where the key is of a tenant that is not listed: a store's name with `{tenant}` in it."""
 
 

@@ -25,6 +25,7 @@ _SECRET_LOOK: Final = re.compile(r"(igw_|eyJ)[\w.-]+|(?=[A-Za-z_+=]*[0-9])[A-Za-
 _TOKEN: Final = re.compile(r"eyJ[\w-]+\.eyJ|(?<![A-Za-z0-9])igw_[\w-]{16}")
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 _LONGEST: Final = 80
+_MOST_BITS: Final = 64  # of an integer: more is no TOML, and Python writes out no very long one
 _TYPES: Final = (
     (bool, "a boolean"),
     (int, "an integer"),
@@ -62,6 +63,8 @@ def describe(value: Any, path: KeyPath) -> str:
         return "an empty string" if value == "" else kind
     if isinstance(value, str):
         return _shown(value)
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        return kind
     return f"{str(value).lower() if isinstance(value, bool) else value}"[:_LONGEST]
 
 

@@ -180,9 +180,10 @@ class Vault:
         """
         await self._reader.read_local(self._rings)
 
-    async def read_stores(self) -> None:
-        """Reads every listed key of a store now: for commands that look at all of them."""
-        if slots := [slot for slot in slots_of(self._rings) if slot.source.kind in STORES]:
+    async def read_stores(self, tenant: str = "") -> None:
+        """Reads every listed key of a store now, or one tenant's: for commands that show them."""
+        stored = (slot for slot in slots_of(self._rings) if slot.source.kind in STORES)
+        if slots := [slot for slot in stored if tenant in {"", slot.tenant}]:
             await self._reader.read_since(slots, self._clock())
 
     async def resolve(self, source: KeySource, file: str, key: str) -> Secret:

@@ -208,3 +208,84 @@ def test_a_wrong_identity_opens_nothing(vault: Vault) -> None:
     vault.configure("vault.toml.age", 'identity = { file = "identity.txt" }')
     assert vault.keys("set", "acme", stdin=NEW).code == 1
     assert (vault.directory / "vault.toml.age").read_bytes() == data
+
+
+def encrypted(vault: Vault, *arguments: str) -> str:
+    """What `keys encrypt` says; the lines that it gives to paste make a configuration."""
+    done = vault.keys("encrypt", *arguments)
+    assert done.code == 0, done.output
+    lines = done.output.splitlines()
+    (vault.directory / "gateway.toml").write_text("\n".join(lines[lines.index("[vault]") :]))
+    return done.output
+
+
+def test_the_lines_to_paste_work(vault: Vault) -> None:
+    """Wherever the vault lies, and whatever its name and the identity's, `encrypt` and back."""
+    away = vault.directory / "away"
+    away.mkdir()
+    (vault.directory / "vault.toml").rename(away / 'my "vault".toml')
+    (vault.directory / "gateway.toml").write_text("[vault]\nfile = 'away/my \"vault\".toml'\n")
+    identity = vault.directory / 'the "identity".txt'
+    encrypted(vault, "--new-identity", str(identity))
+    assert "globex" in vault.keys("list").output
+    done = vault.keys("decrypt")
+    (vault.directory / "gateway.toml").write_text(done.output.partition("In gateway.toml:\n")[2])
+    assert "globex" in vault.keys("list").output
+    assert (away / 'my "vault".toml').read_text() == PLAIN
+
+
+def test_a_path_outside_stays_whole(vault: Vault, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A vault that is not below the configuration is named as it was."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (vault.directory / "vault.toml").rename(elsewhere / "vault.toml")
+    vault.configure(str(elsewhere / "vault.toml"))
+    said = encrypted(vault, "--new-identity", str(elsewhere / "identity.txt"))
+    assert f'file = "{elsewhere}/vault.toml.age"' in said
+    assert "globex" in vault.keys("list").output
+
+
+def test_encrypt_says_how_an_identity_is_made(vault: Vault) -> None:
+    """Without one, the message names the option."""
+    done = vault.keys("encrypt")
+    assert done.code == 1
+    assert "--new-identity FILE" in done.output
+    assert vault.files().keys() == {"vault.toml", "gateway.toml"}
+
+
+def test_a_failed_encrypt_leaves_no_identity(vault: Vault) -> None:
+    """So that the next try, with the cause removed, goes through."""
+    identity = vault.directory / "identity.txt"
+    in_the_way = vault.directory / "vault.toml.age"
+    in_the_way.touch()
+    done = vault.keys("encrypt", "--new-identity", str(identity))
+    assert (done.code, identity.exists()) == (1, False), done.output
+    assert "exists already" in done.output
+    in_the_way.unlink()
+    encrypted(vault, "--new-identity", str(identity))
+
+
+def test_a_link_to_the_vault_is_not_encrypted(vault: Vault) -> None:
+    """The plain file behind it would stay: exit 1, and what to do instead."""
+    (vault.directory / "real").mkdir()
+    real = vault.directory / "real" / "vault.toml"
+    (vault.directory / "vault.toml").rename(real)
+    (vault.directory / "vault.toml").symlink_to("real/vault.toml")
+    before = vault.files()
+    done = vault.keys("encrypt", "--new-identity", str(vault.directory / "identity.txt"))
+    assert (done.code, vault.files()) == (1, before)
+    assert f"let vault.file name the file itself, {real}" in done.output
+    vault.configure("real/vault.toml")
+    encrypted(vault, "--new-identity", str(vault.directory / "identity.txt"))
+    assert [path.name for path in real.parent.iterdir()] == ["vault.toml.age"]
+
+
+def test_a_group_that_reads_the_vault_is_thought_of(vault: Vault) -> None:
+    """The identity is its owner's alone: that the group cannot open the vault by it is said."""
+    (vault.directory / "vault.toml").chmod(0o640)
+    identity = str(vault.directory / "identity.txt")
+    assert (
+        f"cannot read {identity}: chmod 640"
+        in vault.keys("encrypt", "--new-identity", identity).output
+    )
+    assert vault.files()["vault.toml.age"] == 0o640
+    assert vault.files()["identity.txt"] == 0o600

@@ -63,11 +63,18 @@ def test_a_token_with_an_end() -> None:
         assert (code, printed) == (2, "")
 
 
-def test_a_token_is_somebodys() -> None:
-    """No token is made for nobody."""
-    code, printed, told = command("new", "")
+@pytest.mark.parametrize("name", ["", "a\nb", "a\x1bb", "n" * 257])
+def test_a_token_is_somebodys(name: str) -> None:
+    """No token is made for nobody, nor for a name that the configuration would refuse."""
+    code, printed, told = command("new", name)
     assert (code, printed) == (2, "")
-    assert "a caller must have a name" in told
+    assert "a caller must have a name: 1 to 256" in " ".join(told.split())
+
+
+def test_a_token_for_a_long_name() -> None:
+    """The longest that the configuration takes, in any letters."""
+    _, lines = new("é" * 256)
+    assert tomllib.loads(lines)["callers"].keys() == {"é" * 256}
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,7 @@ def test_private_key_is_refused(issuer: Issuer, tmp_path: Path) -> None:
     pem = issuer.rsa.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     file.write_bytes(pem)
     (problem,) = problems_of({"public_key_file": file})
+    assert problem.found == "private key"
     assert problem.expected == "a public key in PEM with a key for RS256"
     assert pem.decode().splitlines()[1] not in str(problem)
 

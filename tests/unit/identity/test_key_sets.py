@@ -144,9 +144,11 @@ def test_from_pem(issuer: Issuer, tmp_path: Path) -> None:
 def test_wrong_pem(issuer: Issuer) -> None:
     """Private keys, garbage, and keys of another type are refused."""
     private = issuer.rsa.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    for pem in (private, b"", b"garbage", b"-----BEGIN CERTIFICATE-----\nAAAA\n"):
+    for pem in (b"", b"garbage", b"-----BEGIN CERTIFICATE-----\nAAAA\n"):
         with pytest.raises(KeySetError, match=r"^garbage$"):
             from_pem(pem, ("RS256",))
+    with pytest.raises(KeySetError, match=r"^private_key$"):
+        from_pem(private, ("RS256",))
     with pytest.raises(KeySetError, match="no_usable_key"):
         from_pem(issuer.public_pem(), ("ES256",))
 

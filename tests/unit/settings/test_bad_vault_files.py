@@ -27,7 +27,10 @@ SOURCES = [
     ('{ openbao = "secret/{tenant}" }', "", "{tenant} is for [discover]"),
 ]
 DISCOVERIES = [
-    ('{ env = "{tenant}" }', "key.env", "the name of an environment variable"),
+    ('{ env = "X_{tenant}" }', "key", "a store (openbao, aws, gcp, azure): env cannot find"),
+    ('{ env = "A", openbao = "secret/{tenant}" }', "key", "exactly one of"),
+    ('{ evn = "A" }', "key.evn", "`env`"),
+    ('"A"', "key", "a table"),
     ('{ env = "A" }', "key", "a store"),
     ('{ file = "keys/{tenant}" }', "key", "a store"),
     ('{ openbao = "{tenant}" }', "key", "a literal prefix"),

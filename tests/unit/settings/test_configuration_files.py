@@ -17,7 +17,7 @@ BROKEN = [
     (b"[log]\nx = 1 y\n", "line 2, column 7", "a syntax error"),
     (b"[log]\n[log]\n", "line 2, column 5", "a syntax error"),
     (b"[log]\nx = ", "end of document", "a syntax error"),
-    (b"[log]\nx = " + b"9" * 5000, "", "a syntax error"),
+    (b"[log]\nx = " + b"9" * 5000, "", "an integer of too many digits"),
     (b"[log]\nx = " + b"[" * 5000, "", "nested too deep"),
     (b"[log]\nx = '\xff'\n", "line 2", "bytes that are no UTF-8"),
     (b"\xef\xbb\xbf[tenants]\n", "", "a byte order mark"),
@@ -60,6 +60,23 @@ def test_directory(tmp_path: Path) -> None:
     assert refusal(tmp_path).found == "a directory"
 
 
+@pytest.mark.parametrize("file", FILES)
+def test_file_that_might_never_end(workshop: Any, file: str) -> None:
+    """A pipe or a device is refused and not read from; a link to a regular file is one."""
+    workshop.load()
+    path: Path = getattr(workshop, file)
+    kept = path.rename(path.with_suffix(".kept"))
+    os.mkfifo(path)
+    for _ in range(2):
+        problem = refusal(workshop.gateway)
+        assert (problem.file, problem.found) == (str(path), "a pipe or device, no regular file")
+        path.unlink()
+        path.symlink_to("/dev/zero")
+    path.unlink()
+    path.symlink_to(kept)
+    assert load(workshop.gateway, {})
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_unreadable_file(tmp_path: Path) -> None:
     """Case 165: a file without permission to read is named."""
@@ -73,6 +90,7 @@ def test_permission_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError
 
+    (tmp_path / "g.toml").touch()
     monkeypatch.setattr(Path, "open", refuse)
     assert "may not read" in refusal(tmp_path / "g.toml").found
 

@@ -71,6 +71,8 @@ def test_key_path(path: KeyPath, text: str) -> None:
         ("https://id/jwks?key=1#x", '"https://id/jwks?\\u2026"'),
         ("u:p@host", 'a string with "@", perhaps a password'),
         (5, "5"),
+        (2**64 - 1, "18446744073709551615"),
+        (2**64, "an integer"),
         (1.5, "1.5"),
         (True, "true"),
         ([1], "a list"),

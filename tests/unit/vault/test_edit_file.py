@@ -12,7 +12,15 @@ from gateway.secret import Secret
 from gateway.settings.sealed import new_identity
 from gateway.vault import edit_file
 from gateway.vault.edit import EditError, with_key
-from gateway.vault.edit_file import VaultText, change, convert, open_vault, read, write
+from gateway.vault.edit_file import (
+    VaultText,
+    change,
+    convert,
+    make_identity,
+    open_vault,
+    read,
+    write,
+)
 from tests.support.vaults import vault_settings
 
 TEXT = '# mine\n[tenants.a]\nkey = { value = "sk_canary" }\n'
@@ -31,12 +39,73 @@ def plain(tmp_path: Path) -> VaultText:
     return vault
 
 
-def test_a_vault_file_is_closed_to_others(tmp_path: Path) -> None:
-    """Whatever it was, and whatever the umask, the file ends as 0600."""
-    vault = plain(tmp_path)
-    vault.path.chmod(0o666)
+def mode_of(path: Path) -> int:
+    """Its permissions."""
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_a_new_vault_file_is_its_owners_alone(tmp_path: Path, umask: int) -> None:
+    """Whatever the umask; and nothing else is left beside it."""
+    before = os.umask(umask)
+    try:
+        vault = plain(tmp_path)
+    finally:
+        os.umask(before)
+    assert mode_of(vault.path) == 0o600
+    assert list(tmp_path.iterdir()) == [vault.path]
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes"),
+    [(0o600, 0o600), (0o400, 0o400), (0o640, 0o640), (0o660, 0o640), (0o644, 0o640),
+     (0o666, 0o640), (0o604, 0o600), (0o777, 0o640), (0o4640, 0o640)],
+)  # fmt: skip
+def test_a_vault_file_is_closed_to_others(
+    tmp_path: Path, identity: Secret, was: int, becomes: int
+) -> None:
+    """Its group reads it still if it did, and never writes it; others lose what they had."""
+    vault = VaultText(plain(tmp_path).path, identity)
+    vault.path.chmod(was)
     write(vault, TEXT)
-    assert stat.S_IMODE(vault.path.stat().st_mode) == 0o600
+    assert mode_of(vault.path) == becomes
+    vault.path.chmod(was)
+    sealed = convert(vault, tmp_path / "vault.toml.age")
+    assert mode_of(sealed.path) == becomes
+    assert mode_of(convert(sealed, vault.path).path) == becomes
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_vault_file_stays_its_owners(tmp_path: Path, identity: Secret) -> None:
+    """Owner and group are as before, whatever root does; a new identity is that owner's too."""
+    vault = VaultText(plain(tmp_path).path, identity)
+    vault.path.chmod(0o640)
+    os.chown(vault.path, 1, 2)
+    made = tmp_path / "identity"
+    make_identity(made, vault.path)
+    write(vault, TEXT)
+    sealed = convert(vault, tmp_path / "vault.toml.age")
+    for path, mode in ((sealed.path, 0o640), (made, 0o600)):
+        assert (path.stat().st_uid, path.stat().st_gid, mode_of(path)) == (1, 2, mode)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the file must be somebody else's")
+def test_a_file_is_not_taken_from_its_owner(
+    tmp_path: Path, identity: Secret, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who may not keep its owner changes nothing: the gateway could not read what came of it."""
+    vault = VaultText(plain(tmp_path).path, identity)
+    os.chown(vault.path, 1, 2)
+
+    def refused(*_: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchown", refused)
+    with pytest.raises(EditError, match="its owner and group could not be kept; root can"):
+        write(vault, "[tenants]\n")
+    with pytest.raises(EditError, match="its owner and group could not be kept; root can"):
+        make_identity(tmp_path / "identity", vault.path)
+    assert vault.path.read_text() == TEXT
     assert list(tmp_path.iterdir()) == [vault.path]
 
 
@@ -52,6 +121,8 @@ def test_a_failed_write_leaves_the_old_file(
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(EditError, match="No space left"):
         write(vault, "[tenants]\n")
+    with pytest.raises(EditError, match="No space left"):
+        make_identity(tmp_path / "identity", vault.path)
     assert vault.path.read_text() == TEXT
     assert list(tmp_path.iterdir()) == [vault.path]
 
@@ -111,6 +182,53 @@ def test_encryption_and_back(tmp_path: Path, identity: Secret) -> None:
     assert "key-b" in read(sealed)
     opened = convert(sealed, tmp_path / "vault.toml")
     assert opened.path.read_text().startswith(TEXT)
+
+
+def test_no_other_name_keeps_the_plain_file(tmp_path: Path, identity: Secret) -> None:
+    """Neither a link nor a file of several names is converted: the keys would stay under one."""
+    real = tmp_path / "real"
+    real.mkdir()
+    vault = plain(real)
+    link, hard = tmp_path / "vault.toml", tmp_path / "hard.toml"
+    link.symlink_to(vault.path)
+    for path, told in ((link, f"is a link: .* {vault.path}"), (hard, "has other names")):
+        if path is hard:
+            hard.hardlink_to(vault.path)
+        with pytest.raises(EditError, match=told):
+            convert(VaultText(path, identity), path.with_name("sealed.age"))
+    assert sorted(tmp_path.iterdir()) == [hard, real, link]
+    assert list(real.iterdir()) == [vault.path]
+    assert vault.path.read_text() == TEXT
+
+
+def test_an_old_file_that_stays_takes_the_new_one_along(
+    tmp_path: Path, identity: Secret, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the plain file cannot be removed, there is no encrypted one that says it was."""
+    vault = plain(tmp_path)
+    remove = Path.unlink
+
+    def sticky(path: Path, *arguments: bool, **named: bool) -> None:
+        if path == vault.path:
+            raise PermissionError(1, "Operation not permitted")
+        remove(path, *arguments, **named)
+
+    monkeypatch.setattr(Path, "unlink", sticky)
+    with pytest.raises(EditError, match=r"vault\.toml: Operation not permitted"):
+        convert(VaultText(vault.path, identity), tmp_path / "vault.toml.age")
+    assert list(tmp_path.iterdir()) == [vault.path]
+
+
+def test_a_new_identity_is_never_written_over_another(tmp_path: Path) -> None:
+    """It may be the only thing that opens a vault."""
+    vault, path = plain(tmp_path), tmp_path / "identity"
+    made = make_identity(path, vault.path)
+    assert path.read_text() == made.reveal() + "\n"
+    with pytest.raises(EditError, match="identity: File exists"):
+        make_identity(path, vault.path)
+    assert path.read_text() == made.reveal() + "\n"
+    with pytest.raises(EditError, match="No such file"):
+        make_identity(tmp_path / "nowhere" / "identity", vault.path)
 
 
 def test_an_identity_may_be_a_file_of_age_keygen(tmp_path: Path, identity: Secret) -> None:

@@ -142,6 +142,16 @@ async def test_read_stores_waits_for_each_key(store: FakeStore) -> None:
     await vault.aclose()
 
 
+@pytest.mark.parametrize(("tenant", "read"), [("a", ["x/a"]), ("v", []), ("found", [])])
+async def test_read_stores_of_one_tenant(store: FakeStore, tenant: str, read: list[str]) -> None:
+    """`explain` asks the store for the keys of its own tenant only."""
+    tenants = {name: {"key": {"openbao": f"x/{name}", "field": "f"}} for name in ("a", "b")}
+    vault = await loaded(vault_of(vault_file({**tenants, "v": {"key": {"value": "k"}}})))
+    await vault.read_stores(tenant)
+    assert store.reads == read
+    await vault.aclose()
+
+
 async def test_a_found_tenant_that_gets_listed_keeps_no_second_entry(store: FakeStore) -> None:
     """Its listed entry counts from then on; removed from the list, it is looked for again."""
     store.secrets["x/t"] = "key-found"

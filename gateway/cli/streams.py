@@ -1,0 +1,53 @@
+"""The standard streams as commands need them. Law: what cannot be said is an error, never lost."""
+
+import errno
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, NoReturn
+
+import typer
+
+# What writing fails with; files that commands write have their own messages.
+_WRITING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE})
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Within it every stream can be used; an output that takes nothing ends it, exit code 1."""
+    # Python has None in the place of what was closed, and the next file opened takes its number.
+    if sys.stdin is None:
+        sys.stdin = os.fdopen(os.open(os.devnull, os.O_RDONLY), closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", closefd=False)
+    if sys.stdout is None:
+        _fail("standard output is closed")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names may be no Unicode
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        _told(error)
+
+
+def _told(error: OSError) -> None:
+    """Ends with a message: nobody else expected this error. A reader that left wants none."""
+    reason = error.strerror or type(error).__name__
+    if error.filename is not None:
+        _fail(f"{os.fsdecode(error.filename)}: {reason}")
+    if error.errno not in _WRITING:
+        _fail(reason)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what still waits goes there
+    if error.errno == errno.EPIPE:
+        raise SystemExit(1)
+    _fail(f"standard output: {reason}")
+
+
+def _fail(reason: str) -> NoReturn:
+    typer.echo(f"error: {reason}", err=True)
+    raise SystemExit(1) from None
