@@ -278,8 +278,7 @@ class Vault:
         self._refresher.later(slot, self._connections.settings)
 
     def _take_up_committed(self, slot: Slot) -> None:
-        take_up = self._refresher.now if slot.source.kind in STORES else self._take_up
-        take_up(slot)
+        (self._refresher.now if slot.source.kind in STORES else self._take_up)(slot)
 
     def _read_ended(self, slot: Slot) -> None:
         ring = self._ring(slot.tenant)
