@@ -5,6 +5,7 @@ Law: what is written is either read by the caller in time or the connection is c
 
 import asyncio
 import fcntl
+import select
 import socket
 import struct
 import termios
@@ -21,6 +22,9 @@ HIGH_WATER: Final = 64 * 1024
 # RFC 9112 9.6: what a caller may still send to a connection that has had its last reply.
 LINGER_SECONDS: Final = 2.0
 LINGER_BYTES: Final = 1024 * 1024
+# How often we look whether a caller is still there of whom we read nothing for now.
+LOOK_SECONDS: Final = 1.0
+_HUNG_UP: Final = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
 _RESET: Final = struct.pack("ii", 1, 0)  # socket(7): SO_LINGER on, for no time
 
@@ -44,6 +48,7 @@ class Connection(asyncio.Protocol, Generic[C]):
         self._drain: asyncio.Future[None] | None = None
         self._read_deadline = Deadline(listener.loop, self._read_expired)
         self._write_deadline = Deadline(listener.loop, self._write_expired)
+        self._next_look = Deadline(listener.loop, self._look)
 
     # The transport's calls.
 
@@ -81,6 +86,7 @@ class Connection(asyncio.Protocol, Generic[C]):
         self._wake_writer()
         self._read_deadline.close()
         self._write_deadline.close()
+        self._next_look.close()
         self.listener.connections.discard(self)
         self.listener.departed()
 
@@ -198,6 +204,18 @@ class Connection(asyncio.Protocol, Generic[C]):
         if self._reading and not self._transport.is_closing():
             self._reading = False
             self._transport.pause_reading()
+            self._next_look.set(LOOK_SECONDS)
+
+    def _look(self) -> None:
+        """Who reads nothing learns of no end: a caller that has left must be looked for."""
+        if self._reading or self.cycle is None or self._transport.is_closing():
+            return
+        poll = select.poll()
+        poll.register(self._transport.get_extra_info("socket"), _HUNG_UP)
+        if poll.poll(0):
+            self._leave(CALLER_LEFT)
+        else:
+            self._next_look.set(LOOK_SECONDS)
 
     def _resume_reading(self) -> None:
         if not self._reading and not self._transport.is_closing():

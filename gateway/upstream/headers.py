@@ -120,14 +120,15 @@ def reply_headers(raw: Headers, key: Key, host: bytes, request_id: str) -> Clean
 def relative_location(location: bytes, host: bytes) -> bytes:
     """A `Location` on the upstream's own origin as a relative reference; any other as it is.
 
-    One whose path would then be read as an authority (`//`, a backslash) also stays as it is.
+    One whose path would then be read as an authority also stays as it is: `//`, a backslash, and a
+    tab, which browsers take out.
     """
     origin = re.match(rb"(?:https:)?//([^/?#]*)", location, re.IGNORECASE)
     if origin is None or _without_default_port(origin[1]) != _without_default_port(host):
         return location
     rest = location[origin.end() :]
     path = re.split(rb"[?#]", rest, maxsplit=1)[0]
-    if path.startswith(b"//") or b"\\" in path:
+    if path.startswith(b"//") or b"\\" in path or b"\t" in path:
         return location
     return rest if path else b"/" + rest
 

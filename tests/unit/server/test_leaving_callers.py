@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from gateway.model import CALLER_LEFT
+from gateway.server import connection
 from gateway.server.asgi import Receive, Scope, Send
 from tests.support.wire import Wire
 from tests.unit.server.conftest import Recorder, Serve, answer, piece
@@ -159,3 +160,68 @@ async def test_sending_to_nobody_does_not_spin(serve: Serve) -> None:
     assert (await wire.head())[0] == 200
     wire.reset()
     await asyncio.wait_for(ended.wait(), 2)
+
+
+BEHIND = [
+    pytest.param(GET + GET * 8_000, id="requests behind it"),
+    pytest.param(b"POST /x HTTP/1.1\r\nHost: gw\r\nContent-Length: 9000000\r\n\r\n", id="a body"),
+]
+
+
+@pytest.mark.parametrize("leave", [Wire.reset, Wire.half_close, lambda wire: wire.writer.close()])
+@pytest.mark.parametrize("request_", BEHIND)
+async def test_case_120_a_caller_that_is_not_read_is_looked_for(
+    serve: Serve, leave: Callable[[Wire], None], request_: bytes
+) -> None:
+    """More has come than is read for now, so that no end of it shows: it is noticed."""
+    app = Waiting()
+    served = await serve(app)
+    wire = await served.wire()
+    await wire.send(request_)
+    wire.writer.write(bytes(200_000) if request_.startswith(b"POST") else b"")
+    await app.reached.wait()
+    async with asyncio.timeout(5):
+        while served.connection._reading:
+            await asyncio.sleep(0.005)
+    await wire.writer.drain()
+    leave(wire)
+    await app.left()
+
+
+async def test_a_caller_that_is_not_read_and_stays_is_served(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often it is looked for."""
+    monkeypatch.setattr(connection, "LOOK_SECONDS", 0.01)
+    go = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await go.wait()
+        await answer(send, b"ok")
+
+    served = await serve(app)
+    wire = await served.wire()
+    await wire.send(GET * 20_000)
+    await served.busy()
+    await asyncio.sleep(0.2)
+    assert not served.connection._reading
+    go.set()
+    for _ in range(20_000):
+        assert (await wire.response()).body == b"ok"
+
+
+async def test_what_comes_behind_a_last_request_resets_no_reply(serve: Serve) -> None:
+    """RFC 9112 9.6: a caller that asked to close, and sends on, gets its whole reply."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await answer(send, bytes(300_000))
+
+    wire = await (await serve(app)).wire(receive_buffer=4096)
+    await wire.send(b"GET /x HTTP/1.1\r\nHost: gw\r\nConnection: close\r\n\r\n")
+    assert (await wire.head())[0] == 200
+    for _ in range(3):
+        await asyncio.sleep(0.05)
+        await wire.send(b"\r\n")
+    async with asyncio.timeout(5):
+        assert len(await wire.reader.readexactly(300_000)) == 300_000
+    assert await wire.closed()

@@ -40,6 +40,7 @@ def test_a_location_on_the_upstream_becomes_relative(location: bytes, relative: 
         b"https://api.invopop.com//evil.com",
         b"https://api.invopop.com/\\evil.com",
         b"https://api.invopop.com/a\\b",
+        b"https://api.invopop.com/\t/evil.com",
     ],
 )
 def test_any_other_location_stays(location: bytes) -> None:
