@@ -13,7 +13,7 @@ from gateway.observe.logs import describe_exception
 from gateway.server.asgi import Message, Scope
 from gateway.server.http1 import RequestHead
 from gateway.server.listener import Listener
-from gateway.server.reply import Mode, frame_reply
+from gateway.server.reply import Mode, frame_reply, hold, needs_whole
 
 
 class Wire(Protocol):
@@ -69,6 +69,7 @@ class Cycle:
         "_end_told",
         "_expected",
         "_failure",
+        "_held",
         "_left",
         "_listener",
         "_mode",
@@ -95,6 +96,7 @@ class Cycle:
         self._failure: GatewayError | None = None
         self._end_told = False
         self._expected = request.expect_continue
+        self._held: bytearray | None = None
         self._start: Message | None = None
         self._mode: Mode | None = None  # known once the head is on the wire
         self._left = 0
@@ -181,10 +183,17 @@ class Cycle:
             if self._start is not None or self._mode is not None:
                 raise RuntimeError("a second http.response.start")
             self._start = message
+            if needs_whole(message, self.request, self._wire.peer):
+                self._held = bytearray()
+                return
             # With a body at hand, head and body are one write; without, the head waits one tick.
             self._listener.loop.call_soon(self._flush_head)
         elif message["type"] == "http.response.body":
             body, more = message.get("body", b""), message.get("more_body", False)
+            if self._held is not None:
+                body = hold(self._held, body)
+                if more:
+                    return
             self._write(body, more)
             if more and self._wire.write_paused:
                 await self._wire.drained()

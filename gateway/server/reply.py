@@ -6,7 +6,9 @@ Law: pure; hop-by-hop fields and framing are the server's own: what the app says
 from http import HTTPStatus
 from typing import Final, Literal, NamedTuple
 
-from gateway.model import Headers
+from gateway.errors import CallerError
+from gateway.model import Headers, Peer
+from gateway.server.asgi import Message
 from gateway.server.http1 import RequestHead
 
 _STATUS_LINES: Final = {
@@ -19,6 +21,7 @@ _OURS: Final = frozenset(
 _LENGTH: Final = b"content-length"
 
 
+HELD: Final = 1024 * 1024  # bytes of a body that must be whole before its head is sent
 # How the end of a reply's body is told. With "none" there is no body, whatever the app sends.
 # Words and not an Enum, whose members cost a Python call each in 3.11, several times a request.
 Mode = Literal["none", "sized", "chunked", "until close"]
@@ -67,6 +70,25 @@ def frame_reply(
     if block.count(b"\n") != lines or block.count(b"\r") != lines or 0 in block:
         raise ValueError("a field would break the head")
     return ReplyHead(status_line(status) + block, mode, length, b"date" in known)
+
+
+def needs_whole(start: Message, request: RequestHead, peer: Peer) -> bool:
+    """Whether a reply's length must be known before its head is sent.
+
+    To HTTP/1.0 without a length the connection's end is the body's (RFC 9112 6.3). A reset tells
+    one that was cut off from one that is whole; a Unix socket has none.
+    """
+    if request.version != "1.0" or peer.address or request.method == "HEAD":
+        return False
+    return all(name != _LENGTH for name, _ in start.get("headers", ()))
+
+
+def hold(held: bytearray, body: bytes) -> bytes:
+    """All of a body so far, with this piece. Raises `CallerError` for more than can be held."""
+    held += body
+    if len(held) > HELD:
+        raise CallerError("bad_request", "Over a Unix socket this takes HTTP/1.1.", status=505)
+    return bytes(held)
 
 
 def _mode(
