@@ -10,6 +10,9 @@ from gateway.model import Inbound
 
 # Fetch metadata and CORS: only browsers send these, and pages cannot leave them out.
 _SENT_BY_BROWSERS: Final = frozenset({b"origin", b"sec-fetch-site"})
+# Over plain HTTP to an address that is not loopback browsers send neither with an image, say. But
+# all of them call themselves so, and a page can change that only where it sends `Origin`.
+_A_BROWSER: Final = b"Mozilla/"
 # A page that had its own name resolve to us (DNS rebinding) is of our origin, and browsers send
 # neither field for it; but its name stands in Host. An address, a name without a dot, and the
 # suffixes below are none that a stranger can own: RFC 6761, RFC 6762, ICANN's `internal`, and
@@ -28,6 +31,8 @@ def sign_of_a_page(inbound: Inbound, own_names: frozenset[bytes]) -> str:
     host = b""
     for name, value in inbound.headers:
         if name in _SENT_BY_BROWSERS:
+            return "browser_field"
+        if name == b"user-agent" and value.startswith(_A_BROWSER):
             return "browser_field"
         if name == b"host":
             host = _PORT.sub(b"", value.lower())

@@ -24,6 +24,26 @@ def test_fields_of_browsers(field: bytes) -> None:
     assert not judged(b"localhost", b"referer")
 
 
+@pytest.mark.parametrize(
+    ("agent", "sign"),
+    [
+        (
+            b"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+            "browser_field",
+        ),
+        (b"Mozilla/5.0 (Macintosh) AppleWebKit/605.1.15 (KHTML, like Gecko)", "browser_field"),
+        (b"curl/8.5.0", ""),
+        (b"Go-http-client/1.1", ""),
+        (b"billing/1.0 (not Mozilla/5.0)", ""),
+    ],
+)
+def test_what_calls_itself_a_browser(agent: bytes, sign: str) -> None:
+    """An image of a page on plain HTTP is asked for without any other field of browsers."""
+    headers = [(b"host", b"10.0.0.5:8585"), (b"user-agent", agent)]
+    inbound = Inbound("GET", b"/", b"/", headers, Peer("10.0.0.7"), 0, "id", proxy_form=False)
+    assert sign_of_a_page(inbound, frozenset()) == sign
+
+
 OURS = [
     b"127.0.0.1", b"127.0.0.1:8585", b"[::1]", b"[::1]:8585", b"localhost", b"LOCALHOST:8585",
     b"gateway", b"gateway:80", b"gw.localhost", b"gateway.invoicing.svc", b"gateway.local:8585",
