@@ -133,7 +133,7 @@ FAMILIES: Final = (
         "key_refresh_total",
         "counter",
         ("source", "outcome"),
-        "Reads of keys from their sources.",
+        'Reads of keys from their sources; "no such tenant" of an unlisted one is a success.',
         known=tuple((source, outcome) for source in SOURCES for outcome in OUTCOMES),
     ),
     Family("key_rejected_total", "counter", ("tenant", "slot"), "Keys that Invopop answered 401."),
