@@ -152,3 +152,36 @@ async def test_no_more_than_a_portion_is_read_at_once(rig: Rig) -> None:
     await rig.reader.read_local(rings)
     assert len(rig.env.reads) == len(rings)
     assert rig.env.most_at_once == PER_KIND
+
+
+async def reason(rig: Rig, slot: Slot) -> tuple[str, str]:
+    """Why a slot's secret cannot be fetched."""
+    with pytest.raises(SourceError) as caught:
+        await rig.reader.fetch(slot.source)
+    return caught.value.outcome, caught.value.reason
+
+
+async def test_whatever_goes_wrong_is_said_with_its_place(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that is not there, one that hangs, and a defect, of which only the type is told."""
+    assert await reason(rig, rig.slot(aws="x")) == (
+        "unavailable",
+        "aws x: no such store is configured",
+    )
+    rig.store.secrets["C"] = RuntimeError("sk_canary")
+    assert await reason(rig, rig.c) == ("unavailable", "openbao C#f: RuntimeError")
+    monkeypatch.setattr(reader, "READ_TIMEOUT", 0.01)
+    rig.store.open.clear()
+    assert await reason(rig, rig.c) == ("unavailable", "openbao C#f did not answer in time")
+
+
+async def test_sources_that_are_replaced_are_closed(rig: Rig) -> None:
+    """Those alone, and each of them."""
+    env, store = Local(), FakeStore()
+    rig.reader.adopt({"env": rig.env, "openbao": store}, 30.0)
+    await asyncio.sleep(0)
+    assert (rig.env.closed, rig.store.closed) == (False, True)
+    rig.reader.adopt({"env": env}, 30.0)
+    await asyncio.sleep(0)
+    assert (rig.env.closed, store.closed, env.closed) == (True, True, False)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from gateway.vault.file_mark import mark_of
 from gateway.vault.sources import file
 from gateway.vault.sources.registry import SOURCES
 from gateway.vault.sources.source import Connections, SourceError
@@ -112,8 +113,17 @@ async def test_a_directory_or_fifo_is_no_key(tmp_path: Path) -> None:
     """What is no regular file is refused at once, and never waited for."""
     os.mkfifo(tmp_path / "fifo")
     for path in (tmp_path, tmp_path / "fifo"):
-        with pytest.raises(SourceError):
+        with pytest.raises(SourceError) as caught:
             await read(file=path)
+        assert caught.value.outcome == ("unavailable" if path == tmp_path else "malformed")
+    assert caught.value.reason == f"file {tmp_path}/fifo is no regular file"
+
+
+async def test_the_largest_file_that_is_read(tmp_path: Path) -> None:
+    """Exactly 1 MiB, and its mark is that of the file."""
+    path = settled(tmp_path / "key", b"x" * file.MAX_SIZE)
+    assert len(await read(file=path)) == file.MAX_SIZE
+    assert file._read(path, "").mark == mark_of(path.stat())
 
 
 async def test_a_file_being_rewritten_is_waited_for(tmp_path: Path) -> None:

@@ -6,12 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import ConfigurationError
+from gateway.errors import ConfigurationError, GatewayFault
 from gateway.events import Event, KeyRefreshed
 from gateway.model import Key
 from gateway.secret import Secret
-from tests.support.vaults import key_source, loaded, replace, vault_file, vault_of, vault_settings
-from tests.unit.vault.conftest import ENV, LISTED, refusal, sent
+from tests.support.vaults import (
+    FakeStore,
+    key_source,
+    loaded,
+    replace,
+    vault_file,
+    vault_of,
+    vault_settings,
+)
+from tests.unit.vault.conftest import ENV, LISTED, bao, refusal, sent
 
 
 async def test_listed_tenants_have_their_keys() -> None:
@@ -142,3 +150,40 @@ async def test_ten_thousand_tenants_load_quickly_and_reload_unnoticed() -> None:
         stalls.append(time.thread_time() - turn)
     assert await reload == []
     assert max(stalls) < 0.15  # some 15 ms, and a garbage collection that may fall into it
+
+
+async def test_a_key_that_is_away_is_told_why() -> None:
+    """In the log; the caller learns no more than that it cannot be had."""
+    file = vault_file({"a": {"key": {"env": "NONE"}}})
+    vault = vault_of(file, vault_settings(strict=False), ENV)
+    await vault.load()
+    with pytest.raises(GatewayFault) as caught:
+        vault.key("a")
+    assert (caught.value.key, caught.value.cause) == ("key_unavailable", "not_found")
+
+
+async def test_slots_that_leave_the_configuration_are_retired() -> None:
+    """And no others: what is in the background for them ends."""
+    file = vault_file({"a": {"key": {"env": "A"}, "previous": {"env": "A_OLD"}},
+                       "b": {"key": {"env": "B"}}})  # fmt: skip
+    vault = await loaded(vault_of(file, environ=ENV))
+    slots = {(slot.tenant, slot.name): slot for ring in vault.rings() for slot in ring.slots}
+    await replace(vault, vault_file({"a": {"key": {"env": "A"}}}), vault_settings())
+    retired = {place for place, slot in slots.items() if slot.retired}
+    assert retired == {("a", "previous"), ("b", "key")}
+
+
+async def test_a_reload_keeps_what_speaks_to_stores_unless_settings_change(
+    store: FakeStore,
+) -> None:
+    """Connections and logins outlive it; with other settings all begin anew, and all are read."""
+    file = vault_file({"a": {"key": bao("x/a")}, "b": {"key": {"env": "B"}}})
+    vault = await loaded(vault_of(file, environ=ENV))
+    local = vault._reader.sources["env"]
+    await replace(vault, file, vault_settings())
+    assert vault._reader.sources["env"] is local
+    assert not store.closed
+    more = vault_file({"a": {"key": {"env": "A"}}, "b": {"key": {"env": "B"}}})
+    await replace(vault, more, vault_settings(refresh=60))
+    assert vault._reader.sources["env"] is not local
+    assert [await sent(vault, tenant) for tenant in "ab"] == ["key-a", "key-b"]
