@@ -18,6 +18,7 @@ READ_BLOCK: Final = 256 * 1024  # what one read of a socket may bring beyond a b
 CONNECTION: Final = 16 * 1024  # its objects, without any buffer
 TLS: Final = 64 * 1024  # OpenSSL's state, and a record on its way in and out
 CALLER_TLS: Final = 320 * 1024  # as measured: the event loop keeps a buffer of 256 KiB for each
+HELD: Final = 1024 * 1024  # a reply over a Unix socket whose length HTTP/1.0 must know
 SERIES: Final = 1024  # one metric series with its labels
 FAMILIES: Final = 6  # metric families that `metrics.max_series` bounds, each
 VERDICTS: Final = 65536  # callers' tokens that are remembered
@@ -40,7 +41,8 @@ def worst_case(settings: Settings, connections: int) -> list[tuple[str, int]]:
     request = limits.max_header_bytes + REPLAY + UPSTREAM_BUFFER + CALLER_BUFFER
     audit = AUDIT if settings.audit.file is not None else 0
     traces = TRACES if settings.tracing.endpoint is not None else 0
-    reply = REPLY_BUFFER + REPLY_HEAD + READ_BLOCK
+    whole = HELD if settings.listen.socket is not None else 0
+    reply = REPLY_BUFFER + REPLY_HEAD + READ_BLOCK + whole
     return [
         ("callers' connections", connections * held),
         ("requests in flight", limits.max_in_flight * request),

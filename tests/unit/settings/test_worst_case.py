@@ -7,7 +7,7 @@ import pytest
 from gateway import inbound
 from gateway.identity import verdicts
 from gateway.observe import audit_file, otlp, writer
-from gateway.server import connection
+from gateway.server import connection, reply
 from gateway.settings import worst_case as bounds
 from gateway.settings.schema import Settings
 from gateway.settings.worst_case import worst_case
@@ -28,6 +28,7 @@ def test_bounds_are_the_rooms_own() -> None:
     assert reply_stream.HIGH_WATER == bounds.REPLY_BUFFER
     assert wire.HIGH_WATER == bounds.UPSTREAM_BUFFER
     assert reply_parser.MAX_HEAD == bounds.REPLY_HEAD
+    assert reply.HELD == bounds.HELD
     assert verdicts.MOST_VERDICTS == bounds.VERDICTS
     assert writer.LIMIT == bounds.LOG
     assert audit_file.LIMIT == bounds.AUDIT
@@ -65,3 +66,14 @@ def test_defaults_fit_a_small_machine() -> None:
 def test_bodies_do_not_count() -> None:
     """Bodies stream: how large they may be costs nothing."""
     assert table(limits={"max_body": 0}) == table()
+
+
+def test_what_a_way_of_listening_costs() -> None:
+    """TLS takes buffers for each connection; over a Unix socket short replies are held whole."""
+    plain = dict(worst_case(Settings(), 100))
+    tls = Settings.model_validate({"listen": {"tls_certificate": "/c", "tls_key": "/k"}})
+    local = Settings.model_validate({"listen": {"socket": "/s"}})
+    more = dict(worst_case(tls, 100))["callers' connections"] - plain["callers' connections"]
+    assert more == 100 * bounds.CALLER_TLS
+    more = dict(worst_case(local, 100))["replies in flight"] - plain["replies in flight"]
+    assert more == Settings().upstream.max_connections * bounds.HELD
