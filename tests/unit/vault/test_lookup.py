@@ -137,3 +137,21 @@ async def test_what_was_missed_is_forgotten_with_its_section(table: Table) -> No
     assert table.refusal("nobody").key == "tenant_denied"
     table.lookups.adopt(SECTION, vault_settings(negative_ttl=60).vault)
     assert isinstance(table.lookups.missing("nobody"), KeyNeeded)
+
+
+async def test_what_waiting_for_a_look_up_says(table: Table) -> None:
+    """What it showed, also if that is remembered for no time; else that it goes on, or ended."""
+    loop = asyncio.get_running_loop()
+    table.lookups.adopt(SECTION, vault_settings(negative_ttl=0).vault)
+    answer = await table.lookups.look("nobody", "billing", loop.time() + 5)
+    assert (answer.key, answer.cause) == ("tenant_denied", "unknown_tenant")
+    table.store.open.clear()
+    for deadline in (loop.time(), loop.time() + 0.01):
+        answer = await table.lookups.look("slow", "billing", deadline)
+        assert (answer.key, answer.cause) == ("key_unavailable", "loading")
+        assert isinstance(answer, GatewayFault)
+        assert (b"retry-after", b"1") in answer.headers
+    looking = asyncio.ensure_future(table.lookups.look("slow", "billing", loop.time() + 5))
+    await asyncio.sleep(0)
+    await table.lookups.aclose()
+    assert (await looking).cause == "loading"

@@ -156,3 +156,25 @@ async def test_a_key_that_needs_no_check_any_more_holds_up_nobody(checks: Checks
     await checks.until_asked(2)
     assert checks.asked == ["a", "b"]
     assert not checks.running.done()
+
+
+@pytest.mark.parametrize("somebody_waits", [True, False])
+async def test_a_key_rotated_during_its_check_is_as_urgent_as_before(
+    checks: Checks, monkeypatch: pytest.MonkeyPatch, somebody_waits: bool
+) -> None:
+    """Its new key goes before all others if a request waits for it, else in its turn."""
+    monkeypatch.setattr(pins_module, "INTERVAL", 0.01)
+    checks.hanging, checks.known = {"a"}, {"b": "w-1"}
+    slot, others = waiting("a"), [waiting("x"), waiting("y")]
+    urged = asyncio.ensure_future(checks.urge(slot)) if somebody_waits else None
+    checks.pins.want(slot)
+    await checks.until_asked(1)
+    for other in others:
+        checks.pins.want(other)
+    checks.now += 1.0
+    slot.loaded(Secret("b"), 1.0)
+    checks.open.set()
+    await checks.until_asked(4)
+    assert checks.asked == (["a", "b", "x", "y"] if somebody_waits else ["a", "x", "y", "b"])
+    if urged is not None:
+        await urged
