@@ -83,3 +83,23 @@ def test_a_hundred_thousand_tenants_are_surveyed_at_once() -> None:
     told = survey(rings, NOW, 50)
     assert time.process_time() - began < 1.0
     assert (told.total, len(told.states)) == (100_000, 50)
+
+
+def test_all_that_is_told_of_a_slot() -> None:
+    """Which one, where its key is, and when that ends; pinned or not; a failure is no rejection."""
+    one = ring("acme", expires_in=13 * DAY)
+    (slot,) = one.slots
+    secret = slot.key
+    assert secret is not None
+    (state,) = survey([one], NOW, 9).states
+    assert state == KeyState(
+        tenant="acme", slot="key", source="file acme.key", fingerprint=secret.fingerprint,
+        expires_at=NOW.wall + 13 * DAY, pinned=False, state="ok",
+        read_at=NOW.wall - 100, used_at=NOW.wall - 1000,
+    )  # fmt: skip
+    pinned = Slot("b", "previous", key_source(file="/run/b.json", field="f"), workspace="w-1")
+    pinned.failed("denied", 0.0)
+    told = survey([KeyRing((pinned,))], NOW, 9)
+    (state,) = told.states
+    assert (state.slot, state.source, state.pinned) == ("previous", "file b.json#f", True)
+    assert (told.ending, state.state) == (0, "denied")

@@ -6,6 +6,7 @@ import pytest
 
 from gateway.errors import CallerError, GatewayFault
 from gateway.events import Event, KeyRefreshed
+from gateway.vault.fault import KeyNeeded
 from gateway.vault.sources.source import SourceError
 from tests.support.vaults import (
     FakeStore,
@@ -214,3 +215,13 @@ async def test_a_tenant_deleted_in_the_store_is_denied_after_a_refresh(store: Fa
             await asyncio.sleep(0.005)
         assert await refusal(vault, "new") == "tenant_denied"
         assert vault.failing() == {}
+
+
+async def test_what_is_known_of_one_name_is_not_said_of_another(store: FakeStore) -> None:
+    """A name that was looked for in vain is denied at once; one that was not is looked for."""
+    vault = await loaded(vault_of(vault_file(discover={"key": bao("x/{tenant}")})))
+    assert await refusal(vault, "nobody") == "tenant_denied"
+    with pytest.raises(CallerError, match="tenant_denied"):
+        vault.key("nobody")
+    with pytest.raises(KeyNeeded):
+        vault.key("another")
