@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from gateway.secret import Secret
-from gateway.vault.key_ring import KeyRing, Slot
+from gateway.vault.key_ring import NEVER, KeyRing, Slot
 from gateway.vault.snapshot import kinds_of, new_slot, rings_of
 from tests.support.vaults import key_source, vault_file, vault_settings
 
@@ -124,3 +124,11 @@ def test_each_kind_of_source_has_the_first_place_that_names_it() -> None:
         "aws": "tenants.acme.previous",
         "gcp": "tenants.globex.previous",
     }
+
+
+def test_when_a_tenant_was_last_used_outlives_a_reload() -> None:
+    """Also where its key changed; a new tenant was never used."""
+    old = rings(acme={"key": ONE})
+    old["acme"].used_at = 77.0
+    new = rings(old, acme={"key": TWO}, globex={"key": THREE})
+    assert (new["acme"].used_at, new["globex"].used_at) == (77.0, NEVER)
