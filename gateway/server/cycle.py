@@ -191,9 +191,10 @@ class Cycle:
         elif message["type"] == "http.response.body":
             body, more = message.get("body", b""), message.get("more_body", False)
             if self._held is not None:
-                body = hold(self._held, body)
+                hold(self._held, body)
                 if more:
                     return
+                body = bytes(self._held)
             self._write(body, more)
             if more and self._wire.write_paused:
                 await self._wire.drained()

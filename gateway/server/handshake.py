@@ -76,13 +76,7 @@ class Handshake:
         """See `listener.Connection`."""
         self._task.cancel()
 
-    def retire(self) -> None:
-        """See `listener.Connection`."""
-        self._task.cancel()
-
-    def abort(self) -> None:
-        """See `listener.Connection`."""
-        self._task.cancel()
+    retire = abort = close_if_idle
 
     async def _shake(self, caller: socket.socket, tls: ssl.SSLContext) -> None:
         limits = self._listener.limits

@@ -83,12 +83,11 @@ def needs_whole(start: Message, request: RequestHead, peer: Peer) -> bool:
     return all(name != _LENGTH for name, _ in start.get("headers", ()))
 
 
-def hold(held: bytearray, body: bytes) -> bytes:
-    """All of a body so far, with this piece. Raises `CallerError` for more than can be held."""
+def hold(held: bytearray, body: bytes) -> None:
+    """Adds a piece of a body to what is held. Raises `CallerError` for more than can be."""
     held += body
     if len(held) > HELD:
         raise CallerError("bad_request", "Over a Unix socket this takes HTTP/1.1.", status=505)
-    return bytes(held)
 
 
 def _mode(
