@@ -28,12 +28,12 @@ GET = b"GET /x HTTP/1.1\r\nHost: gw\r\n\r\n"
 class Opened:
     """A listener as settings describe it."""
 
-    def __init__(self, app: Recorder, **listen: object) -> None:
+    def __init__(self, app: Recorder, header_timeout: float = 0.2, /, **listen: object) -> None:
         self.events: list[Event] = []
         self.app = app
         sockets = open_callers(Settings.model_validate({"listen": {"port": 0} | listen}).listen)
         self.address = sockets.bound[0].getsockname()[:2]
-        limits = Limits(header_timeout=0.2, max_connections=3)
+        limits = Limits(header_timeout=header_timeout, max_connections=3)
         self.listener = Listener(app, limits, lambda: "id", self.events.append)
         self.door = Door("callers", self.listener, sockets)
 
@@ -60,9 +60,9 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
         yield stack
 
 
-async def opened(stack: AsyncExitStack, **listen: object) -> Opened:
+async def opened(stack: AsyncExitStack, header_timeout: float = 0.2, /, **listen: object) -> Opened:
     """An open listener that is drained at the test's end."""
-    made = Opened(Bare(), **listen)
+    made = Opened(Bare(), header_timeout, **listen)
     await made.door.open()
     stack.push_async_callback(made.door.drain, 5)
     return made
@@ -183,8 +183,7 @@ async def test_case_106_silent_tls_handshakes_have_their_place_among_the_connect
 ) -> None:
     """No more than `max_connections` are open, and with their end there is room again."""
     authority = Authority(tmp_path)
-    served = await opened(stack, **authority.listen)
-    served.listener.limits = served.listener.limits._replace(header_timeout=30.0)
+    served = await opened(stack, 30.0, **authority.listen)
     silent = [await stack.enter_async_context(await Wire.connect(served.address)) for _ in range(3)]
     async with asyncio.timeout(5):
         while len(served.listener.connections) < 3:
@@ -205,8 +204,7 @@ async def test_case_108_the_last_of_a_tls_reply_may_be_read_slowly(
 ) -> None:
     """As slowly as the rest of it: `write_timeout` is the longest stall, also at the end."""
     authority = Authority(tmp_path)
-    served = await opened(stack, **authority.listen)
-    served.listener.limits = served.listener.limits._replace(header_timeout=10.0)
+    served = await opened(stack, 10.0, **authority.listen)
     body = bytes(3_000_000)
     async with await Wire.connect(
         served.address, tls=authority.client(), receive_buffer=4096

@@ -39,14 +39,13 @@ async def test_a_failed_accept_ends_nothing(
     """Out of files it waits a little, instead of asking again and again; then it goes on."""
     monkeypatch.setattr(handshake, "_PAUSE", 0.2)
     authority = Authority(tmp_path)
-    served = await opened(stack, **authority.listen)
+    served = await opened(stack, 10.0, **authority.listen)
     failing = []
     for server in served.door._servers:
         assert isinstance(server, TlsServer)
         made = Failing(server._sock, number)
         server._sock = made  # type: ignore[assignment]
         failing.append(made)
-    served.listener.limits = served.listener.limits._replace(header_timeout=10.0)
     async with await Wire.connect(served.address, tls=authority.client()) as wire:
         assert (await wire.exchange(GET)).status == 200
     assert sum(made.tries for made in failing) < 20
