@@ -17,22 +17,30 @@ from starlette.routing import Router
 
 from gateway.admin.app import admin_app
 from gateway.admin.health import DRAINING, READY
+from gateway.compiled import (
+    CompiledConfiguration,
+    compile_configuration,
+    files_of,
+    new_sender,
+    new_transport,
+    restart_required,
+    trust_of,
+    with_file,
+)
 from gateway.errors import ConfigurationError, Problem
 from gateway.events import ConfigReloaded, Events, Noticed
 from gateway.identity.authenticator import Authenticator
 from gateway.identity.listener_tls import TlsInForce
 from gateway.inbound import RequestIds
 from gateway.observe.logs import Logger, describe_exception
-from gateway.outward import new_sender, new_transport
+from gateway.observers import Observers
 from gateway.pipeline import Pipeline
 from gateway.policy.permits import Permits
 from gateway.policy.rates import RateRules, Rates
 from gateway.policy.rates_shared import SharedRates, connect, is_shared
-from gateway.rooms import Rooms
-from gateway.rules import Rules, compile_rules, files_of, placed, restart_required, trust_of
+from gateway.services import Services
 from gateway.settings.load import Loaded, load
 from gateway.settings.schema import Settings
-from gateway.telling import Telling
 from gateway.upstream.sender import Sender
 from gateway.upstream.transport import Transport
 from gateway.upstream.workspace import WorkspaceCheck
@@ -47,7 +55,7 @@ class _Next(NamedTuple):
     """All that a reload takes into use: with it in hand, nothing can fail any more."""
 
     loaded: Loaded
-    rules: Rules
+    compiled: CompiledConfiguration
     snapshot: Snapshot
     transport: Transport
     shared_rates: SharedRates | None
@@ -70,40 +78,44 @@ class Gateway:
         self.listener_tls = TlsInForce()
         self.new_request_id = RequestIds()
         self.events = Events()
-        self.telling = Telling(settings, logger)
-        self.telling.observe(self.events)
+        self.observers = Observers(settings, logger)
+        self.observers.observe(self.events)
         self._trust = trust_of(settings.upstream, str(loaded.file))
         self.transport = new_transport(settings.upstream, self._trust.context, self.events.emit)
         self._check_workspace = WorkspaceCheck(self._sender(settings, circuit=False))
         self.vault = Vault(settings, loaded.vault, environ, self.events.emit, self._check_workspace)
         self._watcher = Watcher(self.reload)
         self._loading_since = time.time()
-        self.health = self.telling.health
+        self.health = self.observers.health
         self.admin: Starlette
-        self.rooms: Rooms
+        self.services: Services
         self.callers: Router
 
     # Start and end
 
     async def load(self) -> None:
-        """Compiles the rules and reads the keys. Raises `ConfigurationError` with all problems."""
-        rules, problems = None, list[Problem]()
+        """Compiles it and reads the keys. Raises `ConfigurationError` with all problems."""
+        compiled, problems = None, list[Problem]()
         try:
-            rules = await compile_rules(self.loaded, self.vault, self.events.emit)
+            compiled = await compile_configuration(self.loaded, self.vault, self.events.emit)
         except ConfigurationError as error:
             problems += error.problems
-        problems += placed(await self.vault.load(), self.loaded)
-        problems += await self.telling.outlets.problems(str(self.loaded.file), self.vault.resolve)
-        if problems or rules is None:
+        problems += with_file(await self.vault.load(), self.loaded)
+        problems += await self.observers.audit_and_traces.problems(
+            str(self.loaded.file), self.vault.resolve
+        )
+        if problems or compiled is None:
             raise ConfigurationError(problems)
-        self.rooms = self._new_rooms(self.loaded.settings, rules)
-        self.listener_tls.current = rules.listener
+        self.services = self._new_rooms(self.loaded.settings, compiled)
+        self.listener_tls.current = compiled.listener
         self._watch_files()
-        self.telling.watch(self.rooms, lambda: self.transport)
-        overview = self.telling.overview(self.rooms, lambda: self.transport, lambda: self.loaded)
-        self.admin = admin_app(self.health, self.telling.metrics.exposition, overview)
+        self.observers.watch(self.services, lambda: self.transport)
+        overview = self.observers.overview(
+            self.services, lambda: self.transport, lambda: self.loaded
+        )
+        self.admin = admin_app(self.health, self.observers.metrics.exposition, overview)
         # A bare router: the application's own middleware costs 5 % and catches what we answer.
-        pipeline = Pipeline(self.rooms, self.new_request_id, self.events.emit)
+        pipeline = Pipeline(self.services, self.new_request_id, self.events.emit)
         self.callers = Router(default=pipeline, redirect_slashes=False, lifespan=self._lifespan)
         self._tell_warnings()
 
@@ -127,10 +139,10 @@ class Gateway:
         """Owns every background loop."""
         async with asyncio.TaskGroup() as group:
             self._group = group
-            keys, files = self._kept_up(self.vault.run), self._kept_up(self._watcher.run)
+            keys, files = self._restarting(self.vault.run), self._restarting(self._watcher.run)
             loops = [group.create_task(keys), group.create_task(files)]
-            self._authenticate(self.rooms.authenticator)
-            self.telling.metrics.configuration_in_force(took_effect=True)
+            self._authenticate(self.services.authenticator)
+            self.observers.metrics.configuration_in_force(took_effect=True)
             self.health.state = READY
             # What was loaded lives long: full collections need not walk it while requests wait.
             gc.collect()
@@ -143,7 +155,7 @@ class Gateway:
                         loop.cancel()
         await self.aclose()
 
-    async def _kept_up(self, run: Callable[[], Awaitable[None]]) -> None:
+    async def _restarting(self, run: Callable[[], Awaitable[None]]) -> None:
         """Runs a background loop; should a defect end it, tells so and starts it again."""
         while True:
             try:
@@ -158,7 +170,7 @@ class Gateway:
         """Takes the configuration as it is now into use, whole or not at all; tells of it."""
         self._loading_since = time.time()
         try:
-            with _little_felt():
+            with _gentle_on_requests():
                 await self._reload()
         except Exception as defect:
             # Told like any other failure; where it was raised, whoever runs the loop tells.
@@ -183,39 +195,39 @@ class Gateway:
         """The configuration as it is now, made. Raises `ConfigurationError` with it as draft."""
         new = await asyncio.to_thread(load, self.loaded.file, self._environ)
         try:
-            rules = await compile_rules(new, self.vault, self.events.emit)
-            shared = self._share(new, rules, self.rooms.rates)
+            compiled = await compile_configuration(new, self.vault, self.events.emit)
+            shared = self._share(new, compiled, self.services.rates)
         except ConfigurationError as error:
             raise ConfigurationError(error.problems, draft=new) from None
         upstream, transport = new.settings.upstream, self.transport
-        if upstream != self.loaded.settings.upstream or rules.trust.anchor != self._trust.anchor:
-            transport = new_transport(upstream, rules.trust.context, self.events.emit)
+        if upstream != self.loaded.settings.upstream or compiled.trust.anchor != self._trust.anchor:
+            transport = new_transport(upstream, compiled.trust.context, self.events.emit)
         snapshot = await self.vault.prepare(new.vault, new.settings)
         if snapshot.problems:
-            raise ConfigurationError(placed(snapshot.problems, new), draft=new)
-        return _Next(new, rules, snapshot, transport, shared)
+            raise ConfigurationError(with_file(snapshot.problems, new), draft=new)
+        return _Next(new, compiled, snapshot, transport, shared)
 
     async def _commit(self, new: "_Next") -> None:
         """One step for requests: nothing is awaited before everything is replaced."""
-        rooms, rules, settings = self.rooms, new.rules, new.loaded.settings
+        services, compiled, settings = self.services, new.compiled, new.loaded.settings
         limits = settings.limits
         self.vault.commit(new.snapshot)
         self.loaded = new.loaded
-        rules.authenticator.adopt(rooms.authenticator)
-        rooms.authenticator, rooms.grants = rules.authenticator, rules.grants
-        rooms.max_body = limits.max_body
-        rooms.permits.max_in_flight = limits.max_in_flight
-        rooms.permits.max_per_tenant = limits.max_in_flight_per_tenant
-        rooms.rates.rules = RateRules.of(limits, settings.callers)
-        shared, transport = rooms.shared_rates, self.transport
-        rooms.shared_rates = self._shared_rates = new.shared_rates
+        compiled.authenticator.adopt(services.authenticator)
+        services.authenticator, services.grants = compiled.authenticator, compiled.grants
+        services.max_body = limits.max_body
+        services.permits.max_in_flight = limits.max_in_flight
+        services.permits.max_per_tenant = limits.max_in_flight_per_tenant
+        services.rates.rules = RateRules.of(limits, settings.callers)
+        shared, transport = services.shared_rates, self.transport
+        services.shared_rates = self._shared_rates = new.shared_rates
         if new.transport is not transport:
-            self._trust, self.transport = rules.trust, new.transport
-            rooms.sender = self._sender(settings)
+            self._trust, self.transport = compiled.trust, new.transport
+            services.sender = self._sender(settings)
             self._check_workspace.sender = self._sender(settings, circuit=False)
-        self._authenticate(rules.authenticator)
+        self._authenticate(compiled.authenticator)
         self._watch_files()
-        await self.listener_tls.take(settings, rules.listener)
+        await self.listener_tls.take(settings, compiled.listener)
         if transport is not self.transport:
             await transport.aclose()
         if shared is not None:
@@ -225,7 +237,7 @@ class Gateway:
         """Lets the new version refresh its issuers' keys, in place of the old."""
         if self._authenticating is not None:
             self._authenticating.cancel()
-        self._authenticating = self._group.create_task(self._kept_up(authenticator.run))
+        self._authenticating = self._group.create_task(self._restarting(authenticator.run))
 
     def _watch_files(self, refused: ConfigurationError | None = None) -> None:
         """What is in use; of a configuration that was refused also what may come to mend it."""
@@ -238,13 +250,13 @@ class Gateway:
 
     # Making
 
-    def _new_rooms(self, settings: Settings, rules: Rules) -> Rooms:
+    def _new_rooms(self, settings: Settings, compiled: CompiledConfiguration) -> Services:
         limits = settings.limits
         rates = Rates(RateRules.of(limits, settings.callers))
-        self._shared_rates = self._share(self.loaded, rules, rates)
-        return Rooms(
-            authenticator=rules.authenticator,
-            grants=rules.grants,
+        self._shared_rates = self._share(self.loaded, compiled, rates)
+        return Services(
+            authenticator=compiled.authenticator,
+            grants=compiled.grants,
             rates=rates,
             permits=Permits(limits.max_in_flight, limits.max_in_flight_per_tenant),
             vault=self.vault,
@@ -256,15 +268,17 @@ class Gateway:
     def _sender(self, settings: Settings, *, circuit: bool = True) -> Sender:
         return new_sender(self.transport, settings.upstream, self.events.emit, circuit=circuit)
 
-    def _share(self, loaded: Loaded, rules: Rules, rates: Rates) -> SharedRates | None:
+    def _share(
+        self, loaded: Loaded, compiled: CompiledConfiguration, rates: Rates
+    ) -> SharedRates | None:
         """The rate limits that replicas share, if they do. Raises `ConfigurationError`."""
         limits = loaded.settings.limits
         if not is_shared(limits):
             return None
         try:
-            return connect(limits, rules.storage_password, rates, self.events.emit)
+            return connect(limits, compiled.storage_password, rates, self.events.emit)
         except ConfigurationError as error:
-            raise ConfigurationError(placed(error.problems, loaded)) from None
+            raise ConfigurationError(with_file(error.problems, loaded)) from None
 
     def _tell_warnings(self) -> None:
         for warning in self.loaded.warnings:
@@ -272,7 +286,7 @@ class Gateway:
 
 
 @contextmanager
-def _little_felt() -> Iterator[None]:
+def _gentle_on_requests() -> Iterator[None]:
     """Loads beside requests: no full collection meanwhile, and short turns for other threads.
 
     With 10,000 tenants one collection holds requests up for some 50 ms.

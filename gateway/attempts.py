@@ -9,15 +9,15 @@ from time import perf_counter
 from gateway.errors import GatewayFault
 from gateway.inbound import InboundBody
 from gateway.model import Exchange, Grant, Inbound, Key, Reply
-from gateway.rooms import Rooms, Witness
+from gateway.services import RecordBeforeSend, Services
 from gateway.vault.fault import KeyNeeded
 
 
 class Attempts:
     """Takes a grant to a reply."""
 
-    def __init__(self, rooms: Rooms) -> None:
-        self._rooms = rooms
+    def __init__(self, services: Services) -> None:
+        self._services = services
 
     async def send(self, x: Exchange, inbound: Inbound, grant: Grant, body: InboundBody) -> Reply:
         """Invopop's reply, which the caller of this method must close.
@@ -25,7 +25,7 @@ class Attempts:
         Raises `UpstreamError`, and `GatewayFault`: `circuit_open`, `key_unavailable`,
         `key_rejected`, `overloaded`, `audit_unavailable`.
         """
-        self._rooms.sender.check(grant.tenant)
+        self._services.sender.check(grant.tenant)
         x.step("key")
         key = await self._key(x, grant)
         x.step("")
@@ -40,7 +40,7 @@ class Attempts:
         return reply
 
     async def _key(self, x: Exchange, grant: Grant) -> Key:
-        vault = self._rooms.vault
+        vault = self._services.vault
         try:
             return vault.key(grant.tenant)
         except KeyNeeded:
@@ -49,19 +49,19 @@ class Attempts:
             x.waited_seconds += perf_counter() - began
             return key
 
-    async def _witnessed(self, x: Exchange, witness: Witness) -> None:
+    async def _recorded(self, x: Exchange, record_before_send: RecordBeforeSend) -> None:
         """Goes on once it is on record which key is to be used. Raises `audit_unavailable`."""
         began = perf_counter()
         try:
-            await witness(x)
+            await record_before_send(x)
         finally:
             x.waited_seconds += perf_counter() - began
 
     async def _attempt(self, x: Exchange, inbound: Inbound, key: Key, body: InboundBody) -> Reply:
-        sender = self._rooms.sender
+        sender = self._services.sender
         x.key_fingerprint, x.key_slot = key.fingerprint, key.slot
-        if self._rooms.witness is not None:
-            await self._witnessed(x, self._rooms.witness)
+        if self._services.record_before_send is not None:
+            await self._recorded(x, self._services.record_before_send)
         began = perf_counter()
         if not x.attempts:
             x.overhead_seconds = began - x.started - x.waited_seconds
@@ -84,11 +84,11 @@ class Attempts:
         """The reply to the tenant's other or newer key. Raises `key_rejected` if there is none."""
         key, reply = refused
         await reply.body.aclose()
-        other = await self._rooms.vault.rejected(key)
+        other = await self._services.vault.rejected(key)
         if other is not None and body.replayable:
             reply = await self._attempt(x, inbound, other, body)
             if reply.status != 401:
                 return reply
             await reply.body.aclose()
-            await self._rooms.vault.rejected(other)
+            await self._services.vault.rejected(other)
         raise GatewayFault("key_rejected", "Invopop rejected this tenant's key.")

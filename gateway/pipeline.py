@@ -17,20 +17,20 @@ from gateway.model import Caller, Exchange, Grant
 from gateway.observe.logs import describe_exception
 from gateway.policy.grants import OperationDenied
 from gateway.relay import Send, cut, refuse, relay, within
-from gateway.rooms import Rooms
+from gateway.services import Services
 
 
 class Pipeline:
     """The ASGI application of the callers' listener."""
 
-    def __init__(self, rooms: Rooms, new_request_id: Callable[[], str], emit: Emit) -> None:
-        self._rooms = rooms
+    def __init__(self, services: Services, new_request_id: Callable[[], str], emit: Emit) -> None:
+        self._services = services
         self._new_request_id = new_request_id
-        self._attempts = Attempts(rooms)
+        self._attempts = Attempts(services)
         self._emit = emit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        x = begin_exchange(scope["headers"], self._new_request_id, self._rooms.tracer)
+        x = begin_exchange(scope["headers"], self._new_request_id, self._services.tracer)
         try:
             await self._answer(x, scope, receive, send)
         except asyncio.CancelledError as reason:  # the caller left, or the drain's time is over
@@ -52,16 +52,16 @@ class Pipeline:
             await refuse(GatewayFault("internal_error"), x, send)
 
     async def _serve(self, x: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
-        head = read_inbound(scope, x.request_id, self._rooms.sender.forwarder.authority)
+        head = read_inbound(scope, x.request_id, self._services.sender.forwarder.authority)
         x.method, x.peer = head.inbound.method, head.inbound.peer.address
         x.trace_id = head.trace_id or x.trace_id
         x.step("authenticate")
         caller = await self._who(x, head)
         x.step("authorize")
         grant = self._may(x, head, caller)
-        x.waited_seconds += await self._rooms.count(grant)
-        body = InboundBody(receive, self._rooms.max_body)
-        permit = self._rooms.permits.acquire(grant.tenant)
+        x.waited_seconds += await self._services.count(grant)
+        body = InboundBody(receive, self._services.max_body)
+        permit = self._services.permits.acquire(grant.tenant)
         try:
             if head.timeout is None:
                 await self._forward(x, head, grant, body, send)
@@ -74,15 +74,15 @@ class Pipeline:
 
     async def _who(self, x: Exchange, head: Head) -> Caller:
         """Who calls; waits only where an issuer's keys must be fetched first."""
-        rooms, inbound, shown = self._rooms, head.inbound, head.credentials
+        services, inbound, shown = self._services, head.inbound, head.credentials
         try:
             try:
-                caller = rooms.authenticator.authenticate(inbound, shown, time())
+                caller = services.authenticator.authenticate(inbound, shown, time())
             except KeyNeeded as needed:
-                await rooms.authenticator.fetch_keys(needed)
+                await services.authenticator.fetch_keys(needed)
                 x.waited_seconds += perf_counter() - x.started
                 # By now the configuration, or the time, may say otherwise.
-                caller = rooms.authenticator.authenticate(inbound, shown, time())
+                caller = services.authenticator.authenticate(inbound, shown, time())
         except CallerError as error:
             if error.key == "unauthenticated" and inbound.proxy_form:
                 error.status = 407  # RFC 9110 15.5.8: a proxy asks with its own status
@@ -92,18 +92,18 @@ class Pipeline:
 
     def _may(self, x: Exchange, head: Head, caller: Caller) -> Grant:
         """May they: tenant, operation, size; in this order."""
-        rooms, inbound = self._rooms, head.inbound
-        tenant = rooms.grants.tenant_of(caller, head.tenant_headers)
-        rooms.vault.require(tenant)
+        services, inbound = self._services, head.inbound
+        tenant = services.grants.tenant_of(caller, head.tenant_headers)
+        services.vault.require(tenant)
         try:
-            grant = rooms.grants.grant(caller, tenant, inbound.method, inbound.path)
+            grant = services.grants.grant(caller, tenant, inbound.method, inbound.path)
         except OperationDenied as denied:
             x.operation, x.route, _, x.rule, *_ = denied.verdict
             raise
         x.operation, x.route, x.rule = grant.operation, grant.route, grant.rule
-        if rooms.max_body and (inbound.content_length or 0) > rooms.max_body:
-            raise CallerError("body_too_large", f"At most {rooms.max_body} bytes are accepted.")
-        if rooms.vault.has(grant.tenant):  # else the name is only what a client sent
+        if services.max_body and (inbound.content_length or 0) > services.max_body:
+            raise CallerError("body_too_large", f"At most {services.max_body} bytes are accepted.")
+        if services.vault.has(grant.tenant):  # else the name is only what a client sent
             x.tenant = grant.tenant
         return grant
 
@@ -114,7 +114,7 @@ class Pipeline:
         try:
             await relay(reply, x, send)
         except UpstreamError as error:
-            self._rooms.sender.broke_off(error, grant.tenant, x.request_id)
+            self._services.sender.broke_off(error, grant.tenant, x.request_id)
             raise
         finally:
             await reply.body.aclose()

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Final
 
-from gateway.admin.chronicle import Chronicle
 from gateway.admin.history import History, Usage
+from gateway.admin.recent_events import RecentEvents
 from gateway.admin.view import CallerRow, Callers, IssuerRow
 from gateway.identity.authenticator import IssuerState
 from gateway.settings.callers import CallerSettings, CallerToken, Issuer
@@ -32,12 +32,13 @@ def callers(settings: Settings, history: History, offset: float) -> Callers:
 
 
 def issuers(
-    settings: Settings, states: Sequence[IssuerState], chronicle: Chronicle
+    settings: Settings, states: Sequence[IssuerState], recent_events: RecentEvents
 ) -> tuple[IssuerRow, ...]:
     """Each configured issuer, and how its keys stand."""
     remote = {state.issuer: state for state in states}
     return tuple(
-        _issuer(issuer, remote.get(issuer.issuer), chronicle) for issuer in settings.issuers[:MOST]
+        _issuer(issuer, remote.get(issuer.issuer), recent_events)
+        for issuer in settings.issuers[:MOST]
     )
 
 
@@ -85,8 +86,8 @@ def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def _issuer(issuer: Issuer, state: IssuerState | None, chronicle: Chronicle) -> IssuerRow:
-    refresh = chronicle.refreshes.get(issuer.issuer) if state else None
+def _issuer(issuer: Issuer, state: IssuerState | None, recent_events: RecentEvents) -> IssuerRow:
+    refresh = recent_events.refreshes.get(issuer.issuer) if state else None
     return IssuerRow(
         issuer=issuer.issuer,
         audience=issuer.audience,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from gateway.admin.chronicle import Chronicle
+from gateway.admin.recent_events import RecentEvents
 from gateway.admin.view import Configuration, Setting
 from gateway.settings.load import Loaded
 from gateway.settings.schema import Listen, Settings
@@ -19,13 +19,13 @@ _MOST_LINES: Final = 20
 _DIRECTORIES: Final = re.compile(r"(?<![\w:/.])/(?:[^\s\"':;,/]+/)+")
 
 
-def configuration(loaded: Loaded, chronicle: Chronicle) -> Configuration:
+def configuration(loaded: Loaded, recent_events: RecentEvents) -> Configuration:
     """What is in force, since when, and how the last reload ended."""
-    reload = chronicle.reload
+    reload = recent_events.reload
     return Configuration(
         file=loaded.file.name,
         vault=loaded.vault_path.name,
-        in_force_since=chronicle.in_force_since,
+        in_force_since=recent_events.in_force_since,
         reload=reload.event.outcome if reload else "",
         reload_at=reload.at if reload else None,
         problems=_lines(loaded, reload.event.problems if reload else ()),

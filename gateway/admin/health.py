@@ -35,11 +35,11 @@ class Health:
     """The process's state, and the rooms that have something to say of theirs."""
 
     state: str = STARTING
-    rooms: dict[str, Callable[[], Finding]] = field(default_factory=dict)
+    checks: dict[str, Callable[[], Finding]] = field(default_factory=dict)
 
     def report(self) -> tuple[int, dict[str, object]]:
         """The status code of `/readyz`, and its JSON."""
-        found = {name: room() for name, room in self.rooms.items()}
+        found = {name: room() for name, room in self.checks.items()}
         loaded = "fail" if self.state == STARTING else "ok"
         draining = "fail" if self.state == DRAINING else "ok"
         checks = {"configuration": {"status": loaded}, "draining": {"status": draining}}

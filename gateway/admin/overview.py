@@ -13,10 +13,10 @@ from gateway import __version__
 from gateway.admin import concerns
 from gateway.admin.advice import BY_KEY_STATE, advice
 from gateway.admin.callers import callers, issuers
-from gateway.admin.chronicle import Chronicle
 from gateway.admin.configuration import configuration
 from gateway.admin.health import Health
 from gateway.admin.history import STEP, Failure, History, Step, quantile, sum_of
+from gateway.admin.recent_events import RecentEvents
 from gateway.admin.view import (
     Check,
     Concern,
@@ -29,7 +29,7 @@ from gateway.admin.view import (
     Traffic,
     Upstream,
 )
-from gateway.rooms import Rooms
+from gateway.services import Services
 from gateway.settings.load import Loaded
 from gateway.upstream.transport import Transport
 from gateway.vault.survey import KeyState, Now, Survey, survey
@@ -45,8 +45,8 @@ class Sources:
 
     health: Health
     history: History
-    chronicle: Chronicle
-    rooms: Rooms
+    recent_events: RecentEvents
+    services: Services
     transport: Callable[[], Transport]
     loaded: Callable[[], Loaded]
 
@@ -73,13 +73,15 @@ class Overview:
         _, report = sources.health.report()
         checks = _checks(report["checks"])
         state = str(report["status"])
-        up = now - sources.chronicle.started_at
+        up = now - sources.recent_events.started_at
         traffic = _traffic(sources.history.steps(clock), clock, up)
         upstream = self._upstream(loaded)
         tenants = _tenants(found, loaded, sources.history)
         known = callers(loaded.settings, sources.history, now - clock)
-        who = issuers(loaded.settings, sources.rooms.authenticator.issuers(), sources.chronicle)
-        settings = configuration(loaded, sources.chronicle)
+        who = issuers(
+            loaded.settings, sources.services.authenticator.issuers(), sources.recent_events
+        )
+        settings = configuration(loaded, sources.recent_events)
         worries: list[Concern] = [
             *concerns.of_upstream(upstream, traffic),
             *concerns.of_tenants(tenants),
@@ -90,7 +92,7 @@ class Overview:
         return Status(
             version=__version__,
             at=now,
-            started_at=sources.chronicle.started_at,
+            started_at=sources.recent_events.started_at,
             state=state,
             checks=checks,
             concerns=tuple(sorted(worries, key=lambda concern: concern.level)),
@@ -106,31 +108,31 @@ class Overview:
     async def _tenants(self) -> Survey:
         async with self._looking:
             if self._survey is None or time.monotonic() - self._surveyed > _SURVEY_SECONDS:
-                rings = self._sources.rooms.vault.rings
+                rings = self._sources.services.vault.rings
                 now = Now(time.monotonic(), time.time())
                 self._survey = await asyncio.to_thread(lambda: survey(rings(), now, MOST_TENANTS))
                 self._surveyed = now.monotonic
             return self._survey
 
     def _upstream(self, loaded: Loaded) -> Upstream:
-        chronicle, rooms = self._sources.chronicle, self._sources.rooms
+        recent_events, services = self._sources.recent_events, self._sources.services
         pools = self._sources.transport().pools
         settings = loaded.settings.upstream
-        changed, last = chronicle.circuit, chronicle.last_failed_attempt
+        changed, last = recent_events.circuit, recent_events.last_failed_attempt
         return Upstream(
             url=settings.url,
             proxy=settings.proxy or "",
-            circuit="open" if rooms.sender.circuit_open else "closed",
+            circuit="open" if services.sender.circuit_open else "closed",
             circuit_since=changed.at if changed else None,
             circuit_reason=changed.reason if changed else "",
-            in_flight=rooms.permits.in_flight,
+            in_flight=services.permits.in_flight,
             active=sum(pool.active for pool in pools),
             idle=sum(pool.idle for pool in pools),
             waiting=sum(pool.waiting for pool in pools),
             max_connections=settings.max_connections,
             failed_attempts=tuple(
                 FailedAttempts(kind, count)
-                for kind, count in chronicle.failed_attempts.most_common()
+                for kind, count in recent_events.failed_attempts.most_common()
             ),
             last_failed_at=last.at if last else None,
             last_failed_kind=last.kind if last else "",

@@ -103,7 +103,7 @@ async def _look(
 
 async def _missing_secrets(gateway: Gateway) -> list[str]:
     """A warning for each issuer whose secret is in a store and cannot be had, or is too weak."""
-    stored = [keys for keys in gateway.rooms.authenticator.remote if keys.settings.secret]
+    stored = [keys for keys in gateway.services.authenticator.remote if keys.settings.secret]
     await asyncio.gather(*(keys.refresh() for keys in stored))
     names = [keys.settings.issuer for keys in stored if not keys.healthy]
     return [f"issuer {name}: its secret cannot be had now, or is too short" for name in names]
@@ -114,7 +114,7 @@ async def _ask_all(gateway: Gateway) -> dict[Slot, Answer]:
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import Progress  # noqa: PLC0415
 
-    ask = WorkspaceCheck(gateway.rooms.sender).ask
+    ask = WorkspaceCheck(gateway.services.sender).ask
     answers: dict[Slot, Answer] = {}
     gate = asyncio.Semaphore(AT_ONCE)
     keys = gateway.vault.held()

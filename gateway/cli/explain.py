@@ -1,4 +1,4 @@
-"""`explain`: what would happen to a request, and why, by the pipeline's own rooms. Sends none."""
+"""`explain`: what would happen to a request, and why, by the pipeline's own services."""
 
 import asyncio
 import os
@@ -69,13 +69,13 @@ async def _judge(gateway: Gateway, question: Question) -> Answer:
 
     Raises `GatewayError` for what fails before policy.
     """
-    rooms = gateway.rooms
-    authority = rooms.sender.forwarder.authority
+    services = gateway.services
+    authority = services.sender.forwarder.authority
     target = resolve(question.method, os.fsencode(question.target), authority)
     headers = [os.fsencode(question.tenant)] if question.tenant else []
     caller = Caller(question.caller, "explain")
-    rooms.vault.require(rooms.grants.tenant_of(caller, headers))
-    told = rooms.grants.explain(caller, headers, question.method, target.path)
+    services.vault.require(services.grants.tenant_of(caller, headers))
+    told = services.grants.explain(caller, headers, question.method, target.path)
     lines = [*_rule(told), *_presets(gateway.loaded.settings.callers.get(question.caller))]
     if told.grant is None or told.error is not None:
         return _refused(told.error or GatewayError("internal_error"), lines)
@@ -83,7 +83,7 @@ async def _judge(gateway: Gateway, question: Question) -> Answer:
     if told.grant.would_deny:
         lines.append(("note", "allowed only because enforce = false"))
     try:
-        lines.append(("key", await _key(rooms.vault, told.grant.tenant, question.caller)))
+        lines.append(("key", await _key(services.vault, told.grant.tenant, question.caller)))
     except GatewayError as error:
         return _refused(error, lines)
     url = gateway.loaded.settings.upstream.url + target.raw.decode()

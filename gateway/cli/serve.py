@@ -37,8 +37,8 @@ async def _serve(loaded: Loaded, writer: LineWriter, at_end: ExitStack) -> int:
     bridge_library_logs(logger)
     gateway = Gateway(loaded, os.environ, logger)
     await gateway.load()
-    at_end.callback(gateway.telling.outlets.close)
-    gateway.telling.outlets.open(gateway.rooms, gateway.events)
+    at_end.callback(gateway.observers.audit_and_traces.close)
+    gateway.observers.audit_and_traces.open(gateway.services, gateway.events)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.ask_reload)
     service = Service(
         gateway.callers,

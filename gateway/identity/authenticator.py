@@ -15,8 +15,8 @@ from gateway.identity.certificates import Certificates
 from gateway.identity.credentials import presented, unauthenticated
 from gateway.identity.jwks import RemoteKeys
 from gateway.identity.networks import Networks
+from gateway.identity.token_cache import TokenCache
 from gateway.identity.tokens import OpaqueToken
-from gateway.identity.verdicts import Verdicts
 from gateway.identity.verifier import KeyNeeded, Verifier
 from gateway.model import Caller, Credentials, Inbound
 
@@ -60,7 +60,7 @@ class Authenticator:
         self._ways = ways
         self._placeholders = ways.placeholders
         self._tokens = ways.tokens
-        self._verdicts = Verdicts()
+        self._cache = TokenCache()
 
     def authenticate(self, inbound: Inbound, credentials: Credentials, now: float) -> Caller:
         """The caller, at `now` (Unix time, seconds).
@@ -77,10 +77,10 @@ class Authenticator:
             if now < opaque.until:
                 return opaque.caller
             raise unauthenticated("expired")
-        caller = self._verdicts.find(digest, now)
+        caller = self._cache.find(digest, now)
         if caller is None:
             verdict = self._ways.verifier.verify(token, now)
-            self._verdicts.keep(digest, verdict)
+            self._cache.keep(digest, verdict)
             caller = verdict.caller
         return caller
 

@@ -18,7 +18,13 @@ from gateway.errors import Problem
 from gateway.events import Emit
 from gateway.identity.authenticator import Authenticator, Ways
 from gateway.identity.certificates import Certificates
-from gateway.identity.claims import NameTemplate, Rules, claim_template, parse_template, split_path
+from gateway.identity.claims import (
+    ClaimRules,
+    NameTemplate,
+    claim_template,
+    parse_template,
+    split_path,
+)
 from gateway.identity.jwks import Fetch, Fetched, RemoteKeys
 from gateway.identity.jwks_client import JwksClient
 from gateway.identity.keys import (
@@ -106,8 +112,8 @@ def _believed(settings: Settings) -> Iterator[tuple[str, str]]:
             yield name, issuer
 
 
-def _rules(issuer: Issuer) -> Rules:
-    return Rules(
+def _rules(issuer: Issuer) -> ClaimRules:
+    return ClaimRules(
         issuer=issuer.issuer,
         audience=issuer.audience,
         leeway=issuer.leeway,

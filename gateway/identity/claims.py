@@ -46,7 +46,7 @@ class NameTemplate:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class ClaimRules:
     """What an issuer's tokens must hold. Times are seconds; `max_age` is infinite if unbounded."""
 
     issuer: str
@@ -98,7 +98,7 @@ def find(claims: Mapping[str, Any], path: Path) -> Any:
     return ABSENT
 
 
-def valid_until(claims: Mapping[str, Any], rules: Rules, now: float) -> float:
+def valid_until(claims: Mapping[str, Any], rules: ClaimRules, now: float) -> float:
     """The second (Unix time) from which the token is refused.
 
     Raises `CallerError("unauthenticated")` if that has come, or if the token is not for us.
@@ -117,7 +117,7 @@ def valid_until(claims: Mapping[str, Any], rules: Rules, now: float) -> float:
     return until
 
 
-def tenant_of(claims: Mapping[str, Any], rules: Rules) -> str | None:
+def tenant_of(claims: Mapping[str, Any], rules: ClaimRules) -> str | None:
     """The tenant that the token names; None if it names none.
 
     Raises `CallerError("unauthenticated")` for a claim that is no text, or empty.

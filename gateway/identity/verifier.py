@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gateway.errors import CallerError
-from gateway.identity.claims import Rules, tenant_of, valid_until
+from gateway.identity.claims import ClaimRules, tenant_of, valid_until
 from gateway.identity.credentials import unauthenticated
 from gateway.identity.jwt import Compact, parse
 from gateway.identity.keys import KeySet, KeySource
-from gateway.identity.verdicts import Verdict
+from gateway.identity.token_cache import Verdict
 from gateway.model import Caller
 
 
@@ -19,7 +19,7 @@ from gateway.model import Caller
 class TrustedIssuer:
     """An issuer, ready for use. `max_size` bounds its tokens, in bytes."""
 
-    rules: Rules
+    rules: ClaimRules
     algorithms: frozenset[str]
     max_size: int
     keys: KeySource
@@ -72,7 +72,7 @@ class Verifier:
             raise unauthenticated("algorithm")
         return issuer
 
-    def _caller(self, compact: Compact, rules: Rules) -> Caller:
+    def _caller(self, compact: Compact, rules: ClaimRules) -> Caller:
         name = rules.caller.name(compact.claims)
         tenant = tenant_of(compact.claims, rules)
         if (name, rules.issuer) not in self._believed:

@@ -32,7 +32,7 @@ from gateway.events import (
     UpstreamRetried,
 )
 from gateway.observe.families import FAMILIES, Family
-from gateway.observe.tally import COUNTED_HERE, OTHER, PREFIX, Tallies
+from gateway.observe.request_counters import COUNTED_HERE, OTHER, PREFIX, RequestCounters
 
 _BOUNDED: Final = frozenset({"tenant", "caller"})
 
@@ -74,8 +74,8 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._max_series = max_series
-        self._tallies = Tallies(max_series)
-        self.registry.register(self._tallies)
+        self._counters = RequestCounters(max_series)
+        self.registry.register(self._counters)
         tables = {f.name: f for f in FAMILIES if f.name not in COUNTED_HERE}
         self._expiries = _Expiries(tables.pop("key_expiry_timestamp_seconds"), max_series)
         self.registry.register(self._expiries)
@@ -152,7 +152,7 @@ class Metrics:
 
     def _ended(self, event: ExchangeEnded) -> None:
         x = event.exchange
-        self._tallies.count(x)
+        self._counters.count(x)
         if x.error:
             self.child("rejected_total", x.error).inc()
         if x.would_deny:

@@ -18,7 +18,7 @@ from gateway.invopop.operations import (
     split_path,
 )
 from gateway.model import Caller, Grant
-from gateway.policy.patterns import Rules, compile_allow, compile_deny, fold
+from gateway.policy.patterns import PolicyRules, compile_allow, compile_deny, fold
 from gateway.policy.tenants import Tenants, compile_tenants
 from gateway.settings.callers import CallerSettings
 
@@ -85,8 +85,8 @@ class Policy(NamedTuple):
 
     key: str
     tenants: Tenants
-    allow: Rules | None
-    deny: Rules | None
+    allow: PolicyRules | None
+    deny: PolicyRules | None
     enforce: bool
     entries: Mapping[str, str]
 
@@ -252,7 +252,7 @@ def _grant(caller: str, tenant: str, verdict: Verdict) -> Grant:
     return Grant(caller, tenant, verdict.operation, verdict.route, verdict.rule, verdict.would_deny)
 
 
-def _denial(deny: Rules, sent: _Reading, slashed: _Reading | None) -> tuple[str, str] | None:
+def _denial(deny: PolicyRules, sent: _Reading, slashed: _Reading | None) -> tuple[str, str] | None:
     """The rule that denies any reading, in any letter case, and that reading."""
     for reading, label in ((sent, AS_SENT), (slashed, WITH_SLASH)):
         if reading is None:

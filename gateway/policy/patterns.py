@@ -53,7 +53,7 @@ class Pattern(NamedTuple):
         return all(segment == ANY_NUMBER for segment in self.segments[at:])
 
 
-class Rules(NamedTuple):
+class PolicyRules(NamedTuple):
     """One caller's `allow` or `deny`: what is covered, and by which entry, as a key path.
 
     `unknowns` are the globs of a `deny`, to be held against paths that the table does not know.
@@ -77,7 +77,7 @@ class Rules(NamedTuple):
         return None
 
 
-def compile_allow(entries: Sequence[str], key: str, file: str) -> tuple[Rules, list[Problem]]:
+def compile_allow(entries: Sequence[str], key: str, file: str) -> tuple[PolicyRules, list[Problem]]:
     """The rules of an `allow` list, whose key path is `key`, and every entry that is none."""
     found: dict[str, str] = {}
     patterns: list[tuple[str, Pattern]] = []
@@ -91,10 +91,10 @@ def compile_allow(entries: Sequence[str], key: str, file: str) -> tuple[Rules, l
             found = dict.fromkeys(parsed, where) | found
         else:
             problems.append(Problem(file, where, json.dumps(entry), parsed))
-    return Rules(found, tuple(patterns)), problems
+    return PolicyRules(found, tuple(patterns)), problems
 
 
-def compile_deny(entries: Sequence[str], key: str, file: str) -> tuple[Rules, list[Problem]]:
+def compile_deny(entries: Sequence[str], key: str, file: str) -> tuple[PolicyRules, list[Problem]]:
     """The rules of a `deny` list: wider than an `allow` list's, for what they miss is let in.
 
     Patterns are held case-folded too, for segments that are. A glob also covers the paths of its
@@ -112,7 +112,7 @@ def compile_deny(entries: Sequence[str], key: str, file: str) -> tuple[Rules, li
         if "/" not in entry
         for glob in globs(entry)
     )
-    return Rules(rules.names, patterns, unknowns), problems
+    return PolicyRules(rules.names, patterns, unknowns), problems
 
 
 def unknown_name(segments: Sequence[str]) -> str:

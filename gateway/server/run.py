@@ -17,8 +17,8 @@ from gateway.events import Emit, Event, ExchangeEnded, Noticed
 from gateway.identity.listener_tls import Renew
 from gateway.observe.logs import describe_exception
 from gateway.server.asgi import App
-from gateway.server.door import Door
 from gateway.server.listener import Limits, Listener
+from gateway.server.listener_server import ListenerServer
 from gateway.server.signals import StopSignals
 from gateway.server.sockets import Sockets, open_admin, open_callers
 from gateway.settings.schema import Settings
@@ -89,12 +89,12 @@ async def _live(service: Service, settings: Settings, asked: asyncio.Event) -> i
             await callers.drain(listen.drain_timeout)
             await admin.drain(_ADMIN_SECONDS)
     finally:
-        callers.slam()
-        admin.slam()
+        callers.abort()
+        admin.abort()
     return 0
 
 
-async def _opened(doors: tuple[Door, ...], asked: asyncio.Event) -> bool:
+async def _opened(doors: tuple[ListenerServer, ...], asked: asyncio.Event) -> bool:
     """Opens one after the other; false if the end was asked for before all of them are open."""
 
     async def opening() -> None:
@@ -112,7 +112,7 @@ async def _opened(doors: tuple[Door, ...], asked: asyncio.Event) -> bool:
         stop.cancel()
 
 
-def _doors(service: Service, settings: Settings) -> tuple[Door, Door]:
+def _doors(service: Service, settings: Settings) -> tuple[ListenerServer, ListenerServer]:
     """Binds every address before anything starts, so that all taken ones are known at once."""
     opened: list[Sockets] = []
     problems: list[Problem] = []
@@ -128,7 +128,7 @@ def _doors(service: Service, settings: Settings) -> tuple[Door, Door]:
     limits, request_id = _limits(settings), service.new_request_id
     admin = Listener(service.admin, limits, request_id, _uncounted(service.emit))
     callers = Listener(service.callers, limits, request_id, service.emit)
-    return Door("admin", admin, opened[0]), Door("callers", callers, opened[1])
+    return ListenerServer("admin", admin, opened[0]), ListenerServer("callers", callers, opened[1])
 
 
 def _limits(settings: Settings) -> Limits:

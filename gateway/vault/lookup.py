@@ -13,9 +13,9 @@ from gateway.settings.schema import Vault as VaultSettings
 from gateway.settings.vault_file import Discover
 from gateway.vault.discovery import Absent, Discovery
 from gateway.vault.fault import KeyNeeded, key_unavailable
-from gateway.vault.flights import Flights, wait_until
 from gateway.vault.key_ring import Slot
 from gateway.vault.reader import Reader
+from gateway.vault.single_flight import SingleFlight, wait_until
 from gateway.vault.snapshot import new_slot
 from gateway.vault.sources.source import NOT_FOUND
 
@@ -30,7 +30,7 @@ class LookUps:
         self._reader = reader
         self._found = found
         self._clock = clock
-        self._flights = Flights[Absent | None]()
+        self._flights = SingleFlight[Absent | None]()
         self._settings: VaultSettings | None = None
 
     def keeps(self, discover: Discover | None, settings: VaultSettings) -> bool:

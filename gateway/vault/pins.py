@@ -12,9 +12,9 @@ from gateway.events import Emit, KeyRefreshed
 from gateway.model import Key
 from gateway.secret import Secret
 from gateway.vault.changes import tell_change
-from gateway.vault.flights import Flights
 from gateway.vault.key_ring import NEVER, Slot
 from gateway.vault.schedule import Schedule
+from gateway.vault.single_flight import SingleFlight
 
 INTERVAL: Final = 0.1  # seconds between two checks: at most 10 a second
 CHECK_TIMEOUT: Final = 10.0
@@ -33,7 +33,7 @@ class Pins:
         self._emit = emit
         self._clock = clock
         self._schedule = Schedule(clock)
-        self._flights = Flights[None]()
+        self._flights = SingleFlight[None]()
         self._ended: dict[Slot, asyncio.Event] = {}
 
     def want(self, slot: Slot) -> None:

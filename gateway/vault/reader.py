@@ -13,9 +13,9 @@ from gateway.events import Emit, KeyRefreshed
 from gateway.secret import Secret
 from gateway.settings.vault_file import STORES, KeySource
 from gateway.vault.changes import tell_change
-from gateway.vault.flights import Flights
 from gateway.vault.key_check import check_key, check_secret
 from gateway.vault.key_ring import NEVER, KeyRing, Slot
+from gateway.vault.single_flight import SingleFlight
 from gateway.vault.snapshot import slots_of
 from gateway.vault.sources.registry import SOURCES
 from gateway.vault.sources.source import NOT_FOUND, UNAVAILABLE, Source, SourceError
@@ -41,7 +41,7 @@ class Reader:
         self._ended = ended
         self._clock = clock
         self._gates = {kind: asyncio.Semaphore(PER_KIND) for kind in SOURCES}
-        self._flights = Flights[None]()
+        self._flights = SingleFlight[None]()
         self._begun: dict[Slot, float] = {}
 
     def adopt(self, sources: Mapping[str, Source], negative_ttl: float) -> None:

@@ -16,22 +16,22 @@ from gateway.model import Key
 from gateway.secret import Secret
 from gateway.settings.schema import Settings
 from gateway.settings.vault_file import LOCAL, STORES, KeySource, VaultFile
+from gateway.vault.backlog import Backlog
+from gateway.vault.discovered import DiscoveredTenants
 from gateway.vault.expiry_watch import warn_of_expiry
 from gateway.vault.fault import KeyNeeded, key_unavailable
-from gateway.vault.flights import wait_until
-from gateway.vault.found import Found
 from gateway.vault.key_ring import KeyRing, NeedsRead, Slot, Unavailable
 from gateway.vault.lookup import LookUps
 from gateway.vault.pins import CheckWorkspace, Pins
 from gateway.vault.preparation import Snapshot, prepare
 from gateway.vault.reader import Reader
 from gateway.vault.refresh import Refresher
-from gateway.vault.rereads import Rereads
+from gateway.vault.rejected_key import RejectedKeyReread
+from gateway.vault.single_flight import wait_until
 from gateway.vault.snapshot import slots_of
 from gateway.vault.sources.registry import open_sources
 from gateway.vault.sources.source import NOT_FOUND, Connections, SourceError
 from gateway.vault.table import TenantRow, rows, unresolved
-from gateway.vault.uptake import Uptake
 
 PATIENCE: Final = 2.0  # seconds that a request waits for a read
 
@@ -52,14 +52,14 @@ class Vault:
         self._emit = emit
         self._clock = time.monotonic
         self._rings: dict[str, KeyRing] = {}  # of listed tenants; replaced as a whole only
-        self._found = Found()
+        self._found = DiscoveredTenants()
         self._reader = Reader(emit, self._read_ended, self._clock)
         self.fetch = self._reader.fetch  # any other secret, from any source
         self._refresher = Refresher(self._reader, self._clock)
         self._pins = Pins(check, emit, self._clock)
         self._lookups = LookUps(self._reader, self._discovered, self._clock)
-        self._rereads = Rereads(self._reader, self._pins, self._clock)
-        self._uptake = Uptake(self._take_up_committed)
+        self._rereads = RejectedKeyReread(self._reader, self._pins, self._clock)
+        self._backlog = Backlog(self._take_up_committed)
         self._files: frozenset[Path] = frozenset()
         self._kinds: frozenset[str] = frozenset()
         local, _ = open_sources(LOCAL, self._connections, {})
@@ -170,8 +170,8 @@ class Vault:
         self._lookups.adopt(snapshot.discover, settings)
         for slot in snapshot.gone:
             slot.retired = True
-        self._uptake.add(snapshot.due)
-        self._uptake.add(slots_of(self._found.copy()))
+        self._backlog.add(snapshot.due)
+        self._backlog.add(slots_of(self._found.copy()))
 
     async def reread(self) -> None:
         """Reads changed keys on this machine under the configuration in use.
@@ -204,7 +204,7 @@ class Vault:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._refresher.run())
             group.create_task(self._pins.run())
-            group.create_task(self._uptake.run())
+            group.create_task(self._backlog.run())
             group.create_task(warn_of_expiry(self._slots, self._emit))
 
     async def aclose(self) -> None:
@@ -213,7 +213,7 @@ class Vault:
         await self._rereads.aclose()
         await self._reader.aclose()
 
-    # Telling
+    # Observers
 
     def tenants(self) -> list[TenantRow]:
         """A row for each slot in memory, without secrets."""

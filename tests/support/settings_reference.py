@@ -19,7 +19,7 @@ from annotated_types import Ge, Le
 from pydantic import TypeAdapter, ValidationError, WrapValidator
 from pydantic.fields import FieldInfo
 
-from gateway.rules import _AT_START
+from gateway.compiled import _AT_START
 from gateway.settings.environment import variables
 from gateway.settings.schema import Settings
 from gateway.settings.values import Table

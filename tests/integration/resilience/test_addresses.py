@@ -41,7 +41,7 @@ class Place:
 
 
 @asynccontextmanager
-async def placed(directory: Path, *addresses: str, max_age: float = 300) -> AsyncIterator[Place]:
+async def with_file(directory: Path, *addresses: str, max_age: float = 300) -> AsyncIterator[Place]:
     """Everything, with an origin on the first address."""
     authority = Authority(directory)
     context = server_context(authority.certificate(NAME))
@@ -65,7 +65,7 @@ async def placed(directory: Path, *addresses: str, max_age: float = 300) -> Asyn
 
 async def test_an_address_that_refuses_is_skipped(tmp_path: Path) -> None:
     """At once, within the same attempt."""
-    async with placed(tmp_path, OTHER, ONE) as place:
+    async with with_file(tmp_path, OTHER, ONE) as place:
         began = time.monotonic()
         assert await place.get() is None
         assert time.monotonic() - began < 3
@@ -73,7 +73,7 @@ async def test_an_address_that_refuses_is_skipped(tmp_path: Path) -> None:
 
 async def test_an_address_that_is_silent_is_overtaken(tmp_path: Path) -> None:
     """The next one is tried beside it long before the connect timeout (RFC 8305)."""
-    async with placed(tmp_path, MUTE, ONE) as place:
+    async with with_file(tmp_path, MUTE, ONE) as place:
         with socket.socket() as hole:
             hole.bind((MUTE, place.origin.port))
             hole.listen(0)
@@ -90,7 +90,7 @@ async def test_an_address_that_is_silent_is_overtaken(tmp_path: Path) -> None:
 
 async def test_a_name_that_moves_is_followed(tmp_path: Path) -> None:
     """Case 117: kept connections retire at their age, new ones go there: nobody notices."""
-    async with placed(tmp_path, ONE, max_age=0.5) as place:
+    async with with_file(tmp_path, ONE, max_age=0.5) as place:
         here = place.origin
         there = LoadOrigin(here._context, here.tenants, OTHER)
         there.port = here.port

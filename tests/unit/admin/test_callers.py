@@ -4,8 +4,8 @@ from datetime import date
 from typing import Any
 
 from gateway.admin.callers import MOST, callers, issuers
-from gateway.admin.chronicle import Chronicle
 from gateway.admin.history import History, Usage
+from gateway.admin.recent_events import RecentEvents
 from gateway.events import Events, JwksRefreshed
 from gateway.identity.authenticator import IssuerState
 from gateway.settings.schema import Settings
@@ -73,8 +73,8 @@ def test_those_seen_last_come_first_and_few_are_shown() -> None:
 
 def test_issuers_tell_how_their_keys_stand() -> None:
     """Fetched, not yet, or not any more and why; files are as they were read."""
-    events, chronicle = Events(), Chronicle()
-    chronicle.subscribe(events)
+    events, recent_events = Events(), RecentEvents()
+    recent_events.subscribe(events)
     events.emit(JwksRefreshed("https://id", "failure", "timeout"))
     origins: tuple[dict[str, Any], ...] = (
         {"discovery": True},
@@ -84,7 +84,7 @@ def test_issuers_tell_how_their_keys_stand() -> None:
     names = ("https://id", "https://b", "https://c")
     tables = [{**ISSUER, "issuer": n, **o} for n, o in zip(names, origins, strict=True)]
     states = (IssuerState("https://id", True, False), IssuerState("https://b", False, False))
-    rows = issuers(settings(callers={}, issuers=tables), states, chronicle)
+    rows = issuers(settings(callers={}, issuers=tables), states, recent_events)
     assert [(row.keys, row.state, row.reason) for row in rows] == [
         ("OpenID discovery", "failing", "timeout"),
         ("https://b/k", "pending", ""),
@@ -96,8 +96,8 @@ def test_issuers_tell_how_their_keys_stand() -> None:
 
 def test_a_fetch_that_succeeds_again_takes_the_reason_away() -> None:
     """Only the last one counts."""
-    events, chronicle = Events(), Chronicle()
-    chronicle.subscribe(events)
+    events, recent_events = Events(), RecentEvents()
+    recent_events.subscribe(events)
     events.emit(JwksRefreshed("https://id", "failure", "timeout"))
     events.emit(JwksRefreshed("https://id", "success"))
-    assert chronicle.refreshes["https://id"].reason == ""
+    assert recent_events.refreshes["https://id"].reason == ""

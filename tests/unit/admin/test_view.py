@@ -9,9 +9,9 @@ import orjson
 import pytest
 
 from gateway.admin.callers import callers, issuers
-from gateway.admin.chronicle import Chronicle
 from gateway.admin.configuration import configuration
 from gateway.admin.history import History
+from gateway.admin.recent_events import RecentEvents
 from gateway.admin.view import Status
 from gateway.events import ConfigReloaded, Events
 from gateway.settings.load import Loaded
@@ -78,14 +78,14 @@ def loaded(*warnings: str) -> Loaded:
 
 def test_of_a_configuration_full_of_secrets_none_is_told() -> None:
     """No value, token, hash, directory or query of an address is in any row made of settings."""
-    events, chronicle = Events(), Chronicle()
-    chronicle.subscribe(events)
+    events, recent_events = Events(), RecentEvents()
+    recent_events.subscribe(events)
     problem = f"/etc/{CANARY}/gateway.toml: upstream.ca_file: found /opt/{CANARY}/ca.pem"
     events.emit(ConfigReloaded("failure", (problem,)))
     rows = (
-        configuration(loaded(f"/etc/{CANARY}/vault.toml.age: no tenants"), chronicle),
+        configuration(loaded(f"/etc/{CANARY}/vault.toml.age: no tenants"), recent_events),
         callers(settings(), History(), 0.0),
-        issuers(settings(), (), chronicle),
+        issuers(settings(), (), recent_events),
     )
     told = repr(rows)
     assert CANARY not in told
@@ -97,16 +97,16 @@ def test_of_a_configuration_full_of_secrets_none_is_told() -> None:
 
 def test_an_address_keeps_its_path() -> None:
     """Only the directories of files are cut from what is told, not the parts of a URL."""
-    made = configuration(loaded("https://id.internal/keys/x.json answers 404"), Chronicle())
+    made = configuration(loaded("https://id.internal/keys/x.json answers 404"), RecentEvents())
     assert made.warnings == ("https://id.internal/keys/x.json answers 404",)
 
 
 def test_many_problems_are_cut_short() -> None:
     """A page stays readable however much is wrong."""
-    events, chronicle = Events(), Chronicle()
-    chronicle.subscribe(events)
+    events, recent_events = Events(), RecentEvents()
+    recent_events.subscribe(events)
     events.emit(ConfigReloaded("failure", tuple(map(str, range(100)))))
-    problems = configuration(loaded(), chronicle).problems
+    problems = configuration(loaded(), recent_events).problems
     assert len(problems) == 21
     assert problems[-1] == "and 80 more: see the log"
 

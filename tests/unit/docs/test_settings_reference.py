@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from gateway.rules import _AT_START
+from gateway.compiled import _AT_START
 from gateway.settings.environment import variables
 from gateway.settings.schema import Settings
 from gateway.settings.values import Flag, Table

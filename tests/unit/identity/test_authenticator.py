@@ -267,7 +267,7 @@ def test_secrets_stay_inside(gate: Authenticator, issuer: Issuer) -> None:
     """No text of the authenticator or of its verdicts holds a token."""
     token = issuer.token(claims_of(issuer, "billing"))
     shows(gate, token, NOW)
-    told = repr(vars(gate)) + repr(vars(gate._verdicts)) + repr(gate._ways.verifier._issuers)
+    told = repr(vars(gate)) + repr(vars(gate._cache)) + repr(gate._ways.verifier._issuers)
     assert token not in told
     assert TOKEN not in told
     assert "a shared secret" not in told

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gateway.errors import CallerError
 from gateway.identity.claims import (
     ABSENT,
-    Rules,
+    ClaimRules,
     claim_template,
     find,
     parse_template,
@@ -22,8 +22,8 @@ from gateway.identity.claims import (
 from tests.support.identities import refusal
 
 NOW = 1_800_000_000.0
-RULES = Rules("https://id", "gateway", 5.0, inf, claim_template("sub"), ("tenant",), True)
-YOUNG = Rules("https://id", "gateway", 5.0, 60.0, claim_template("sub"), None, True)
+RULES = ClaimRules("https://id", "gateway", 5.0, inf, claim_template("sub"), ("tenant",), True)
+YOUNG = ClaimRules("https://id", "gateway", 5.0, 60.0, claim_template("sub"), None, True)
 KUBERNETES = {
     "sub": "system:serviceaccount:payments:billing",
     "kubernetes.io": {

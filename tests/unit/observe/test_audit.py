@@ -101,7 +101,7 @@ def test_what_happens_to_keys_and_configuration_is_on_record() -> None:
 def test_the_events_are_a_closed_list() -> None:
     """What the code can tell is what the list says, and what the guide shows."""
     rooms = Path(__file__).parents[3] / "gateway"
-    text = (rooms / "observe/audit.py").read_text() + (rooms / "outlets.py").read_text()
+    text = (rooms / "observe/audit.py").read_text() + (rooms / "observers.py").read_text()
     body = text.split("_DENIALS", 1)[1]
     assert {name for name in re.findall(r'"([a-z_]+)"', body) if name in EVENTS} == set(EVENTS)
     guide = (rooms.parent / "config/telling.md").read_text()

@@ -57,8 +57,8 @@ class World:
         emit = gateway.events.emit
         forwarder = Forwarder(wire, "https://api.invopop.com", Timeouts(), emit)
         retries = Retries(RetryRules(2, frozenset({"GET", "PUT"})), lambda: 0.0)
-        gateway.rooms.sender = Sender(forwarder, retries, Breaker(0.5, 5.0), emit)
-        self.pipeline = Pipeline(gateway.rooms, gateway.new_request_id, gateway.events.emit)
+        gateway.services.sender = Sender(forwarder, retries, Breaker(0.5, 5.0), emit)
+        self.pipeline = Pipeline(gateway.services, gateway.new_request_id, gateway.events.emit)
 
     async def call(
         self,

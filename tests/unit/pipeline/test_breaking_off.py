@@ -23,7 +23,7 @@ async def test_a_deadline_bounds_the_exchange(world: World) -> None:
     status, headers, _ = await world.call(headers=ACME | {"x-request-timeout": "0.01"})
     assert (status, headers["x-gateway-error"]) == (504, "upstream_timeout")
     assert "x-request-timeout" not in world.wire.sent[0][0].headers
-    assert world.gateway.rooms.permits.in_flight == 0
+    assert world.gateway.services.permits.in_flight == 0
 
 
 async def test_a_defect_of_ours_is_a_bare_500(world: World) -> None:
@@ -66,7 +66,7 @@ async def test_a_broken_off_exchange_is_told_and_leaves_nothing(
         await task
     (x,) = world.exchanges
     assert (x.status, x.cause, x.phase) == (status, cause, "waiting")
-    assert world.gateway.rooms.permits.in_flight == 0
+    assert world.gateway.services.permits.in_flight == 0
 
 
 async def test_a_reply_that_breaks_off_is_never_completed(world: World) -> None:
@@ -82,7 +82,7 @@ async def test_a_reply_that_breaks_off_is_never_completed(world: World) -> None:
         await world.call(headers=ACME)
     (x,) = world.exchanges
     assert (x.status, x.phase, x.error) == (200, "response", "upstream_protocol_error")
-    assert (x.bytes_out, world.gateway.rooms.permits.in_flight) == (4, 0)
+    assert (x.bytes_out, world.gateway.services.permits.in_flight) == (4, 0)
 
 
 async def test_a_reply_that_breaks_off_is_counted(world: World) -> None:
@@ -96,5 +96,5 @@ async def test_a_reply_that_breaks_off_is_counted(world: World) -> None:
     world.wire.answer = lambda _: httpx.Response(200, stream=Truncated())
     with pytest.raises(UpstreamError):
         await world.call(headers=ACME)
-    shown = world.gateway.telling.metrics.exposition("")[0]
+    shown = world.gateway.observers.metrics.exposition("")[0]
     assert b'invopop_gateway_upstream_errors_total{kind="truncated"} 1.0' in shown

@@ -46,7 +46,7 @@ async def test_the_gateways_own_share_holds_no_waiting(world: World) -> None:
             await asyncio.sleep(1)
             yield b"{}"
 
-    world.gateway.rooms.shared_rates = Storage()  # type: ignore[assignment]
+    world.gateway.services.shared_rates = Storage()  # type: ignore[assignment]
     world.wire.answer = lambda _: httpx.Response(200, stream=Slow())
     await world.call(headers=ACME)
     (x,) = world.exchanges

@@ -42,7 +42,7 @@ async def test_the_first_check_that_fails_answers(
     assert (answered, headers["x-gateway-error"]) == (status, key)
     assert json.loads(body)["key"] == key
     assert world.wire.sent == []
-    assert world.gateway.rooms.permits.in_flight == 0
+    assert world.gateway.services.permits.in_flight == 0
     (x,) = world.exchanges
     assert (x.status, x.error, x.tenant) == (status, key, "" if status != 503 else "acme")
 
@@ -51,8 +51,8 @@ async def test_a_caller_removed_during_a_wait_for_keys_is_refused(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After the wait the configuration that is in use by then decides."""
-    rooms, source = world.gateway.rooms, FixedKeys(KeySet(()))
-    after = rooms.authenticator
+    services, source = world.gateway.services, FixedKeys(KeySet(()))
+    after = services.authenticator
 
     class Before:
         known = False
@@ -64,9 +64,9 @@ async def test_a_caller_removed_during_a_wait_for_keys_is_refused(
 
         async def fetch_keys(self, _: KeyNeeded) -> None:
             self.known = True
-            rooms.authenticator = after
+            services.authenticator = after
 
-    monkeypatch.setattr(rooms, "authenticator", Before())
+    monkeypatch.setattr(services, "authenticator", Before())
     status, headers, _ = await world.call(headers=ACME, token="removed")
     assert (status, headers["x-gateway-error"]) == (401, "unauthenticated")
     assert world.wire.sent == []
@@ -93,17 +93,17 @@ async def test_a_name_that_was_not_looked_up_is_no_label(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With `[discover]` it is only what a client sent, until a store has known it."""
-    rooms = world.gateway.rooms
-    monkeypatch.setattr(rooms.vault, "require", lambda _: None)  # a store may know it
+    services = world.gateway.services
+    monkeypatch.setattr(services.vault, "require", lambda _: None)  # a store may know it
     for _ in range(2):
-        rooms.permits.acquire("acme")
+        services.permits.acquire("acme")
     status, _, _ = await world.call(headers={"x-invopop-tenant": "ghost"})
     assert (status, world.exchanges[-1].tenant) == (503, "")
 
 
 async def test_no_permit_no_request(world: World) -> None:
     """Past `max_in_flight` the answer is 503 with `Retry-After`, and costs no upstream call."""
-    held = [world.gateway.rooms.permits.acquire("acme") for _ in range(2)]
+    held = [world.gateway.services.permits.acquire("acme") for _ in range(2)]
     status, headers, _ = await world.call(headers=ACME)
     assert (status, headers["x-gateway-error"]) == (503, "overloaded")
     assert headers["retry-after"] == "1"
@@ -122,5 +122,5 @@ async def test_an_open_circuit_answers_before_the_vault(world: World) -> None:
     assert (status, headers["x-gateway-error"]) == (503, "circuit_open")
     assert 1 <= int(headers["retry-after"]) <= 5
     assert (await world.call(headers={"x-invopop-tenant": "ghost"}))[0] == 403
-    assert world.gateway.rooms.permits.in_flight == 0
-    assert b"invopop_gateway_circuit_open 1.0" in world.gateway.telling.metrics.exposition("")[0]
+    assert world.gateway.services.permits.in_flight == 0
+    assert b"invopop_gateway_circuit_open 1.0" in world.gateway.observers.metrics.exposition("")[0]

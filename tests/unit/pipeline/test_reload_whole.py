@@ -50,9 +50,9 @@ async def test_what_cannot_be_made_last_changes_nothing_before(
 
     monkeypatch.setattr(app, "connect", connect)
     file = change(world)
-    before = (world.gateway.loaded, world.gateway.transport, world.gateway.rooms.grants)
+    before = (world.gateway.loaded, world.gateway.transport, world.gateway.services.grants)
     await world.gateway.reload()
-    assert (world.gateway.loaded, world.gateway.transport, world.gateway.rooms.grants) == before
+    assert (world.gateway.loaded, world.gateway.transport, world.gateway.services.grants) == before
     assert (await world.call(headers=ACME))[0] == 200
     assert world.wire.keys() == ["Bearer key-acme-1"]
     reason = f"{file}: limits.storage: found a Redis URL; expected the extra"
@@ -66,8 +66,8 @@ async def test_with_it_all_is_taken_into_use(world: World, reloads: list[ConfigR
     await world.gateway.reload()
     assert reloads == [ConfigReloaded("success")]
     assert world.gateway.transport is not before
-    assert world.gateway.rooms.shared_rates is not None
-    assert world.gateway.rooms.sender.forwarder.authority.host == b"other.invopop.test"
+    assert world.gateway.services.shared_rates is not None
+    assert world.gateway.services.sender.forwarder.authority.host == b"other.invopop.test"
     assert world.gateway.vault.key("acme").secret.reveal() == "key-globex"
     status, headers, _ = await world.call(headers=ACME)
     assert (status, headers["x-gateway-error"]) == (403, "operation_denied")
@@ -81,7 +81,7 @@ async def test_a_defect_is_a_failed_reload(
     async def broken(*_: object) -> None:
         raise ZeroDivisionError("secret words")
 
-    monkeypatch.setattr(app, "compile_rules", broken)
+    monkeypatch.setattr(app, "compile_configuration", broken)
     change(world)
     with pytest.raises(ZeroDivisionError):
         await world.gateway.reload()

@@ -7,22 +7,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.invopop.operations import match, split_path
-from gateway.policy.patterns import Pattern, Rules, compile_allow, compile_deny, unknown_name
+from gateway.policy.patterns import Pattern, PolicyRules, compile_allow, compile_deny, unknown_name
 
 
-def allow(*entries: str) -> Rules:
+def allow(*entries: str) -> PolicyRules:
     rules, problems = compile_allow(entries, "callers.billing.allow", "gateway.toml")
     assert problems == []
     return rules
 
 
-def deny(*entries: str) -> Rules:
+def deny(*entries: str) -> PolicyRules:
     rules, problems = compile_deny(entries, "callers.billing.deny", "gateway.toml")
     assert problems == []
     return rules
 
 
-def found(rules: Rules, method: str, path: bytes) -> str | None:
+def found(rules: PolicyRules, method: str, path: bytes) -> str | None:
     segments = split_path(path)
     return rules.find(method, segments, match(method, segments))
 

@@ -14,8 +14,8 @@ import trustme
 from gateway.errors import GatewayFault
 from gateway.events import Event
 from gateway.model import Peer
-from gateway.server.door import Door
 from gateway.server.listener import Limits, Listener
+from gateway.server.listener_server import ListenerServer
 from gateway.server.reply import HELD
 from gateway.server.sockets import open_callers
 from gateway.settings.schema import Settings
@@ -35,7 +35,7 @@ class Opened:
         self.address = sockets.bound[0].getsockname()[:2]
         limits = Limits(header_timeout=header_timeout, max_connections=3)
         self.listener = Listener(app, limits, lambda: "id", self.events.append)
-        self.door = Door("callers", self.listener, sockets)
+        self.door = ListenerServer("callers", self.listener, sockets)
 
     @property
     def peer(self) -> Peer:

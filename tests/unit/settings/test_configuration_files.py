@@ -106,7 +106,10 @@ def test_missing_vault_file(workshop: Any) -> None:
     gateway = '[vault]\nfile = "absent.toml"\n[log]\nlevel = 1\n'
     level, vault = workshop.problems(gateway)
     assert level.key == "log.level"
-    assert (vault.file, vault.found) == (str(workshop.directory / "absent.toml"), "no such file")
+    assert (vault.file, vault.found) == (
+        str(workshop.directory / "absent.toml"),
+        "no such file",
+    )
     assert vault.expected == "the vault file that vault.file names"
 
 

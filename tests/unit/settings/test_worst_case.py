@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from gateway import inbound
-from gateway.identity import verdicts
+from gateway.identity import token_cache
 from gateway.observe import audit_file, otlp, writer
 from gateway.server import connection, reply
 from gateway.settings import worst_case as bounds
@@ -29,7 +29,7 @@ def test_bounds_are_the_rooms_own() -> None:
     assert wire.HIGH_WATER == bounds.UPSTREAM_BUFFER
     assert reply_parser.MAX_HEAD == bounds.REPLY_HEAD
     assert reply.HELD == bounds.HELD
-    assert verdicts.MOST_VERDICTS == bounds.VERDICTS
+    assert token_cache.MOST_VERDICTS == bounds.VERDICTS
     assert writer.LIMIT == bounds.LOG
     assert audit_file.LIMIT == bounds.AUDIT
     assert otlp.QUEUE == bounds.TRACES

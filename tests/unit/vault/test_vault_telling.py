@@ -9,8 +9,8 @@ import pytest
 
 from gateway.events import Event, KeyChanged, Noticed
 from gateway.secret import Secret
+from gateway.vault.backlog import PORTION, Backlog
 from gateway.vault.key_ring import Slot
-from gateway.vault.uptake import PORTION, Uptake
 from gateway.vault.vault import Vault
 from tests.support.vaults import (
     FakeStore,
@@ -189,9 +189,9 @@ async def test_taking_up_many_lets_others_run() -> None:
     taken: list[str] = []
     slots = [Slot(str(n), "key", key_source(value="k")) for n in range(3 * PORTION)]
     slots[1].retired = True
-    uptake = Uptake(lambda slot: taken.append(slot.tenant))
-    uptake.add(slots)
-    task = asyncio.ensure_future(uptake.run())
+    backlog = Backlog(lambda slot: taken.append(slot.tenant))
+    backlog.add(slots)
+    task = asyncio.ensure_future(backlog.run())
     seen = set()
     async with asyncio.timeout(5):
         while len(taken) < len(slots) - 1:

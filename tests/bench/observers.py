@@ -1,4 +1,4 @@
-"""`python -m tests.bench.telling`: what metrics and logs cost a request, with them and without.
+"""`python -m tests.bench.observers`: what metrics and logs cost a request, with them and without.
 
 Twice over: in CPU time over real sockets and TLS, by turns; and in instructions within the process
 (callgrind), where no socket is paid for and each exchange has a turn of the event loop to itself,
@@ -24,7 +24,7 @@ from tests.bench.stage import set_up, start_origin
 
 LIMIT: Final = 0.10
 _DRIVES: Final = ("whole GET, JWT", "whole POST 1 KiB, JWT")
-_MODULES: Final = {"told": "gateway", "untold": "tests.bench.untold"}
+_MODULES: Final = {"told": "gateway", "untold": "tests.bench.unobserved"}
 
 
 class Cost(NamedTuple):
@@ -41,7 +41,7 @@ class Cost(NamedTuple):
 
 def main() -> int:
     """Measures, and shows; 1 if it is too much, or could not be measured."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.telling", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.observers", description=__doc__)
     parser.add_argument("--rounds", type=int, default=9, help="pairs of measurements; default 9")
     parser.add_argument("--seconds", type=int, default=3, help="of each measurement; default 3")
     arguments = parser.parse_args()

@@ -9,23 +9,23 @@ from functools import partial
 from math import inf
 from typing import Final
 
-from gateway.vault.flights import Flights
 from gateway.vault.key_ring import NEVER, KeyRing
 from gateway.vault.pins import Pins
 from gateway.vault.reader import Reader
+from gateway.vault.single_flight import SingleFlight
 
 LONGEST: Final = 2.0  # seconds: what a request may wait
 COOL_DOWN: Final = 2.0  # seconds after a fruitless re-read
 
 
-class Rereads:
+class RejectedKeyReread:
     """The re-reads in progress."""
 
     def __init__(self, reader: Reader, pins: Pins, clock: Callable[[], float]) -> None:
         self._reader = reader
         self._pins = pins
         self._clock = clock
-        self._flights = Flights[None]()
+        self._flights = SingleFlight[None]()
 
     def begin(self, ring: KeyRing) -> asyncio.Task[None] | None:
         """The ring's re-read, begun now unless it is in progress; None while it cools down."""

@@ -24,7 +24,7 @@ _ACCEPTS_PER_TURN: Final = 4
 _CUT_SECONDS: Final = 2.0  # what the tasks that were cut may take to tell of it
 
 
-class Door:
+class ListenerServer:
     """One listener of the process, by its `name` in the log."""
 
     def __init__(self, name: str, listener: Listener, sockets: Sockets) -> None:
@@ -77,7 +77,7 @@ class Door:
             await self._listener.vacated(_CUT_SECONDS)
         await self._lifespan.shutdown()
 
-    def slam(self) -> None:
+    def abort(self) -> None:
         """Cuts everything at once."""
         self._close_servers()
         self._listener.cut()

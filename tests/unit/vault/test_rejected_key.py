@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.secret import Secret
-from gateway.vault import rereads as rereads_module
+from gateway.vault import rejected_key as rereads_module
 from gateway.vault.key_ring import KeyRing, Slot
 from gateway.vault.pins import Pins
 from gateway.vault.reader import Reader
-from gateway.vault.rereads import COOL_DOWN, Rereads
+from gateway.vault.rejected_key import COOL_DOWN, RejectedKeyReread
 from tests.support.vaults import FakeStore, key_source
 
 
@@ -23,7 +23,7 @@ class Table:
         self.reader = Reader(lambda _: None, lambda _: None, lambda: self.now)
         self.reader.adopt({"aws": self.store}, 30.0)
         pins = Pins(self._vouch, lambda _: None, lambda: self.now)
-        self.rereads = Rereads(self.reader, pins, lambda: self.now)
+        self.rereads = RejectedKeyReread(self.reader, pins, lambda: self.now)
         self._checking = asyncio.ensure_future(pins.run())
 
     async def _vouch(self, secret: Secret) -> str:

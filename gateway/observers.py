@@ -1,27 +1,37 @@
-"""The audit log and the traces of one process: what is told elsewhere than in log and metrics.
+"""The observers of one process: metrics, logs, audit log, traces and the status page's history.
 
-Law: opened once, before anything is served, and closed after everything; `problems` opens nothing.
+Law: subscribes and reads; nothing here changes how a request fares. The audit log and the traces
+are opened once, before anything is served, and closed after everything.
 """
 
 import os
 import ssl
 from collections.abc import Awaitable, Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Final
 
 from gateway import __version__
+from gateway.admin.health import Finding, Health
+from gateway.admin.history import History
+from gateway.admin.overview import Overview, Sources
+from gateway.admin.recent_events import RecentEvents
 from gateway.errors import ConfigurationError, GatewayFault, Problem
-from gateway.events import Events
+from gateway.events import EndOfTurn, Events
 from gateway.model import Exchange
+from gateway.observe.access_log import AccessLog
 from gateway.observe.audit import AuditLog, taken
 from gateway.observe.audit_file import AuditFile, open_append
 from gateway.observe.logs import Logger
+from gateway.observe.metrics import Metrics
 from gateway.observe.tracing import Tracer
-from gateway.rooms import Rooms
 from gateway.secret import Secret
+from gateway.services import Services
+from gateway.settings.load import Loaded
 from gateway.settings.schema import Audit, Settings, Tracing
 from gateway.settings.vault_file import KeySource
+from gateway.upstream.transport import Transport
 
 RETRY_AFTER: Final = (b"retry-after", b"1")
 _MISSING: Final = "the extra `otel`: pip install 'invopop-gateway[otel]'"
@@ -29,7 +39,70 @@ _MISSING: Final = "the extra `otel`: pip install 'invopop-gateway[otel]'"
 Resolve = Callable[[KeySource, str, str], Awaitable[Secret]]
 
 
-class Outlets:
+class Observers:
+    """What tells of one process: `observe` at once, `watch` and `overview` once it is wired."""
+
+    def __init__(self, settings: Settings, logger: Logger) -> None:
+        self.metrics = Metrics(settings.metrics.max_series)
+        self.health = Health()
+        self.audit_and_traces = AuditAndTraces(settings, logger)
+        self._history = History()
+        self._recent_events = RecentEvents()
+        self._logger = logger
+        self._access_log = AccessLog(logger, settings.log.sample_success)
+
+    def observe(self, events: Events) -> None:
+        """Lets every observer hear of what happens from now on."""
+        told = EndOfTurn(events)
+        self.metrics.subscribe(told)
+        self._logger.subscribe(told)
+        self._access_log.subscribe(told)
+        self._history.subscribe(told)
+        self._recent_events.subscribe(told)
+
+    def watch(self, services: Services, transport: Callable[[], Transport]) -> None:
+        """Lets gauges and health checks read what the services know, whenever they are asked."""
+        watch = self.metrics.watch
+        self.metrics.watch_expiries(services.vault.expiries)
+        watch("requests_in_flight", lambda: services.permits.in_flight)
+        watch("circuit_open", lambda: services.sender.circuit_open)
+        watch("audit_failing", lambda: bool(self.audit_and_traces.trouble()))
+        for state in ("active", "idle", "waiting"):
+            watch("upstream_connections", partial(_pooled, transport, state), state)
+        self.health.checks = {
+            "vault": partial(_vault_health, services),
+            "issuers": partial(_issuers_health, services),
+        }
+        if self.audit_and_traces.has_audit:
+            self.health.checks["audit"] = lambda: Finding(True, self.audit_and_traces.trouble())
+
+    def overview(
+        self, services: Services, transport: Callable[[], Transport], loaded: Callable[[], Loaded]
+    ) -> Overview:
+        """What the status page shows, read whenever it is asked for."""
+        return Overview(
+            Sources(self.health, self._history, self._recent_events, services, transport, loaded)
+        )
+
+
+def _vault_health(services: Services) -> Finding:
+    failing = services.vault.failing()
+    trouble = ", ".join(f"{kind} {word}" for kind, word in sorted(failing.items()))
+    return Finding(services.vault.tried(), trouble)
+
+
+def _issuers_health(services: Services) -> Finding:
+    states = services.authenticator.issuers()
+    away = [state.issuer for state in states if not state.healthy]
+    trouble = f"keys of {', '.join(away)} not refreshed" if away else ""
+    return Finding(all(state.tried for state in states), trouble)
+
+
+def _pooled(transport: Callable[[], Transport], state: str) -> int:
+    return sum(getattr(pool, state) for pool in transport().pools)
+
+
+class AuditAndTraces:
     """What `[audit]` and `[tracing]` ask for."""
 
     def __init__(self, settings: Settings, logger: Logger) -> None:
@@ -57,17 +130,17 @@ class Outlets:
                 problems += error.problems
         return problems
 
-    def open(self, rooms: Rooms, events: Events) -> None:
+    def open(self, services: Services, events: Events) -> None:
         """From now on what happens is told here too. Raises `ConfigurationError`."""
         if self._audit.file is not None:
-            self._open_audit(self._audit.file, rooms, events)
+            self._open_audit(self._audit.file, services, events)
         if self._tracing.endpoint is not None:
             from gateway.observe.otlp import Otlp  # noqa: PLC0415 - needs the extra
 
             otlp = Otlp(self._tracing, self._headers, self._logger.log)
             self._close.append(otlp.close)
-            rooms.tracer = Tracer(self._tracing.sample_ratio, otlp.put)
-            rooms.tracer.subscribe(events)
+            services.tracer = Tracer(self._tracing.sample_ratio, otlp.put)
+            services.tracer.subscribe(events)
 
     def close(self) -> None:
         """Writes and exports what is waiting, each for some seconds at most."""
@@ -81,7 +154,7 @@ class Outlets:
         lost = self._logger.dropped if self._audit.on_stdout else 0
         return f"{lost} lines lost: nobody reads stdout" if lost else ""
 
-    def _open_audit(self, path: Path, rooms: Rooms, events: Events) -> None:
+    def _open_audit(self, path: Path, services: Services, events: Events) -> None:
         write = self._logger.write_line
         if not self._audit.on_stdout:
             try:
@@ -91,13 +164,13 @@ class Outlets:
             write = self._file.write
             self._close.append(self._file.close)
             if self._audit.write_before_forward:
-                rooms.witness = self._witness
+                services.record_before_send = self._record_before_send
         log = AuditLog(write)
         log.tell("started", {"pid": os.getpid(), "version": __version__})
         log.subscribe(events)
         self._close.append(lambda: log.tell("stopped", {"pid": os.getpid()}))
 
-    async def _witness(self, x: Exchange) -> None:
+    async def _record_before_send(self, x: Exchange) -> None:
         if self._file is None or not await self._file.written(taken(x)):
             detail = "What cannot be recorded is not sent."
             raise GatewayFault("audit_unavailable", detail, headers=(RETRY_AFTER,))

@@ -12,7 +12,7 @@ from gateway.vault.key_ring import Slot
 PORTION: Final = 100
 
 
-class Uptake:
+class Backlog:
     """`take` is called once for each slot that is added and has not left the configuration."""
 
     def __init__(self, take: Callable[[Slot], None]) -> None:

@@ -1,14 +1,18 @@
-"""One version of the configuration, compiled: who is who and who may what, and the way upstream.
+"""The configuration, compiled: who is who, who may do what, and how Invopop is reached.
 
-Law: all or nothing; every problem of every room is in one list, and nothing is in use yet.
+Law: all or nothing; every problem is in one list, and nothing is in use yet.
 """
 
 import asyncio
+import random
 import ssl
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+import httpx
 
 from gateway.errors import ConfigurationError, Problem
 from gateway.events import Emit
@@ -21,7 +25,12 @@ from gateway.secret import Secret
 from gateway.settings.load import Loaded
 from gateway.settings.schema import Settings, Upstream
 from gateway.settings.vault_file import STORES, KeySource
+from gateway.upstream.breaker import Breaker
+from gateway.upstream.forwarder import Forwarder, Timeouts
+from gateway.upstream.retry import Retries, RetryRules
+from gateway.upstream.sender import Sender
 from gateway.upstream.tls import client_context
+from gateway.upstream.transport import Limits, Transport
 from gateway.vault.sources.source import SourceError
 from gateway.vault.vault import Vault
 
@@ -42,7 +51,7 @@ class Trust(NamedTuple):
     anchor: bytes
 
 
-class Rules(NamedTuple):
+class CompiledConfiguration(NamedTuple):
     """What a loaded configuration says, ready to be taken into use."""
 
     authenticator: Authenticator
@@ -52,12 +61,12 @@ class Rules(NamedTuple):
     listener: ListenerTls | None
 
 
-async def compile_rules(loaded: Loaded, vault: Vault, emit: Emit) -> Rules:
+async def compile_configuration(loaded: Loaded, vault: Vault, emit: Emit) -> CompiledConfiguration:
     """Compiles a configuration. Raises `ConfigurationError` with all problems."""
     settings, file = loaded.settings, str(loaded.file)
     secrets, problems = await _secrets(loaded, vault)
     authenticator, wrong = build_authenticator(settings, secrets, emit)
-    problems += [p for p in placed(wrong, loaded) if not _unresolved(p, problems)]
+    problems += [p for p in with_file(wrong, loaded) if not _unresolved(p, problems)]
     grants, wrong = compile_grants(settings.callers, file)
     problems += wrong
     trust, password, listener = None, None, None
@@ -74,10 +83,10 @@ async def compile_rules(loaded: Loaded, vault: Vault, emit: Emit) -> Rules:
         problems += error.problems
     if problems or trust is None:
         raise ConfigurationError(problems)
-    return Rules(authenticator, grants, trust, password, listener)
+    return CompiledConfiguration(authenticator, grants, trust, password, listener)
 
 
-def placed(problems: Iterable[Problem], loaded: Loaded) -> list[Problem]:
+def with_file(problems: Iterable[Problem], loaded: Loaded) -> list[Problem]:
     """The problems, with the configuration file in the place of no file."""
     return [p._replace(file=p.file or str(loaded.file)) for p in problems]
 
@@ -90,6 +99,26 @@ def trust_of(upstream: Upstream, file: str) -> Trust:
     except (OSError, ssl.SSLError):
         found, expected = f'"{upstream.ca_file}"', "a readable PEM file of certificates"
         raise ConfigurationError([Problem(file, "upstream.ca_file", found, expected)]) from None
+
+
+def new_transport(upstream: Upstream, trust: ssl.SSLContext, emit: Emit) -> Transport:
+    """Connections to Invopop, verified by `trust`."""
+    limits = Limits(max_connections=upstream.max_connections)
+    proxy = urlsplit(upstream.proxy) if upstream.proxy else None
+    way = (proxy.hostname or "", proxy.port or 80) if proxy else None
+    return Transport(trust, emit, limits=limits, proxy=way)
+
+
+def new_sender(
+    transport: httpx.AsyncBaseTransport, upstream: Upstream, emit: Emit, *, circuit: bool
+) -> Sender:
+    """Forwarding with retries, and, if `circuit`, with a circuit breaker of its own."""
+    timeouts = Timeouts(connect=upstream.connect_timeout, read=upstream.read_timeout)
+    forwarder = Forwarder(transport, upstream.url, timeouts, emit)
+    rules = RetryRules(upstream.max_retries, frozenset(upstream.retry_methods))
+    ratio = upstream.circuit_failure_ratio if circuit else 0.0
+    breaker = Breaker(ratio, upstream.circuit_open_for)
+    return Sender(forwarder, Retries(rules, random.random), breaker, emit)
 
 
 def files_of(loaded: Loaded) -> set[Path]:

@@ -1,6 +1,6 @@
 """Tenants that `[discover]` found, as many as may be held: who makes room for whom."""
 
-from gateway.vault.found import DRAWN, Found
+from gateway.vault.discovered import DRAWN, DiscoveredTenants
 from gateway.vault.key_ring import KeyRing, Slot
 from tests.support.vaults import key_source
 
@@ -12,7 +12,7 @@ def ring(tenant: str, used_at: float) -> KeyRing:
 
 def test_who_was_not_used_for_longest_makes_room() -> None:
     """Not who was found first; and whoever makes room is read no more."""
-    found = Found()
+    found = DiscoveredTenants()
     rings = {name: ring(name, at) for at, name in enumerate("abcd")}
     for name in "abc":
         found.add(rings[name], 3)
@@ -25,7 +25,7 @@ def test_who_was_not_used_for_longest_makes_room() -> None:
 
 def test_who_is_in_use_stays_however_many_come() -> None:
     """Of very many the few that are used are never drawn beside others only."""
-    found = Found()
+    found = DiscoveredTenants()
     used = [ring(f"used-{n}", 1e9) for n in range(DRAWN - 1)]
     for number in range(2_000):
         if number < len(used):
@@ -37,7 +37,7 @@ def test_who_is_in_use_stays_however_many_come() -> None:
 
 def test_any_may_leave_and_the_rest_can_be_drawn() -> None:
     """After removals in any order what is held, and what may make room, are the same tenants."""
-    found = Found()
+    found = DiscoveredTenants()
     for number in range(6):
         found.add(ring(str(number), float(number)), 6)
     for name in ("5", "0", "2"):
@@ -50,7 +50,7 @@ def test_any_may_leave_and_the_rest_can_be_drawn() -> None:
 
 def test_more_than_one_makes_room_where_fewer_may_be_held() -> None:
     """A smaller bound holds from the next tenant on."""
-    found = Found()
+    found = DiscoveredTenants()
     for number in range(6):
         found.add(ring(str(number), float(number)), 6)
     found.add(ring("6", 6.0), 2)

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from gateway.vault.flights import Flights, wait_until
+from gateway.vault.single_flight import SingleFlight, wait_until
 
 
 class Work:
@@ -26,7 +26,7 @@ class Work:
 
 async def test_whoever_wants_the_same_joins() -> None:
     """It is done once; when it is over the next who wants it begins anew."""
-    flights, work = Flights[None](), Work()
+    flights, work = SingleFlight[None](), Work()
     first = flights.join("name", work)
     assert flights.join("name", work) is flights.underway("name") is first
     assert flights.underway("other") is None
@@ -39,7 +39,7 @@ async def test_whoever_wants_the_same_joins() -> None:
 
 async def test_a_flight_goes_on_when_those_who_wait_leave() -> None:
     """Nobody waits past the deadline, and nobody's leaving ends it."""
-    flights, work, loop = Flights[None](), Work(), asyncio.get_running_loop()
+    flights, work, loop = SingleFlight[None](), Work(), asyncio.get_running_loop()
     flight = flights.join("name", work)
     await wait_until(flight, loop.time() + 0.01)
     await wait_until(flight, loop.time() - 1.0)
@@ -52,7 +52,7 @@ async def test_a_flight_goes_on_when_those_who_wait_leave() -> None:
 
 async def test_closing_waits_until_all_have_ended() -> None:
     """Nothing is under way any more when `aclose` returns, and it raises nothing."""
-    flights, work = Flights[None](), [Work(), Work()]
+    flights, work = SingleFlight[None](), [Work(), Work()]
     for number, one in enumerate(work):
         flights.join(number, one)
     await asyncio.sleep(0)  # they have begun

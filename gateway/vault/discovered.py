@@ -14,7 +14,7 @@ from gateway.vault.key_ring import KeyRing
 DRAWN: Final = 16
 
 
-class Found:
+class DiscoveredTenants:
     """Rings by tenant, of one slot each."""
 
     def __init__(self) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gateway.rules import restart_required
+from gateway.compiled import restart_required
 from gateway.settings.schema import Settings
 
 

@@ -1,4 +1,4 @@
-"""The rooms as the pipeline finds them. A reload replaces members; requests keep what they took."""
+"""What serves requests. A reload replaces members; requests keep what they took."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -14,14 +14,14 @@ from gateway.policy.rates_shared import SharedRates
 from gateway.upstream.sender import Sender
 from gateway.vault.vault import Vault
 
-Witness = Callable[[Exchange], Awaitable[None]]
+RecordBeforeSend = Callable[[Exchange], Awaitable[None]]
 
 
 @dataclass(slots=True)
-class Rooms:
+class Services:
     """What serves requests, of one version of the configuration. `max_body` is bytes, 0 = any.
 
-    `witness` has it on record that a request is about to be sent with a key, or raises.
+    `record_before_send` has it on record that a request is about to be sent with a key, or raises.
     """
 
     authenticator: Authenticator
@@ -33,7 +33,7 @@ class Rooms:
     max_body: int
     shared_rates: SharedRates | None = None
     tracer: Tracer | None = None
-    witness: Witness | None = None
+    record_before_send: RecordBeforeSend | None = None
 
     async def count(self, grant: Grant) -> float:
         """Counts a request against its rate limits: the seconds that a shared storage took.

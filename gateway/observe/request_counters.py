@@ -74,7 +74,7 @@ class Durations:
         self.upstream = Buckets(SECONDS)
 
 
-class Tally:
+class RequestCounter:
     """One series of `requests_total`, and what its exchanges moved."""
 
     __slots__ = ("bytes_in", "bytes_out", "count", "durations")
@@ -84,46 +84,46 @@ class Tally:
         self.durations = durations
 
 
-class Tallies(Collector):
+class RequestCounters(Collector):
     """All of them. Past `max_series`, new tenants and callers share `other`."""
 
     def __init__(self, max_series: int) -> None:
         self._max_series = max_series
-        self._tallies: dict[Key, Tally] = {}
+        self._counters: dict[Key, RequestCounter] = {}
         self._durations: dict[tuple[str, str], Durations] = {}
         self._own = Buckets(OWN_SECONDS)
 
     def count(self, x: Exchange) -> None:
         """Counts an exchange that has ended."""
         key = (x.tenant, x.caller, x.route, x.method, x.status)
-        tally = self._tallies.get(key) or self._add(key)
-        tally.count += 1
-        tally.bytes_in += x.bytes_in
-        tally.bytes_out += x.bytes_out
-        tally.durations.total.add(x.seconds, x.trace_id)
+        counter = self._counters.get(key) or self._add(key)
+        counter.count += 1
+        counter.bytes_in += x.bytes_in
+        counter.bytes_out += x.bytes_out
+        counter.durations.total.add(x.seconds, x.trace_id)
         if x.upstream_seconds is not None:
-            tally.durations.upstream.add(x.upstream_seconds, x.trace_id)
+            counter.durations.upstream.add(x.upstream_seconds, x.trace_id)
             self._own.add(x.overhead_seconds, x.trace_id)
 
-    def _add(self, key: Key) -> Tally:
+    def _add(self, key: Key) -> RequestCounter:
         tenant, caller, route, method, status = key
-        if len(self._tallies) >= self._max_series:
+        if len(self._counters) >= self._max_series:
             key = (tenant and OTHER, caller and OTHER, route, method, status)
         durations = self._durations.setdefault((route, method), Durations())
-        return self._tallies.setdefault(key, Tally(durations))
+        return self._counters.setdefault(key, RequestCounter(durations))
 
     def collect(self) -> Iterable[Metric]:
         """The six families as they stand; called in the thread that scrapes."""
-        tallies, durations = list(self._tallies.items()), list(self._durations.items())
+        counters, durations = list(self._counters.items()), list(self._durations.items())
         requests = _counter("requests_total")
         received, sent = _counter("request_bytes_total"), _counter("response_bytes_total")
         moved: dict[str, list[int]] = {}
-        for (*names, status), tally in tallies:
-            requests.add_metric([*map(str, names), str(status)], tally.count)
+        for (*names, status), counter in counters:
+            requests.add_metric([*map(str, names), str(status)], counter.count)
             if tenant := str(names[0]):
                 into = moved.setdefault(tenant, [0, 0])
-                into[0] += tally.bytes_in
-                into[1] += tally.bytes_out
+                into[0] += counter.bytes_in
+                into[1] += counter.bytes_out
         for tenant, (bytes_in, bytes_out) in moved.items():
             received.add_metric([tenant], bytes_in)
             sent.add_metric([tenant], bytes_out)

@@ -1,14 +1,14 @@
-"""`uptake`: many slots, taken up in portions with pauses for requests."""
+"""`backlog`: many slots, taken up in portions with pauses for requests."""
 
 import asyncio
 from itertools import groupby
 
 import pytest
 
-from gateway.vault import uptake
+from gateway.vault import backlog
+from gateway.vault.backlog import Backlog
 from gateway.vault.key_ring import Slot
 from gateway.vault.snapshot import new_slot
-from gateway.vault.uptake import Uptake
 from tests.support.jwks import running
 from tests.support.vaults import key_source, vault_settings
 
@@ -23,14 +23,14 @@ def slots(number: int) -> list[Slot]:
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uptake, "PORTION", 3)
+    monkeypatch.setattr(backlog, "PORTION", 3)
 
 
 async def test_requests_are_served_between_two_portions() -> None:
     """One turn of the event loop, no more, after each portion; all slots in their order."""
     told: list[Slot | None] = []
     added = slots(8)
-    made = Uptake(told.append)
+    made = Backlog(told.append)
     made.add(added[:7])
     made.add(added[7:])
     async with running(made.run):
@@ -45,7 +45,7 @@ async def test_slots_that_left_the_configuration_are_left_out() -> None:
     """They may have been retired while they waited."""
     told: list[Slot] = []
     added = slots(3)
-    made = Uptake(told.append)
+    made = Backlog(told.append)
     made.add(added)
     added[1].retired = True
     async with running(made.run):

@@ -40,7 +40,7 @@ class LastAttempt(NamedTuple):
     kind: str
 
 
-class Chronicle:
+class RecentEvents:
     """What happened last; times are seconds since the epoch."""
 
     def __init__(self) -> None:

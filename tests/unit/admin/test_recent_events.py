@@ -1,16 +1,16 @@
 """The last of each kind of event."""
 
-from gateway.admin.chronicle import Chronicle
+from gateway.admin.recent_events import RecentEvents
 from gateway.events import ConfigReloaded, Events, JwksRefreshed, Noticed, UpstreamFailed
 
 
-def told(*events: ConfigReloaded | JwksRefreshed | Noticed | UpstreamFailed) -> Chronicle:
-    """A chronicle that heard these."""
-    hub, chronicle = Events(), Chronicle()
-    chronicle.subscribe(hub)
+def told(*events: ConfigReloaded | JwksRefreshed | Noticed | UpstreamFailed) -> RecentEvents:
+    """A recent_events that heard these."""
+    hub, recent_events = Events(), RecentEvents()
+    recent_events.subscribe(hub)
     for event in events:
         hub.emit(event)
-    return chronicle
+    return recent_events
 
 
 def test_a_refused_reload_leaves_what_is_in_force() -> None:
@@ -36,13 +36,13 @@ def test_the_circuits_last_change_is_known_with_its_reason() -> None:
 
 def test_failed_attempts_are_counted_by_kind() -> None:
     """The most frequent first, and the last one's kind."""
-    chronicle = told(*(UpstreamFailed(kind, "r") for kind in ("dns", "tls", "dns")))
-    assert chronicle.failed_attempts.most_common() == [("dns", 2), ("tls", 1)]
-    assert chronicle.last_failed_attempt is not None
-    assert chronicle.last_failed_attempt.kind == "dns"
+    recent_events = told(*(UpstreamFailed(kind, "r") for kind in ("dns", "tls", "dns")))
+    assert recent_events.failed_attempts.most_common() == [("dns", 2), ("tls", 1)]
+    assert recent_events.last_failed_attempt is not None
+    assert recent_events.last_failed_attempt.kind == "dns"
 
 
 def test_issuers_of_many_configurations_do_not_pile_up() -> None:
     """What is kept is bounded."""
-    chronicle = told(*(JwksRefreshed(f"https://{n}", "success") for n in range(1_500)))
-    assert len(chronicle.refreshes) == 1_000
+    recent_events = told(*(JwksRefreshed(f"https://{n}", "success") for n in range(1_500)))
+    assert len(recent_events.refreshes) == 1_000

@@ -8,7 +8,7 @@ import pytest
 from gateway.errors import ConfigurationError, Problem
 from gateway.observe.logs import Logger
 from gateway.observe.writer import LineWriter
-from gateway.outlets import Outlets
+from gateway.observers import AuditAndTraces
 from gateway.secret import Secret
 from gateway.settings.schema import Settings
 from gateway.settings.vault_file import KeySource
@@ -23,9 +23,11 @@ async def problems(**sections: Any) -> list[Problem]:
         raise ConfigurationError([Problem(file, key, UNSET.found, UNSET.expected)])
 
     writer = LineWriter(1)
-    outlets = Outlets(Settings.model_validate(sections), Logger(writer, "error", "json"))
+    audit_and_traces = AuditAndTraces(
+        Settings.model_validate(sections), Logger(writer, "error", "json")
+    )
     try:
-        return await outlets.problems("g.toml", unset)
+        return await audit_and_traces.problems("g.toml", unset)
     finally:
         writer.close()
 

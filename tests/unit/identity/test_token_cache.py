@@ -1,7 +1,7 @@
-"""`verdicts`: how long it is remembered that a token was good."""
+"""`token_cache`: how long it is remembered that a token was good."""
 
 from gateway.identity.keys import FixedKeys, KeySet
-from gateway.identity.verdicts import Verdict, Verdicts
+from gateway.identity.token_cache import TokenCache, Verdict
 from gateway.model import Caller
 
 CALLER = Caller("billing", "jwt")
@@ -14,7 +14,7 @@ def verdict(source: FixedKeys, until: float = 100.0) -> Verdict:
 
 def test_ends_with_the_token() -> None:
     """Good until the token ends, not a moment longer, and then forgotten."""
-    verdicts = Verdicts()
+    verdicts = TokenCache()
     verdicts.keep(b"a", verdict(FixedKeys(KeySet(()))))
     assert verdicts.find(b"a", 99.9) is CALLER
     assert verdicts.find(b"a", 100.0) is None
@@ -24,7 +24,7 @@ def test_ends_with_the_token() -> None:
 def test_ends_with_the_keys() -> None:
     """Any other key set ends the verdict, for good."""
     source = FixedKeys(KeySet(()))
-    verdicts = Verdicts()
+    verdicts = TokenCache()
     verdicts.keep(b"a", verdict(source))
     before, source.current = source.current, KeySet(())
     assert verdicts.find(b"a", 0) is None
@@ -35,7 +35,7 @@ def test_ends_with_the_keys() -> None:
 def test_bounded() -> None:
     """The oldest verdict makes room for the newest."""
     source = FixedKeys(KeySet(()))
-    verdicts = Verdicts(most=2)
+    verdicts = TokenCache(most=2)
     for digest in (b"a", b"b", b"c"):
         verdicts.keep(digest, verdict(source))
     assert len(verdicts) == 2
@@ -45,4 +45,4 @@ def test_bounded() -> None:
 
 def test_unknown() -> None:
     """What was never judged is not remembered."""
-    assert Verdicts().find(b"a", 0) is None
+    assert TokenCache().find(b"a", 0) is None

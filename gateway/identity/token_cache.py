@@ -21,7 +21,7 @@ class Verdict(NamedTuple):
     source: KeySource
 
 
-class Verdicts:
+class TokenCache:
     """A bounded map of digests to verdicts; the oldest goes first."""
 
     def __init__(self, most: int = MOST_VERDICTS) -> None:
