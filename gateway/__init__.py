@@ -12,4 +12,4 @@ Imports point downwards only, and rooms of one floor never import each other:
         → settings | events | invopop → model, errors → secret, trace
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

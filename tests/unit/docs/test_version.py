@@ -14,7 +14,7 @@ PLACES = {
     "deploy/compose.yaml": r"invopop-gateway:(\d[\w.]*)",
     "deploy/kubernetes/overlays/shared/kustomization.yaml": r"newTag: ([\w.]+)",
     "deploy/kubernetes/overlays/sidecar/kustomization.yaml": r"newTag: ([\w.]+)",
-    "CHANGELOG.md": r"(?m)\A# Changelog\n\n## ([\w.]+)",
+    "CHANGELOG.md": r"\A# Changelog\n[^#]*\n## ([\w.]+)",
 }
 
 
