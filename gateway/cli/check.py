@@ -15,13 +15,13 @@ import typer
 
 from gateway.app import Gateway
 from gateway.cli.configuration import ConfigOption, load_or_exit, offline
+from gateway.cli.worst_case import worst_case
 from gateway.errors import GatewayError
 from gateway.model import Key
 from gateway.policy.review import review
 from gateway.settings.load import Loaded
 from gateway.settings.report import printable
 from gateway.settings.schema import Settings
-from gateway.settings.worst_case import worst_case
 from gateway.upstream.workspace import WorkspaceCheck
 from gateway.vault.table import TenantRow, ends_soon
 
@@ -31,7 +31,7 @@ AT_ONCE = 4  # calls to Invopop: a check must not look like an attack
 Slot = tuple[str, str]
 
 
-class Answer(NamedTuple):
+class WorkspaceFound(NamedTuple):
     """What Invopop said of a key: the workspace that it opens, or why none was named."""
 
     workspace: str
@@ -92,7 +92,7 @@ def _memory(settings: Settings) -> str:
 
 async def _look(
     loaded: Loaded, *, online: bool
-) -> tuple[list[TenantRow], dict[Slot, Answer], list[str]]:
+) -> tuple[list[TenantRow], dict[Slot, WorkspaceFound], list[str]]:
     """Tenants' keys, what Invopop says of them, and which issuers' secrets are missing."""
     async with offline(loaded) as gateway:
         await gateway.vault.read_stores()
@@ -109,13 +109,13 @@ async def _missing_secrets(gateway: Gateway) -> list[str]:
     return [f"issuer {name}: its secret cannot be had now, or is too short" for name in names]
 
 
-async def _ask_all(gateway: Gateway) -> dict[Slot, Answer]:
+async def _ask_all(gateway: Gateway) -> dict[Slot, WorkspaceFound]:
     """Invopop's answer to each key, through the same connections and rules as any request."""
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import Progress  # noqa: PLC0415
 
     ask = WorkspaceCheck(gateway.services.sender).ask
-    answers: dict[Slot, Answer] = {}
+    answers: dict[Slot, WorkspaceFound] = {}
     gate = asyncio.Semaphore(AT_ONCE)
     keys = gateway.vault.held()
     with Progress(console=Console(stderr=True), transient=True) as progress:
@@ -124,9 +124,9 @@ async def _ask_all(gateway: Gateway) -> dict[Slot, Answer]:
         async def one(key: Key) -> None:
             async with gate:
                 try:
-                    answer = Answer(await ask(key.secret), "")
+                    answer = WorkspaceFound(await ask(key.secret), "")
                 except GatewayError as error:
-                    answer = Answer("", error.detail or error.key)
+                    answer = WorkspaceFound("", error.detail or error.key)
             answers[key.tenant, key.slot] = answer
             progress.advance(task)
 
@@ -134,7 +134,7 @@ async def _ask_all(gateway: Gateway) -> dict[Slot, Answer]:
     return answers
 
 
-def _table(rows: Iterable[TenantRow], answers: dict[Slot, Answer]) -> object:
+def _table(rows: Iterable[TenantRow], answers: dict[Slot, WorkspaceFound]) -> object:
     from rich.table import Table  # noqa: PLC0415
 
     found = ("workspace found",) if answers else ()
@@ -148,7 +148,7 @@ def _table(rows: Iterable[TenantRow], answers: dict[Slot, Answer]) -> object:
     return table
 
 
-def _cells(row: TenantRow, answers: dict[Slot, Answer]) -> tuple[str, ...]:
+def _cells(row: TenantRow, answers: dict[Slot, WorkspaceFound]) -> tuple[str, ...]:
     key, pinned = row.fingerprint or "-", row.workspace or "-"
     cells = (row.tenant, row.slot, row.source, key, _day(row.expires_at), pinned)
     if not answers:
@@ -157,12 +157,12 @@ def _cells(row: TenantRow, answers: dict[Slot, Answer]) -> tuple[str, ...]:
     return *cells, (answer.workspace if answer else "") or "-", _verdict(row, answer) or "ok"
 
 
-def _problem(row: TenantRow, answers: dict[Slot, Answer]) -> str:
+def _problem(row: TenantRow, answers: dict[Slot, WorkspaceFound]) -> str:
     verdict = _verdict(row, answers.get((row.tenant, row.slot)))
     return f"tenants.{row.tenant}.{row.slot}: {verdict}" if verdict else ""
 
 
-def _verdict(row: TenantRow, answer: Answer | None) -> str:
+def _verdict(row: TenantRow, answer: WorkspaceFound | None) -> str:
     """What is wrong with a key that Invopop was to be asked about; "" if nothing is."""
     if answer is None:
         return f"no key to ask with: {row.state} {row.detail}".strip()

@@ -31,7 +31,7 @@ class Question(NamedTuple):
     target: str
 
 
-class Answer(NamedTuple):
+class Forecast(NamedTuple):
     """What would come of it: lines of a name and a text each."""
 
     allowed: bool
@@ -56,7 +56,7 @@ def explain(
     raise typer.Exit(0 if answer.allowed else 1)
 
 
-async def _answer(loaded: Loaded, question: Question) -> Answer:
+async def _answer(loaded: Loaded, question: Question) -> Forecast:
     async with offline(loaded) as gateway:
         try:
             return await _judge(gateway, question)
@@ -64,7 +64,7 @@ async def _answer(loaded: Loaded, question: Question) -> Answer:
             return _refused(error, [])
 
 
-async def _judge(gateway: Gateway, question: Question) -> Answer:
+async def _judge(gateway: Gateway, question: Question) -> Forecast:
     """Target, caller and tenant, policy, key: in the pipeline's order, the first that fails ends.
 
     Raises `GatewayError` for what fails before policy.
@@ -88,7 +88,7 @@ async def _judge(gateway: Gateway, question: Question) -> Answer:
         return _refused(error, lines)
     url = gateway.loaded.settings.upstream.url + target.raw.decode()
     lines.append(("sends", f"{question.method} {url}"))
-    return Answer(True, [("allowed", "yes"), *lines])
+    return Forecast(True, [("allowed", "yes"), *lines])
 
 
 async def _key(vault: Vault, tenant: str, caller: str) -> str:
@@ -134,8 +134,8 @@ def _presets(caller: CallerSettings | None) -> Iterator[tuple[str, str]]:
             yield "preset", f"{entry}: {PRESETS[entry[1:]].summary}: {names}"
 
 
-def _refused(error: GatewayError, lines: list[tuple[str, str]]) -> Answer:
+def _refused(error: GatewayError, lines: list[tuple[str, str]]) -> Forecast:
     why = f"{error.status} {error.key}" + (f": {error.detail}" if error.detail else "")
     if error.cause and not isinstance(error, OperationDenied):
         why += f" ({error.cause})"
-    return Answer(False, [("allowed", "no"), ("answer", why), *lines])
+    return Forecast(False, [("allowed", "no"), ("answer", why), *lines])

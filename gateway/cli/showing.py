@@ -16,10 +16,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from gateway.cli.tour import Sample, Step, Visit, requests_counted, tour
+from gateway.cli.tour import Sample, TourStep, Visit, requests_counted, tour
 from gateway.identity.tokens import hash_token, new_token
 from gateway.sandbox.sandbox import Sandbox
-from gateway.sandbox.serve import Running, running
+from gateway.sandbox.serve import RunningSandbox, running
 
 WIDE = 110  # columns that a row needs to stand in few lines
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -59,7 +59,7 @@ async def show(folder: Path, once: bool) -> bool:
 
 
 def _configure(
-    folder: Path, sandbox: Sandbox, upstream: Running, billing: str, reporting: str
+    folder: Path, sandbox: Sandbox, upstream: RunningSandbox, billing: str, reporting: str
 ) -> None:
     """Writes what an operator would: who may call, for whom, and where the keys are."""
     (folder / "ca.pem").write_bytes(upstream.ca_pem)
@@ -165,7 +165,7 @@ def _show_tour(console: Console, visits: list[Visit]) -> None:
 
 def _cells(visit: Visit, wide: bool) -> list[Text]:
     """What comes from outside is shown as it is, never read as markup."""
-    step: Step = visit.step
+    step: TourStep = visit.step
     mark = Text("✓", "green") if visit.as_expected else Text("✗", "red")
     answer = Text(visit.note if wide or visit.status else visit.note.replace(" ", "\n", 1))
     if visit.status:

@@ -13,7 +13,7 @@ from gateway.sandbox.samples import WORKFLOW_ID, invoice
 Json = Any
 
 
-class Step(NamedTuple):
+class TourStep(NamedTuple):
     """One request: who sends it, what it is, the status it must get, and what that shows.
 
     `note` makes a few words of the answer; the step fails if it gives none.
@@ -33,7 +33,7 @@ class Step(NamedTuple):
 class Visit(NamedTuple):
     """A step that was taken, and what came of it."""
 
-    step: Step
+    step: TourStep
     path: str
     status: int
     note: str
@@ -45,44 +45,45 @@ def _error(reply: httpx.Response) -> str:
     return str(reply.headers.get("x-gateway-error", ""))
 
 
-def _steps(billing: str, reporting: str) -> list[Step]:
+def _steps(billing: str, reporting: str) -> list[TourStep]:
     entry = uuid7()
     silo = "/silo/v1/entries"
     as_billing = {"who": "billing → acme", "token": billing}
+    as_reporting = {"who": "reporting → globex", "token": reporting, "tenant": "globex"}
     return [
-        Step(method="GET", path="/utils/v1/ping", status=200, **as_billing,
-             shows="Plain HTTP in, HTTPS out, with acme's key.",
-             note=lambda r: r.json()["ping"]),
-        Step(method="GET", path="/auth/version", status=200, **as_billing,
-             shows="The first example of Invopop's API reference.",
-             note=lambda r: r.json()),
-        Step(method="GET", path="/access/v1/workspace", status=200, **as_billing,
-             shows="The key decides the workspace; billing never saw the key.",
-             note=lambda r: r.json()["name"]),
-        Step(method="PUT", path=f"{silo}/{entry}", status=200, **as_billing,
-             shows="An invoice is stored, its totals calculated.",
-             note=lambda r: "total " + r.json()["data"]["doc"]["totals"]["payable"],
-             body={"data": invoice(), "key": f"demo-{entry[:8]}"}),
-        Step(method="POST", path="/transform/v1/jobs?wait=10", status=202, **as_billing,
-             shows="A job signs it and makes the PDF.",
-             note=lambda r: r.json()["status"],
-             body={"workflow_id": WORKFLOW_ID, "silo_entry_id": entry}),
-        Step(method="GET", path=f"{silo}/{entry}/files/{{file}}", status=200, **as_billing,
-             shows="The PDF streams through, byte for byte.",
-             note=lambda r: f"{len(r.content)} B PDF" if r.content[:5] == b"%PDF-" else ""),
-        Step(who="reporting → globex", token=reporting, tenant="globex", method="GET", path=silo,
-             status=200, shows="Another tenant, another key: acme's invoice is not here.",
-             note=lambda r: f"{len(r.json()['list'] or [])} entries"),
-        Step(who="reporting → globex", token=reporting, tenant="globex", method="POST", path=silo,
-             status=403, shows="reporting may read only.", note=_error,
-             body={"data": invoice()}),
-        Step(who="billing → globex", token=billing, tenant="globex", method="GET", path=silo,
-             status=403, shows="globex is not billing's tenant: no key was even looked up.",
-             note=_error),
-        Step(who="nobody", method="GET", path=silo, status=401,
-             shows="No token, no request.", note=_error),
-        Step(who="wrong token → acme", token="igw_" + "0" * 38, method="GET", path=silo,
-             status=401, shows="A wrong one neither, and the answer is the same.", note=_error),
+        TourStep(method="GET", path="/utils/v1/ping", status=200, **as_billing,
+                 shows="Plain HTTP in, HTTPS out, with acme's key.",
+                 note=lambda r: r.json()["ping"]),
+        TourStep(method="GET", path="/auth/version", status=200, **as_billing,
+                 shows="The first example of Invopop's API reference.",
+                 note=lambda r: r.json()),
+        TourStep(method="GET", path="/access/v1/workspace", status=200, **as_billing,
+                 shows="The key decides the workspace; billing never saw the key.",
+                 note=lambda r: r.json()["name"]),
+        TourStep(method="PUT", path=f"{silo}/{entry}", status=200, **as_billing,
+                 shows="An invoice is stored, its totals calculated.",
+                 note=lambda r: "total " + r.json()["data"]["doc"]["totals"]["payable"],
+                 body={"data": invoice(), "key": f"demo-{entry[:8]}"}),
+        TourStep(method="POST", path="/transform/v1/jobs?wait=10", status=202, **as_billing,
+                 shows="A job signs it and makes the PDF.",
+                 note=lambda r: r.json()["status"],
+                 body={"workflow_id": WORKFLOW_ID, "silo_entry_id": entry}),
+        TourStep(method="GET", path=f"{silo}/{entry}/files/{{file}}", status=200, **as_billing,
+                 shows="The PDF streams through, byte for byte.",
+                 note=lambda r: f"{len(r.content)} B PDF" if r.content[:5] == b"%PDF-" else ""),
+        TourStep(**as_reporting, method="GET", path=silo,
+                 status=200, shows="Another tenant, another key: acme's invoice is not here.",
+                 note=lambda r: f"{len(r.json()['list'] or [])} entries"),
+        TourStep(**as_reporting, method="POST", path=silo,
+                 status=403, shows="reporting may read only.", note=_error,
+                 body={"data": invoice()}),
+        TourStep(who="billing → globex", token=billing, tenant="globex", method="GET", path=silo,
+                 status=403, shows="globex is not billing's tenant: no key was even looked up.",
+                 note=_error),
+        TourStep(who="nobody", method="GET", path=silo, status=401,
+                 shows="No token, no request.", note=_error),
+        TourStep(who="wrong token → acme", token="igw_" + "0" * 38, method="GET", path=silo,
+                 status=401, shows="A wrong one neither, and the answer is the same.", note=_error),
     ]  # fmt: skip
 
 
@@ -94,7 +95,7 @@ async def tour(gateway: str, upstream: str, tokens: tuple[str, str]) -> list[Vis
     return [*visits, await _without_gateway(upstream)]
 
 
-async def _take(client: httpx.AsyncClient, step: Step, found: dict[str, str]) -> Visit:
+async def _take(client: httpx.AsyncClient, step: TourStep, found: dict[str, str]) -> Visit:
     headers = {"Authorization": f"Bearer {step.token}"} if step.token else {}
     if step.tenant:
         headers["X-Invopop-Tenant"] = step.tenant
@@ -119,7 +120,7 @@ async def _take(client: httpx.AsyncClient, step: Step, found: dict[str, str]) ->
 async def _without_gateway(upstream: str) -> Visit:
     """Invopop's own rule: plain HTTP fails. It is why the gateway upgrades every request."""
     url = upstream.replace("https://", "http://", 1)
-    step = Step(
+    step = TourStep(
         "anybody", "GET", f"{url}/utils/v1/ping", 0,
         "Straight to Invopop: it takes no plain HTTP.", lambda _: "",
     )  # fmt: skip

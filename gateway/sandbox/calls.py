@@ -1,8 +1,10 @@
 """A request that showed a valid key, and how handlers read it. Law: reads, checks, never acts."""
 
-from collections.abc import Awaitable, Callable, Mapping
+import base64
+import binascii
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 from starlette.requests import Request
@@ -11,8 +13,9 @@ from starlette.responses import Response
 from gateway.sandbox.identifiers import normal_timestamp, version_of
 from gateway.sandbox.refusals import bad_request, invalid_field
 from gateway.sandbox.signing import Signer
-from gateway.sandbox.store import Json, Workspace
+from gateway.sandbox.store import Job, Json, SiloEntry, Workspace
 
+T = TypeVar("T", SiloEntry, Job)
 Shape = Mapping[str, type]
 
 
@@ -102,9 +105,52 @@ def _typed(name: str, value: Any, kind: type) -> Any:
     return value
 
 
-class Operation(NamedTuple):
+class Endpoint(NamedTuple):
     """One method of one path template, and who answers it."""
 
     method: str
     template: str
     handle: Callable[[Call], Awaitable[Response]]
+
+
+def page(call: Call, items: Sequence[T], render: Callable[[T], Json]) -> Json:
+    """One page of `items` (oldest first), newest first unless `ascending`.
+
+    Reads `created_at`, `cursor`, `limit` (20, at most 100) and `ascending`. Raises a 400 refusal.
+    """
+    limit = max(call.number("limit", 20, 100), 1)
+    ascending = call.flag("ascending")
+    since = call.since()
+    wanted = [item for item in items if not since or _from(item.created_at, since, ascending)]
+    ordered = wanted if ascending else wanted[::-1]
+    start = _start(call.query("cursor"), ordered, ascending)
+    shown = ordered[start : start + limit]
+    answer: Json = {"list": [render(item) for item in shown], "limit": limit}
+    if since:
+        answer["created_at"] = since
+    if call.query("cursor"):
+        answer["cursor"] = call.query("cursor")
+    if start + limit < len(ordered):
+        answer["next_cursor"] = _cursor(shown[-1].id, ascending)
+    return answer
+
+
+def _from(at: str, since: str, ascending: bool) -> bool:
+    return at >= since if ascending else at <= since
+
+
+def _cursor(last_id: str, ascending: bool) -> str:
+    return base64.urlsafe_b64encode(f"{'+-'[not ascending]}{last_id}".encode()).decode()
+
+
+def _start(cursor: str, ordered: Sequence[T], ascending: bool) -> int:
+    if not cursor:
+        return 0
+    try:
+        text = base64.b64decode(cursor, altchars=b"-_", validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        text = ""
+    ids = [item.id for item in ordered]
+    if text[:1] != "+-"[not ascending] or text[1:] not in ids:
+        raise bad_request("the cursor is not one of this list")
+    return ids.index(text[1:]) + 1

@@ -10,14 +10,14 @@ from gateway.sandbox.identifiers import TIME_BASED, timestamp, version_of
 from gateway.sandbox.refusals import bad_request, conflict, invalid_field
 from gateway.sandbox.rules import SCHEMAS
 from gateway.sandbox.signing import Signer
-from gateway.sandbox.store import Entry, Json, Version, Workspace
+from gateway.sandbox.store import Json, SiloEntry, Version, Workspace
 
 MERGE_PATCH: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
 _FOLDERS: Final = {"bill/": "invoices", "org/party": "parties", "org/item": "items"}
 
 
-def create(workspace: Workspace, entry_id: str, body: Json, signer: Signer) -> Entry:
+def create(workspace: Workspace, entry_id: str, body: Json, signer: Signer) -> SiloEntry:
     """Puts a new entry into the workspace: `body` is that of POST or PUT.
 
     Raises a refusal: 409 for an id or key in use, 422 for an invalid document.
@@ -34,7 +34,9 @@ def create(workspace: Workspace, entry_id: str, body: Json, signer: Signer) -> E
     if folder == "invoices" and version_of(entry_id) not in TIME_BASED:
         raise invalid_field("id", "must be a UUID of version 1 or 7 in this folder")
     now = timestamp()
-    entry = Entry(id=entry_id, key=key, folder=folder, created_at=now, updated_at=now, versions=[])
+    entry = SiloEntry(
+        id=entry_id, key=key, folder=folder, created_at=now, updated_at=now, versions=[]
+    )
     keep(entry, built)
     workspace.entries[entry_id] = entry
     if key:
@@ -42,7 +44,7 @@ def create(workspace: Workspace, entry_id: str, body: Json, signer: Signer) -> E
     return entry
 
 
-def update(entry: Entry, body: Json, signer: Signer) -> None:
+def update(entry: SiloEntry, body: Json, signer: Signer) -> None:
     """Changes an entry as PATCH asks, all of it or nothing.
 
     Raises a refusal: 409 for other contents of a signed entry, 422 for an invalid result.
@@ -56,7 +58,7 @@ def update(entry: Entry, body: Json, signer: Signer) -> None:
     entry.updated_at = timestamp()
 
 
-def keep(entry: Entry, built: Built) -> None:
+def keep(entry: SiloEntry, built: Built) -> None:
     """Makes an envelope the entry's current version."""
     now = timestamp()
     version = digest(built.envelope)[:10]
@@ -71,7 +73,7 @@ def keep(entry: Entry, built: Built) -> None:
     entry.updated_at = now
 
 
-def shown(entry: Entry, origin: str, *, data: bool = True) -> Json:
+def shown(entry: SiloEntry, origin: str, *, data: bool = True) -> Json:
     """An entry as the API shows it; lists leave the envelope out."""
     envelope = entry.envelope
     answer: Json = {
@@ -103,7 +105,7 @@ def shown(entry: Entry, origin: str, *, data: bool = True) -> Json:
     return answer | ({"data": envelope} if data else {})
 
 
-def current_state(entry: Entry) -> str:
+def current_state(entry: SiloEntry) -> str:
     """The key of the latest state, or ""."""
     return str(entry.states[max(entry.states)]["key"]) if entry.states else ""
 
@@ -133,7 +135,7 @@ def _source(workspace: Workspace, body: Json) -> Json:
     return _patched(copied, body) if "data" in body else copied
 
 
-def _rebuilt(entry: Entry, body: Json) -> Built:
+def _rebuilt(entry: SiloEntry, body: Json) -> Built:
     data = entry.envelope
     if "data" in body:
         data = _patched(entry.envelope, body)

@@ -11,10 +11,10 @@ from urllib.parse import quote
 
 from starlette.responses import Response
 
-from gateway.sandbox.calls import Call, Operation
+from gateway.sandbox.calls import Call, Endpoint
 from gateway.sandbox.identifiers import timestamp, uuid7
 from gateway.sandbox.refusals import conflict, invalid_field, not_found, reply
-from gateway.sandbox.store import Entry, File, Json, Workspace
+from gateway.sandbox.store import File, Json, SiloEntry, Workspace
 
 LINK: Final = "sig"
 FILE: Final = "/silo/v1/entries/{entry_id}/files/{id}"
@@ -26,7 +26,7 @@ _SHOWN: Final = ("category", "key", "desc", "meta", "embeddable", "private")
 _CATEGORIES: Final = ("format", "attachment")
 
 
-def find_entry(call: Call, name: str = "entry_id") -> Entry:
+def find_entry(call: Call, name: str = "entry_id") -> SiloEntry:
     """The entry that the path names. Raises a 404 refusal."""
     entry = call.workspace.entries.get(call.path(name).lower())
     if entry is None:
@@ -41,7 +41,7 @@ def linked(workspace: Workspace, entry_id: str, file_id: str, link: str) -> bool
     return file is not None and hmac.compare_digest(file.link.encode(), link.encode())
 
 
-def attach(entry: Entry, file_id: str, request: Json) -> File:
+def attach(entry: SiloEntry, file_id: str, request: Json) -> File:
     """Adds a file to an entry; one with the same key becomes its previous version.
 
     `request` is the body of POST or PUT. Raises a refusal: 409 for an id in use, 422.
@@ -83,7 +83,7 @@ def shown_file(file: File, origin: str) -> Json:
     return answer
 
 
-def _made(entry: Entry, file_id: str, request: Json) -> File:
+def _made(entry: SiloEntry, file_id: str, request: Json) -> File:
     if not request.get("name"):
         raise invalid_field("name", "cannot be blank")
     if request.get("category", "attachment") not in _CATEGORIES:
@@ -180,8 +180,8 @@ def _find(call: Call) -> File:
     return file
 
 
-OPERATIONS: Final = (
-    Operation("POST", "/silo/v1/entries/{entry_id}/files", create),
-    Operation("GET", FILE, fetch),
-    Operation("PUT", FILE, create_or_upload),
+ENDPOINTS: Final = (
+    Endpoint("POST", "/silo/v1/entries/{entry_id}/files", create),
+    Endpoint("GET", FILE, fetch),
+    Endpoint("PUT", FILE, create_or_upload),
 )

@@ -8,14 +8,13 @@ from typing import Any, Final, NamedTuple
 import orjson
 from starlette.responses import Response
 
-from gateway.sandbox.amounts import currency_of
-from gateway.sandbox.calls import Call, Operation
+from gateway.sandbox.calls import Call, Endpoint
 from gateway.sandbox.identifiers import uuid7
 from gateway.sandbox.refusals import Fault, bad_request, invalid, invalid_field, reply
-from gateway.sandbox.rules import INVOICE, SCHEMAS, country_of, faults_of
+from gateway.sandbox.rules import INVOICE, SCHEMAS, faults_of
 from gateway.sandbox.signing import Signer
 from gateway.sandbox.store import Json
-from gateway.sandbox.totals import with_totals
+from gateway.sandbox.totals import country_of, currency_of, with_totals
 
 ENVELOPE: Final = SCHEMAS + "envelope"
 
@@ -159,8 +158,8 @@ def _answer(built: Built, data: Json, *, envelop: bool) -> Response:
     return reply({"data": built.envelope if whole else built.envelope["doc"]})
 
 
-OPERATIONS: Final = (
-    Operation("POST", "/silo/v1/gobl/build", build_gobl),
-    Operation("POST", "/silo/v1/gobl/correct", correct_gobl),
-    Operation("POST", "/silo/v1/gobl/sign", sign_gobl),
+ENDPOINTS: Final = (
+    Endpoint("POST", "/silo/v1/gobl/build", build_gobl),
+    Endpoint("POST", "/silo/v1/gobl/correct", correct_gobl),
+    Endpoint("POST", "/silo/v1/gobl/sign", sign_gobl),
 )

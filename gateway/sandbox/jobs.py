@@ -7,13 +7,12 @@ from typing import Final
 from starlette.responses import Response
 
 from gateway.sandbox import entries
-from gateway.sandbox.calls import Call, Operation
+from gateway.sandbox.calls import Call, Endpoint, page
 from gateway.sandbox.files import shown_file
 from gateway.sandbox.identifiers import TIME_BASED, timestamp, uuid7
-from gateway.sandbox.pages import page
 from gateway.sandbox.refusals import conflict, invalid_field, not_found, reply
 from gateway.sandbox.runner import settle
-from gateway.sandbox.store import Entry, Job, Json
+from gateway.sandbox.store import Job, Json, SiloEntry
 
 LONGEST_WAIT: Final = 60
 # Seconds: a timer may fire a tick of the clock early.
@@ -85,7 +84,7 @@ def _job(call: Call, job_id: str, body: Json) -> Job:
     return job
 
 
-def _entry(call: Call, body: Json) -> Entry | None:
+def _entry(call: Call, body: Json) -> SiloEntry | None:
     """The entry to work on: the one named, or a new one of the data; none for mere arguments."""
     if body.get("silo_entry_id"):
         entry = call.workspace.entries.get(body["silo_entry_id"].lower())
@@ -139,10 +138,10 @@ def _shown(job: Job, origin: str) -> Json:
     return answer | {name: value for name, value in optional.items() if value}
 
 
-OPERATIONS: Final = (
-    Operation("GET", "/transform/v1/jobs", find),
-    Operation("POST", "/transform/v1/jobs", create),
-    Operation("GET", "/transform/v1/jobs/{id}", fetch),
-    Operation("PUT", "/transform/v1/jobs/{id}", create_with_id),
-    Operation("GET", "/transform/v1/jobs/key/{key}", fetch_by_key),
+ENDPOINTS: Final = (
+    Endpoint("GET", "/transform/v1/jobs", find),
+    Endpoint("POST", "/transform/v1/jobs", create),
+    Endpoint("GET", "/transform/v1/jobs/{id}", fetch),
+    Endpoint("PUT", "/transform/v1/jobs/{id}", create_with_id),
+    Endpoint("GET", "/transform/v1/jobs/key/{key}", fetch_by_key),
 )

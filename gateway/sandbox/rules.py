@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Any, Final
 
-from gateway.sandbox.amounts import amount, currency_of, percent_of, percentage
 from gateway.sandbox.refusals import Fault
 from gateway.sandbox.store import Json
+from gateway.sandbox.totals import amount, country_of, currency_of, percent_of, percentage
 
 SCHEMAS: Final = "https://gobl.org/draft-0/"
 INVOICE: Final = SCHEMAS + "bill/invoice"
@@ -36,14 +36,6 @@ def faults_of(document: Json) -> tuple[Fault, ...]:
         return tuple(_invoice(document))
     required = _REQUIRED.get(schema)
     return tuple(_text(document, required, ())) if required else ()
-
-
-def country_of(document: Json) -> str:
-    """The country whose tax rules a document follows, or ""."""
-    supplier = document.get("supplier")
-    tax_id = supplier.get("tax_id") if isinstance(supplier, dict) else None
-    country = tax_id.get("country") if isinstance(tax_id, dict) else None
-    return str(document.get("$regime") or country or "")
 
 
 def _invoice(document: Json) -> Iterator[Fault]:

@@ -16,7 +16,7 @@ from gateway.sandbox.pdf import render
 from gateway.sandbox.refusals import Refusal, invalid_field
 from gateway.sandbox.sequence import number
 from gateway.sandbox.signing import Signer
-from gateway.sandbox.store import Entry, Job, Json, Workspace
+from gateway.sandbox.store import Job, Json, SiloEntry, Workspace
 
 
 class _Run(NamedTuple):
@@ -93,23 +93,23 @@ def _intent(step: Json, provider: str, status: str, message: str) -> Json:
     }
 
 
-def _entry(run: _Run) -> Entry:
+def _entry(run: _Run) -> SiloEntry:
     if run.job.entry is None:
         raise invalid_field("silo_entry_id", "this step needs a silo entry")
     return run.job.entry
 
 
-def _close(run: _Run, entry: Entry, _config: Json) -> None:
+def _close(run: _Run, entry: SiloEntry, _config: Json) -> None:
     entries.keep(entry, sign(build(entry.envelope), run.signer))
 
 
-def _state(run: _Run, entry: Entry, config: Json) -> None:
+def _state(run: _Run, entry: SiloEntry, config: Json) -> None:
     at = timestamp()
     state = {"id": f"{entry.id}:{at}", "created_at": at, "key": str(config.get("state") or "sent")}
     entry.states[at] = state | {"src": "job", "src_id": run.job.id}
 
 
-def _enumerate(run: _Run, entry: Entry, config: Json) -> None:
+def _enumerate(run: _Run, entry: SiloEntry, config: Json) -> None:
     series = run.workspace.series.get(str(config.get("series_id", "")))
     if series is None:
         raise invalid_field("series_id", "not found")
@@ -119,7 +119,7 @@ def _enumerate(run: _Run, entry: Entry, config: Json) -> None:
         entries.keep(entry, build(entry.envelope | {"doc": document | {"code": code}}))
 
 
-def _pdf(run: _Run, entry: Entry, _config: Json) -> None:
+def _pdf(run: _Run, entry: SiloEntry, _config: Json) -> None:
     document = entry.envelope["doc"]
     code = "-".join(str(document[part]) for part in ("series", "code") if document.get(part))
     request: dict[str, Any] = {
@@ -132,7 +132,7 @@ def _pdf(run: _Run, entry: Entry, _config: Json) -> None:
     run.job.files.append(attach(entry, uuid7(), request))
 
 
-_ACTIONS: Final[dict[str, Callable[[_Run, Entry, Json], None]]] = {
+_ACTIONS: Final[dict[str, Callable[[_Run, SiloEntry, Json], None]]] = {
     "silo.close": _close,
     "silo.state": _state,
     "sequence.enumerate": _enumerate,

@@ -13,8 +13,8 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.sandbox import access, files, gobl, jobs, ping, samples, sequence, silo, transform
-from gateway.sandbox.calls import Call, Operation
+from gateway.sandbox import access, files, gobl, jobs, samples, sequence, silo, transform
+from gateway.sandbox.calls import Call, Endpoint
 from gateway.sandbox.files import FILE, LINK, linked
 from gateway.sandbox.identifiers import timestamp
 from gateway.sandbox.refusals import Refusal, bad_request, not_found, unauthorized
@@ -22,15 +22,14 @@ from gateway.sandbox.runner import settle
 from gateway.sandbox.signing import LIFETIME, Signer
 from gateway.sandbox.store import Workspace
 
-OPERATIONS: Final[tuple[Operation, ...]] = (
-    *ping.OPERATIONS,
-    *access.OPERATIONS,
-    *silo.OPERATIONS,
-    *files.OPERATIONS,
-    *gobl.OPERATIONS,
-    *transform.OPERATIONS,
-    *jobs.OPERATIONS,
-    *sequence.OPERATIONS,
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    *access.ENDPOINTS,
+    *silo.ENDPOINTS,
+    *files.ENDPOINTS,
+    *gobl.ENDPOINTS,
+    *transform.ENDPOINTS,
+    *jobs.ENDPOINTS,
+    *sequence.ENDPOINTS,
 )
 
 
@@ -97,7 +96,7 @@ class Sandbox:
 class _Resource:
     """Everything that one path template answers, as an ASGI app; an empty one is a 404."""
 
-    def __init__(self, sandbox: Sandbox, operations: Iterable[Operation]) -> None:
+    def __init__(self, sandbox: Sandbox, operations: Iterable[Endpoint]) -> None:
         self._sandbox = sandbox
         self._handlers = {operation.method: operation.handle for operation in operations}
 
@@ -135,8 +134,8 @@ def _by_link(request: Request, workspace: Workspace) -> bool:
 
 def _router(sandbox: Sandbox) -> Router:
     """The routes, literal segments before parameters; a `{key}` may hold slashes."""
-    templates: dict[str, list[Operation]] = {}
-    for operation in OPERATIONS:
+    templates: dict[str, list[Endpoint]] = {}
+    for operation in ENDPOINTS:
         templates.setdefault(operation.template, []).append(operation)
     ordered = sorted(templates, key=lambda template: [s[:1] == "{" for s in template.split("/")])
     routes = [

@@ -4,7 +4,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from gateway.sandbox.calls import Call, Operation
+from gateway.sandbox.calls import Call, Endpoint
 from gateway.sandbox.identifiers import timestamp
 from gateway.sandbox.refusals import bad_request, conflict, invalid_field, not_found, reply
 from gateway.sandbox.store import Json, Series
@@ -132,11 +132,11 @@ def _shown(series: Series) -> Json:
 
 _ONE: Final = "/sequence/v1/series/{series_id}/entries/{id}"
 
-OPERATIONS: Final = (
-    Operation("GET", "/sequence/v1/series", list_series),
-    Operation("GET", "/sequence/v1/series/{id}", fetch_series),
-    Operation("PUT", "/sequence/v1/series/{id}", create_series),
-    Operation("GET", "/sequence/v1/series/{series_id}/entries", list_entries),
-    Operation("GET", _ONE, fetch_entry),
-    Operation("PUT", _ONE, create_entry),
+ENDPOINTS: Final = (
+    Endpoint("GET", "/sequence/v1/series", list_series),
+    Endpoint("GET", "/sequence/v1/series/{id}", fetch_series),
+    Endpoint("PUT", "/sequence/v1/series/{id}", create_series),
+    Endpoint("GET", "/sequence/v1/series/{series_id}/entries", list_entries),
+    Endpoint("GET", _ONE, fetch_entry),
+    Endpoint("PUT", _ONE, create_entry),
 )

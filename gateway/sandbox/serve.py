@@ -14,7 +14,7 @@ from gateway.sandbox.certificates import Authority, write_private
 from gateway.sandbox.sandbox import Sandbox
 
 
-class Running(NamedTuple):
+class RunningSandbox(NamedTuple):
     """A sandbox that answers at `url`, an https origin; `authority.pem` is what to trust."""
 
     url: str
@@ -66,7 +66,7 @@ class _Server(uvicorn.Server):
 @contextlib.asynccontextmanager
 async def running(
     sandbox: Sandbox, host: str = "127.0.0.1", port: int = 0
-) -> AsyncIterator[Running]:
+) -> AsyncIterator[RunningSandbox]:
     """Serves a sandbox until the block is left; port 0 is any free one. Raises OSError.
 
     Its certificate holds for localhost, 127.0.0.1 and ::1.
@@ -82,7 +82,7 @@ async def running(
                 await serving
             real = listener.getsockname()[1]
             name = f"[{host}]" if ":" in host else host
-            yield Running(f"https://{name}:{real}", real, authority, sandbox)
+            yield RunningSandbox(f"https://{name}:{real}", real, authority, sandbox)
         finally:
             listening.cancel()
             server.should_exit = True

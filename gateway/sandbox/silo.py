@@ -9,12 +9,11 @@ import orjson
 from starlette.responses import Response
 
 from gateway.sandbox import entries
-from gateway.sandbox.calls import Call, Operation
+from gateway.sandbox.calls import Call, Endpoint, page
 from gateway.sandbox.files import decoded, download, find_entry
 from gateway.sandbox.identifiers import normal_timestamp, timestamp, uuid7
-from gateway.sandbox.pages import page
 from gateway.sandbox.refusals import bad_request, conflict, invalid_field, not_found, reply
-from gateway.sandbox.store import Entry, Json
+from gateway.sandbox.store import Json, SiloEntry
 
 _CREATE: Final = {
     "data": object, "key": str, "folder": str, "content_type": str, "previous_id": str,
@@ -109,7 +108,7 @@ def _related(call: Call, wanted: set[str]) -> Response:
             contexts[entry.id] = mentions[0]
     found = [call.workspace.entries[entry_id] for entry_id in contexts]
 
-    def show(entry: Entry) -> Json:
+    def show(entry: SiloEntry) -> Json:
         shown = entries.shown(entry, call.origin, data=False)
         return shown | {"context": contexts[entry.id]}
 
@@ -158,7 +157,7 @@ async def create_state_at(call: Call) -> Response:
     return _state(find_entry(call), at, body)
 
 
-def _state(entry: Entry, at: str, body: Json) -> Response:
+def _state(entry: SiloEntry, at: str, body: Json) -> Response:
     if not body.get("key"):
         raise invalid_field("key", "cannot be blank")
     made = {"id": f"{entry.id}:{at}", "created_at": at, "src": "api-key"} | body
@@ -194,27 +193,27 @@ async def delete_spooled(call: Call) -> Response:
     return Response(status_code=204)
 
 
-def _entry(call: Call, entry: Entry) -> Response:
+def _entry(call: Call, entry: SiloEntry) -> Response:
     return reply(entries.shown(entry, call.origin))
 
 
 _ENTRIES: Final = "/silo/v1/entries"
 
-OPERATIONS: Final = (
-    Operation("GET", _ENTRIES, find),
-    Operation("POST", _ENTRIES, create),
-    Operation("GET", _ENTRIES + "/{id}", fetch),
-    Operation("PUT", _ENTRIES + "/{id}", create_with_id),
-    Operation("PATCH", _ENTRIES + "/{id}", update),
-    Operation("GET", _ENTRIES + "/key/{key}", fetch_by_key),
-    Operation("GET", _ENTRIES + "/related", related),
-    Operation("GET", _ENTRIES + "/{id}/related", related_to_entry),
-    Operation("GET", _ENTRIES + "/{id}/versions/{version}", fetch_version),
-    Operation("GET", _ENTRIES + "/{entry_id}/states", list_states),
-    Operation("POST", _ENTRIES + "/{entry_id}/states", create_state),
-    Operation("PUT", _ENTRIES + "/{entry_id}/states/{at}", create_state_at),
-    Operation("GET", "/silo/v1/search", search),
-    Operation("POST", "/silo/v1/spool", spool),
-    Operation("GET", "/silo/v1/spool/{key}", fetch_spooled),
-    Operation("DELETE", "/silo/v1/spool/{key}", delete_spooled),
+ENDPOINTS: Final = (
+    Endpoint("GET", _ENTRIES, find),
+    Endpoint("POST", _ENTRIES, create),
+    Endpoint("GET", _ENTRIES + "/{id}", fetch),
+    Endpoint("PUT", _ENTRIES + "/{id}", create_with_id),
+    Endpoint("PATCH", _ENTRIES + "/{id}", update),
+    Endpoint("GET", _ENTRIES + "/key/{key}", fetch_by_key),
+    Endpoint("GET", _ENTRIES + "/related", related),
+    Endpoint("GET", _ENTRIES + "/{id}/related", related_to_entry),
+    Endpoint("GET", _ENTRIES + "/{id}/versions/{version}", fetch_version),
+    Endpoint("GET", _ENTRIES + "/{entry_id}/states", list_states),
+    Endpoint("POST", _ENTRIES + "/{entry_id}/states", create_state),
+    Endpoint("PUT", _ENTRIES + "/{entry_id}/states/{at}", create_state_at),
+    Endpoint("GET", "/silo/v1/search", search),
+    Endpoint("POST", "/silo/v1/spool", spool),
+    Endpoint("GET", "/silo/v1/spool/{key}", fetch_spooled),
+    Endpoint("DELETE", "/silo/v1/spool/{key}", delete_spooled),
 )

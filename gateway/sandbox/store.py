@@ -38,7 +38,7 @@ class Version:
 
 
 @dataclass(slots=True, kw_only=True)
-class Entry:
+class SiloEntry:
     """A silo entry: one GOBL envelope with its files, states and former versions (oldest first)."""
 
     id: str
@@ -86,7 +86,7 @@ class Job:
     id: str
     key: str
     request: Json
-    entry: Entry | None
+    entry: SiloEntry | None
     workflow: Json
     created_at: str
     due: float
@@ -121,7 +121,7 @@ class Workspace:
     created_at: str
     updated_at: str
     logo_url: str = ""
-    entries: dict[str, Entry] = field(default_factory=dict)
+    entries: dict[str, SiloEntry] = field(default_factory=dict)
     entry_keys: dict[str, str] = field(default_factory=dict)
     spool: dict[str, tuple[str, str, bytes]] = field(default_factory=dict)
     workflows: dict[str, Workflow] = field(default_factory=dict)

@@ -1,18 +1,35 @@
-"""The arithmetic of an invoice: lines, discounts, charges, taxes, totals. Pure; Decimal only.
+"""The arithmetic of an invoice: lines, discounts, charges, taxes, totals.
 
-Law: it is given a document in which `rules` found no fault.
+Pure, and in decimals, never floats. `with_totals` takes a document in which `rules` found no fault.
 """
 
+import re
 from collections.abc import Iterable
 from copy import deepcopy
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final, NamedTuple
 
-from gateway.sandbox.amounts import amount, percent_of, percentage, rounded, written
-from gateway.sandbox.rules import country_of
 from gateway.sandbox.store import Json
 
 RETAINED: Final = frozenset({"IRPF", "IRC", "IRS", "ISR"})
+# Nine digits before the point: no product of two leaves the precision of Decimal.
+_AMOUNT: Final = re.compile(r"-?\d{1,9}(\.\d{1,9})?")
+_WITHOUT_CENTS: Final = frozenset({"CLP", "ISK", "JPY", "KRW", "PYG", "VND"})
+
+# Enough for examples: the rates that a document may name instead of a percentage.
+_VAT: Final[dict[str, dict[str, str]]] = {
+    "DE": {"general": "19.0%", "reduced": "7.0%"},
+    "ES": {"general": "21.0%", "reduced": "10.0%", "super-reduced": "4.0%"},
+    "FR": {"general": "20.0%", "intermediate": "10.0%", "reduced": "5.5%"},
+    "GB": {"general": "20.0%", "reduced": "5.0%"},
+    "IT": {"general": "22.0%", "intermediate": "10.0%", "super-reduced": "4.0%"},
+    "NL": {"general": "21.0%", "reduced": "9.0%"},
+    "PT": {"general": "23.0%", "intermediate": "13.0%", "reduced": "6.0%"},
+}
+_CURRENCY: Final[dict[str, str]] = {
+    "DE": "EUR", "ES": "EUR", "FR": "EUR", "GB": "GBP", "IT": "EUR", "NL": "EUR", "PT": "EUR",
+    "US": "USD",
+}  # fmt: skip
 
 
 class _Share(NamedTuple):
@@ -135,3 +152,64 @@ def _categories(bases: dict[tuple[str, str, str], Decimal], currency: str) -> li
 
 def _money(value: Decimal, currency: str) -> str:
     return written(rounded(value, currency))
+
+
+def country_of(document: Json) -> str:
+    """The country whose tax rules a document follows, or ""."""
+    supplier = document.get("supplier")
+    tax_id = supplier.get("tax_id") if isinstance(supplier, dict) else None
+    country = tax_id.get("country") if isinstance(tax_id, dict) else None
+    return str(document.get("$regime") or country or "")
+
+
+def amount(value: Any) -> Decimal | None:
+    """A GOBL amount (a decimal string, or a JSON number that is whole), or None if it is none."""
+    if type(value) is int:
+        value = str(value)
+    if not isinstance(value, str) or not _AMOUNT.fullmatch(value):
+        return None
+    return Decimal(value)
+
+
+def percentage(value: Any) -> Decimal | None:
+    """`"21.0%"` or `"0.21"` as a factor, or None."""
+    if not isinstance(value, str):
+        return None
+    number = amount(value.removesuffix("%"))
+    if number is None or not 0 <= number <= 1000:
+        return None
+    return number / 100 if value.endswith("%") else number
+
+
+def rounded(value: Decimal, currency: str) -> Decimal:
+    """Rounded to the currency's smallest unit, halves away from zero."""
+    unit = Decimal(1) if currency in _WITHOUT_CENTS else Decimal("0.01")
+    return value.quantize(unit, ROUND_HALF_UP)
+
+
+def written(value: Decimal) -> str:
+    """A rounded amount as a document holds it."""
+    return f"{value:f}"
+
+
+def currency_of(country: str) -> str:
+    """The currency of a country that the sandbox knows, or ""."""
+    return _CURRENCY.get(country, "")
+
+
+def percent_of(tax: dict[str, Any], country: str) -> str | None:
+    """The percentage of a tax row: its own, else what its rate means in that country.
+
+    None if it has neither; "" for a rate that has no percentage, such as an exemption.
+    """
+    if tax.get("percent") is not None:
+        return tax["percent"] if percentage(tax["percent"]) is not None else None
+    names = {str(tax.get("rate", "")), str(tax.get("key", ""))}
+    if names & {"exempt", "reverse-charge", "export", "outside-scope"}:
+        return ""
+    if "zero" in names:
+        return "0.0%"
+    known = _VAT.get(country, {}) if tax.get("cat") == "VAT" else {}
+    if names & {"standard", "general"}:
+        return known.get("general")
+    return known.get(str(tax.get("rate", "")))

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from gateway.sandbox.calls import Call, Operation
+from gateway.sandbox.calls import Call, Endpoint
 from gateway.sandbox.gobl import digest
 from gateway.sandbox.identifiers import timestamp, uuid7
 from gateway.sandbox.refusals import Fault, conflict, invalid, not_found, reply
@@ -146,9 +146,9 @@ def _shown(workflow: Workflow) -> Json:
     }
 
 
-OPERATIONS: Final = (
-    Operation("GET", "/transform/v1/workflows", find),
-    Operation("GET", "/transform/v1/workflows/{id}", fetch),
-    Operation("PUT", "/transform/v1/workflows/{id}", create),
-    Operation("PATCH", "/transform/v1/workflows/{id}", update),
+ENDPOINTS: Final = (
+    Endpoint("GET", "/transform/v1/workflows", find),
+    Endpoint("GET", "/transform/v1/workflows/{id}", fetch),
+    Endpoint("PUT", "/transform/v1/workflows/{id}", create),
+    Endpoint("PATCH", "/transform/v1/workflows/{id}", update),
 )

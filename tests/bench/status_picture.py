@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.sandbox.identifiers import uuid7
 from gateway.sandbox.samples import WORKFLOW_ID, invoice
 from gateway.sandbox.sandbox import Sandbox
-from gateway.sandbox.serve import Running, running
+from gateway.sandbox.serve import RunningSandbox, running
 from tests.support.chromium import Chromium
 from tests.support.gateway import GatewayProcess, token_hash
 from tests.support.jwt import Issuer
@@ -125,7 +125,7 @@ class Load:
         )()
 
 
-def _settings(upstream: Running, folder: Path) -> dict[str, Any]:
+def _settings(upstream: RunningSandbox, folder: Path) -> dict[str, Any]:
     (folder / "sandbox-ca.pem").write_bytes(upstream.ca_pem)
     return {
         "listen": {"port": 0},

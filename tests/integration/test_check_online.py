@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.sandbox.sandbox import Sandbox
-from gateway.sandbox.serve import Running, running
+from gateway.sandbox.serve import RunningSandbox, running
 from tests.support.gateway import run, write_toml
 
 DAY = 86_400.0
@@ -17,14 +17,14 @@ NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
 @pytest.fixture
-async def invopop() -> AsyncIterator[Running]:
+async def invopop() -> AsyncIterator[RunningSandbox]:
     """A sandbox with the workspaces acme and globex."""
     async with running(Sandbox()) as served:
         yield served
 
 
 async def check(
-    directory: Path, invopop: Running, tenants: dict[str, Any], *options: str
+    directory: Path, invopop: RunningSandbox, tenants: dict[str, Any], *options: str
 ) -> tuple[int, str]:
     """What the command says: its exit code and all its output, in which no key may be."""
     (directory / "ca.pem").write_bytes(invopop.ca_pem)
@@ -40,12 +40,12 @@ async def check(
     return code, output
 
 
-def key(invopop: Running, workspace: str, lifetime: float = 90 * DAY) -> dict[str, str]:
+def key(invopop: RunningSandbox, workspace: str, lifetime: float = 90 * DAY) -> dict[str, str]:
     """A fresh key of a workspace."""
     return {"value": invopop.sandbox.mint_key(workspace, lifetime)}
 
 
-async def test_all_is_well(tmp_path: Path, invopop: Running) -> None:
+async def test_all_is_well(tmp_path: Path, invopop: RunningSandbox) -> None:
     """Each slot's key is shown to Invopop; the table names the workspaces found; exit 0."""
     acme, globex = (invopop.sandbox.workspaces[name].id for name in ("acme", "globex"))
     tenants = {
@@ -63,7 +63,7 @@ async def test_all_is_well(tmp_path: Path, invopop: Running) -> None:
     ]
 
 
-async def test_every_wrong_key_is_told(tmp_path: Path, invopop: Running) -> None:
+async def test_every_wrong_key_is_told(tmp_path: Path, invopop: RunningSandbox) -> None:
     """Another workspace than the pinned one, a revoked key: each is named, and the exit is 1."""
     acme = invopop.sandbox.workspaces["acme"].id
     revoked = key(invopop, "acme")
@@ -86,16 +86,18 @@ async def test_every_wrong_key_is_told(tmp_path: Path, invopop: Running) -> None
     assert "401" in errors[2]
 
 
-async def test_an_invopop_that_is_away_fails_the_check(tmp_path: Path, invopop: Running) -> None:
+async def test_an_invopop_that_is_away_fails_the_check(
+    tmp_path: Path, invopop: RunningSandbox
+) -> None:
     """A certificate that is not trusted: nothing was verified, so the exit is 1."""
     tenants = {"a": {"key": key(invopop, "acme")}}
-    stranger = Running(invopop.url, invopop.port, type(invopop.authority)(), invopop.sandbox)
+    stranger = RunningSandbox(invopop.url, invopop.port, type(invopop.authority)(), invopop.sandbox)
     code, output = await check(tmp_path, stranger, tenants, "--online")
     assert code == 1
     assert "tenants.a.key" in output
 
 
-async def test_a_key_that_cannot_be_had(tmp_path: Path, invopop: Running) -> None:
+async def test_a_key_that_cannot_be_had(tmp_path: Path, invopop: RunningSandbox) -> None:
     """Without a key there is nothing to ask with: a warning, and with --online an error."""
     settings = {"INVOPOP_GATEWAY__VAULT__STRICT": "false", "PYTHONDEVMODE": ""}
     tenants = {"a": {"key": {"file": "nowhere"}}}
@@ -110,7 +112,7 @@ async def test_a_key_that_cannot_be_had(tmp_path: Path, invopop: Running) -> Non
     assert "tenants.a.key: no key to ask with: not_found" in output
 
 
-async def test_expiry_is_shown_and_warned_of(tmp_path: Path, invopop: Running) -> None:
+async def test_expiry_is_shown_and_warned_of(tmp_path: Path, invopop: RunningSandbox) -> None:
     """A key that is a JWT shows its day; 14 days before there is a warning; it stops nothing."""
     tenants = {
         "late": {"key": key(invopop, "acme", 20 * DAY)},

@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.cli import build, showing
-from gateway.cli.tour import Step, Visit
+from gateway.cli.tour import TourStep, Visit
 from tests.integration.test_seed_examples import tool
 from tests.support.gateway import run
 
@@ -103,7 +103,7 @@ def test_a_tour_that_went_wrong(
     monkeypatch: pytest.MonkeyPatch, as_expected: bool, code: int
 ) -> None:
     """Exit code 1, and which request it was."""
-    step = Step("billing", "GET", "/x", 200, "shows", lambda _: "")
+    step = TourStep("billing", "GET", "/x", 200, "shows", lambda _: "")
 
     async def strange(*_: object) -> list[Visit]:
         return [Visit(step, "/x", 500, "noted", 1.0, as_expected)]

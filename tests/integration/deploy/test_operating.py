@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.sandbox.sandbox import Sandbox
-from gateway.sandbox.serve import Running, running
+from gateway.sandbox.serve import RunningSandbox, running
 from tests.support.gateway import GatewayProcess, eventually, token_hash
 from tests.support.guide import Chapter, Reader
 from tests.support.openbao import ROOT, OpenBaoServer
@@ -24,7 +24,7 @@ STATUS = 'curl -sS -o /dev/null -w "%{http_code}" -H "Authorization: Bearer $TOK
 class Stage:
     """A sandbox Invopop, a key of its workspace acme, and gateways in front of it."""
 
-    def __init__(self, directory: Path, invopop: Running, stack: AsyncExitStack) -> None:
+    def __init__(self, directory: Path, invopop: RunningSandbox, stack: AsyncExitStack) -> None:
         self.directory = directory
         self.invopop = invopop
         self.key = invopop.sandbox.mint_key("acme")

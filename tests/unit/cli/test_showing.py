@@ -6,9 +6,9 @@ import pytest
 from rich.console import Console
 
 from gateway.cli import showing
-from gateway.cli.tour import Sample, Step, Visit
+from gateway.cli.tour import Sample, TourStep, Visit
 
-STEP = Step("billing → acme", "GET", "/x", 200, "[/shows]", lambda _: "")
+STEP = TourStep("billing → acme", "GET", "/x", 200, "[/shows]", lambda _: "")
 
 
 @pytest.mark.parametrize("width", [80, 140])

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from gateway.sandbox.sandbox import Sandbox
-from gateway.sandbox.serve import Running, running
+from gateway.sandbox.serve import RunningSandbox, running
 
 
 @pytest.fixture
@@ -17,14 +17,14 @@ def sandbox() -> Sandbox:
 
 
 @pytest.fixture
-async def invopop(sandbox: Sandbox) -> AsyncIterator[Running]:
+async def invopop(sandbox: Sandbox) -> AsyncIterator[RunningSandbox]:
     """The sandbox, listening on a free loopback port."""
     async with running(sandbox) as served:
         yield served
 
 
 @pytest.fixture
-def trust(invopop: Running) -> ssl.SSLContext:
+def trust(invopop: RunningSandbox) -> ssl.SSLContext:
     """Trusts the sandbox's CA and no other, as strictly as OpenSSL can."""
     context = ssl.create_default_context(cadata=invopop.ca_pem.decode())
     context.verify_flags |= ssl.VERIFY_X509_STRICT
@@ -32,14 +32,16 @@ def trust(invopop: Running) -> ssl.SSLContext:
 
 
 @pytest.fixture
-async def nobody(invopop: Running, trust: ssl.SSLContext) -> AsyncIterator[httpx.AsyncClient]:
+async def nobody(
+    invopop: RunningSandbox, trust: ssl.SSLContext
+) -> AsyncIterator[httpx.AsyncClient]:
     """A client without a key."""
     async with httpx.AsyncClient(base_url=invopop.url, verify=trust) as client:
         yield client
 
 
 @pytest.fixture
-async def acme(invopop: Running, trust: ssl.SSLContext) -> AsyncIterator[httpx.AsyncClient]:
+async def acme(invopop: RunningSandbox, trust: ssl.SSLContext) -> AsyncIterator[httpx.AsyncClient]:
     """A client with a key of the workspace acme."""
     key = {"Authorization": f"Bearer {invopop.sandbox.mint_key('acme')}"}
     async with httpx.AsyncClient(base_url=invopop.url, verify=trust, headers=key) as client:
@@ -47,7 +49,9 @@ async def acme(invopop: Running, trust: ssl.SSLContext) -> AsyncIterator[httpx.A
 
 
 @pytest.fixture
-async def globex(invopop: Running, trust: ssl.SSLContext) -> AsyncIterator[httpx.AsyncClient]:
+async def globex(
+    invopop: RunningSandbox, trust: ssl.SSLContext
+) -> AsyncIterator[httpx.AsyncClient]:
     """A client with a key of the workspace globex."""
     key = {"Authorization": f"Bearer {invopop.sandbox.mint_key('globex')}"}
     async with httpx.AsyncClient(base_url=invopop.url, verify=trust, headers=key) as client:

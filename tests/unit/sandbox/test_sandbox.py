@@ -8,7 +8,7 @@ import jwt
 import pytest
 
 from gateway.sandbox import samples
-from gateway.sandbox.sandbox import OPERATIONS, Sandbox
+from gateway.sandbox.sandbox import ENDPOINTS, Sandbox
 
 PATHS = ("/utils/v1/ping", "/auth/version", "/silo/v1/entries", "/no/such/path", "/")
 
@@ -181,7 +181,7 @@ async def test_a_body_too_deep_is_400(acme: httpx.AsyncClient) -> None:
 def test_each_route_is_a_known_operation() -> None:
     """The sandbox answers nothing that the table of Invopop's operations does not know."""
     known = pytest.importorskip("gateway.invopop.operations")
-    for operation in OPERATIONS:
+    for operation in ENDPOINTS:
         found = known.match(operation.method, operation.template.strip("/").split("/"))
         assert found is not None, operation
         assert found.template == operation.template

@@ -12,12 +12,12 @@ from cryptography import x509
 
 from gateway.sandbox.certificates import Authority
 from gateway.sandbox.sandbox import Sandbox
-from gateway.sandbox.serve import Running, running
+from gateway.sandbox.serve import RunningSandbox, running
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
 async def test_its_certificate_satisfies_strict_verification(
-    invopop: Running, trust: ssl.SSLContext, host: str
+    invopop: RunningSandbox, trust: ssl.SSLContext, host: str
 ) -> None:
     """Both loopback names verify against its CA with OpenSSL's strict checks, at TLS 1.2 or up."""
     _, writer = await asyncio.open_connection(host, invopop.port, ssl=trust)
@@ -26,7 +26,7 @@ async def test_its_certificate_satisfies_strict_verification(
     await writer.wait_closed()
 
 
-async def test_nobody_else_vouches_for_it(invopop: Running) -> None:
+async def test_nobody_else_vouches_for_it(invopop: RunningSandbox) -> None:
     """Without its CA, verification fails: also with another sandbox's."""
     for context in (
         ssl.create_default_context(),
@@ -43,14 +43,14 @@ def test_it_is_good_for_loopback_only() -> None:
     assert [str(name.value) for name in names] == ["localhost", "127.0.0.1", "::1"]
 
 
-async def test_plain_http_fails(invopop: Running) -> None:
+async def test_plain_http_fails(invopop: RunningSandbox) -> None:
     """A request without TLS gets no answer at all."""
     async with httpx.AsyncClient() as client:
         with pytest.raises(httpx.TransportError):
             await client.get(f"http://127.0.0.1:{invopop.port}/utils/v1/ping")
 
 
-async def test_samples_are_for_their_owner_only(invopop: Running, tmp_path: Path) -> None:
+async def test_samples_are_for_their_owner_only(invopop: RunningSandbox, tmp_path: Path) -> None:
     """`ca.pem` and a working key of each workspace, mode 0600, also over files that were there."""
     directory = tmp_path / "new"
     invopop.write_samples(directory)
@@ -101,7 +101,7 @@ async def test_it_stops_though_clients_stay(sandbox: Sandbox) -> None:
     writer.transport.abort()
 
 
-async def test_a_taken_port_is_said_so(sandbox: Sandbox, invopop: Running) -> None:
+async def test_a_taken_port_is_said_so(sandbox: Sandbox, invopop: RunningSandbox) -> None:
     """Asked for a port in use, it raises OSError and leaves nothing behind."""
     with pytest.raises(OSError, match="in use"):
         async with running(sandbox, port=invopop.port):

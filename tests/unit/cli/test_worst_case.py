@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from gateway import inbound
+from gateway.cli import worst_case as bounds
+from gateway.cli.worst_case import worst_case
 from gateway.identity import token_cache
 from gateway.observe import audit_file, otlp, writer
 from gateway.server import connection, reply
-from gateway.settings import worst_case as bounds
 from gateway.settings.schema import Settings
-from gateway.settings.worst_case import worst_case
 from gateway.upstream import reply_parser, reply_stream, wire
 
 OPEN_FILES = 1024
