@@ -1,97 +1,70 @@
-"""The suite's list of conformance cases, held against the tests."""
+"""The list of numbered cases, held against the tests that cite them."""
 
 import re
 from pathlib import Path
 
-import pytest
-
-ROOT = Path(__file__).parents[3]
-INTEGRATION = ROOT / "tests" / "integration"
-LIST = (INTEGRATION / "README.md").read_text()
-# Requests and replies on the wire; the gaps are the list's own.
-WIRE = (
-    {
-        1,
-        2,
-        3,
-        5,
-        6,
-        8,
-        9,
-        10,
-        11,
-        12,
-        13,
-        14,
-        15,
-        17,
-        18,
-        20,
-        21,
-        23,
-        24,
-        26,
-        27,
-        29,
-        30,
-        32,
-        33,
-        35,
-    }
-    | {36, 37, 38, 39, 41, 42, 44, 45, 47, 48, 50, 51, 52, 53, 54}
-    | {55, 56, 57, 58, 59, 60, 62, 63, 65, 66, 68}
-    | {69, 70, 71, 72, 74, 77, 78, 79, 80, 81, 83, 84, 85, 86}
-    | {87, 88, 89, 90, 92, 93, 95, 96, 98, 99, 101, 102, 104}
-    | {105, 106, 107, 108, 109, 111, 113, 114, 115, 116, 117, 119}
-    | {120, 121, 122, 123, 126, 127, 128, 129, 131, 132, 134, 135}
-    | {137, 138, 140, 141, 143}
-)
+TESTS = Path(__file__).parents[2]
+LIST = (TESTS / "cases.md").read_text()
+NUMBERS = r"\d+(?:(?:\s*,\s*and\s+|\s*,\s*|\s+and\s+|\s+to\s+|\s*[-–]\s*)\d+)*"
+CITED = rf"\b[Cc]ases?\s+({NUMBERS})"
+NAMED = r"def test_case_(\d+(?:_(?:to_)?\d+)*)"
 
 
 def numbers(text: str) -> set[int]:
-    """The cases that a list such as `1–3, 5` names."""
+    """The numbers that a text such as `1 to 3, 5` names."""
     found: set[int] = set()
-    for first, last in re.findall(r"(\d+)(?:[–-](\d+))?", text):
+    for first, last in re.findall(r"(\d+)(?:\s*(?:to|[-–])\s*(\d+))?", text):
         found |= set(range(int(first), int(last or first) + 1))
     return found
 
 
-def named(file: Path) -> set[int]:
-    """The cases that a file's docstrings, names and tables of tests name."""
-    text = file.read_text()
-    docstrings = re.findall(r'(?:"""|\n)Cases? ([\d, –-]+(?:and \d+)?)', text)
-    functions = re.findall(r"def test_case_([\d_]+(?:to_\d+)?)", text)
-    spans = [re.sub(r"_to_", "-", name).replace("_", ",") for name in functions]
-    return numbers(", ".join(docstrings + spans))
+def cited(text: str) -> set[int]:
+    """The cases that a Python file cites in texts, comments and names of tests."""
+    names = (name.replace("_", " ") for name in re.findall(NAMED, text))
+    return set().union(*map(numbers, [*re.findall(CITED, text), *names]))
 
 
-def table(heading: str) -> list[list[str]]:
-    """The cells of the table under a heading, or before the first one."""
-    section = LIST.split(f"{heading}\n", 1)[1].split("\n#", 1)[0]
-    lines = [line for line in section.splitlines() if line.startswith("| ")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+def section(heading: str) -> str:
+    """The text under a heading of the second level."""
+    return LIST.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
 
 
-@pytest.mark.parametrize("row", table("# Integration suite"), ids=lambda row: row[0])
-def test_each_file_names_its_cases(row: list[str]) -> None:
-    """What the list says of a file, its tests say of themselves."""
-    files = [INTEGRATION / name for name in re.findall(r"`([\w/]+\.py)`", row[0])]
-    assert files or (INTEGRATION / row[0].strip("`")).is_dir()
-    assert numbers(row[2]) <= set().union(*map(named, files))
+def rows(text: str) -> list[int]:
+    """The numbers that begin the rows of a table."""
+    return [int(number) for number in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)]
 
 
-@pytest.mark.parametrize("row", table("## Elsewhere"), ids=lambda row: row[0])
-def test_cases_that_are_elsewhere_are_there(row: list[str]) -> None:
-    """So do the files outside the suite's own folder."""
-    files = [ROOT / name for name in re.findall(r"`(tests/[\w/]+\.py)`", row[1])]
-    files += [INTEGRATION / name for name in re.findall(r"`((?!tests/)[\w/]+\.py)`", row[1])]
-    files += (ROOT / "tests" / "attacks").glob("*.py") if "../attacks" in row[1] else []
-    assert not files or numbers(row[0]) <= set().union(*map(named, files))
+UNTESTED = section("Cases without a test of their own")
+CASES = rows(LIST.replace(UNTESTED, ""))
+FREE = numbers(section("Free numbers"))
+FILES = sorted(path for path in TESTS.rglob("*.py") if path != Path(__file__))
 
 
-def test_no_case_of_the_wire_is_missing() -> None:
-    """Each is tested, or decided otherwise with a reason."""
-    listed = [row[2] for row in table("# Integration suite")]
-    listed += [row[0] for heading in ("## Elsewhere", "## Decided otherwise than a case asks")
-               for row in table(heading)]  # fmt: skip
-    assert numbers(", ".join(listed)) >= WIRE
+def test_the_list_has_no_gap() -> None:
+    """Each number up to the last is one case, in order, or is said to be free."""
+    assert sorted(set(CASES)) == CASES
+    assert sorted([*CASES, *FREE]) == list(range(1, max(CASES) + 1))
+
+
+def test_each_case_has_a_requirement_and_a_source() -> None:
+    """What happens, what the gateway must do, and who says so."""
+    found = re.findall(r"^\| \d+ \| [^|]+ → [^|]+\. \| [^|]+ \|$", LIST, re.MULTILINE)
+    assert len(found) == len(CASES)
+
+
+def test_every_cited_case_is_in_the_list() -> None:
+    """No test cites a number that says nothing."""
+    unknown = {str(path): cited(path.read_text()) - set(CASES) for path in FILES}
+    assert not {path: found for path, found in unknown.items() if found}
+
+
+def test_every_case_is_cited_by_a_test() -> None:
+    """Or the list says why there is no test."""
+    all_cited = set().union(*(cited(path.read_text()) for path in FILES))
+    assert set(CASES) - all_cited == set(rows(UNTESTED))
+
+
+def test_citations_are_found_as_they_are_written() -> None:
+    """In sentences, lists, ranges, comments and names."""
+    text = '"""Cases 1, 3 and 5 to 7."""  # case 9\ndef test_case_11_to_13_15_a_name() -> None:'
+    assert cited(text) == {1, 3, 5, 6, 7, 9, 11, 12, 13, 15}

@@ -104,5 +104,5 @@ def test_the_events_are_a_closed_list() -> None:
     text = (rooms / "observe/audit.py").read_text() + (rooms / "observers.py").read_text()
     body = text.split("_DENIALS", 1)[1]
     assert {name for name in re.findall(r'"([a-z_]+)"', body) if name in EVENTS} == set(EVENTS)
-    guide = (rooms.parent / "config/telling.md").read_text()
+    guide = (rooms.parent / "config/observability.md").read_text()
     assert re.findall(r"(?m)^\| `(\w+)` \|", guide.split("## Events", 1)[1]) == list(EVENTS)

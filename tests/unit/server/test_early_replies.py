@@ -43,7 +43,7 @@ async def test_case_29_an_early_refusal_comes_without_100_and_closes(
         (b"Transfer-Encoding: chunked\r\n\r\n", b"3\r\nabc\r\n0\r\n\r\n"),
     ],
 )
-async def test_case_30_100_continue_once_when_the_body_is_wanted(
+async def test_case_30_an_interim_reply_once_when_the_body_is_wanted(
     serve: Serve, framing: bytes, body: bytes
 ) -> None:
     """The caller waits for it, then sends, and the connection goes on."""

@@ -54,7 +54,7 @@ async def refused(wire: Wire, request: bytes, status: int, key: str = "bad_reque
         (b"\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: g\r\n\r\n", 400),
     ],
 )
-async def test_case_1_to_21_unlawful_requests_never_reach_the_app(
+async def test_case_1_2_6_15_18_20_21_39_unlawful_requests_never_reach_the_app(
     serve: Serve, request_bytes: bytes, status: int
 ) -> None:
     """Each gets its status and a closed connection, is counted once, and the next one is served."""

@@ -222,7 +222,7 @@ def test_case_30_another_expectation_is_417(value: bytes) -> None:
         ([b"Content-Length: 1"], b"POST / HTTP/1.0", False),
     ],
 )
-def test_case_30_100_continue_is_for_bodies_on_http_11(
+def test_case_30_an_interim_reply_is_for_bodies_on_http_11(
     fields: list[bytes], line: bytes, expects: bool
 ) -> None:
     """RFC 9110 10.1.1, in any case of letters."""
