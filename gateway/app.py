@@ -44,9 +44,9 @@ from gateway.settings.schema import Settings
 from gateway.upstream.sender import Sender
 from gateway.upstream.transport import Transport
 from gateway.upstream.workspace import WorkspaceCheck
-from gateway.vault.preparation import Snapshot
-from gateway.vault.reload import Watcher
+from gateway.vault.snapshot import Snapshot
 from gateway.vault.vault import Vault
+from gateway.watcher import Watcher
 
 RESTART_SECONDS: Final = 1.0  # after a defect ended a background loop
 

@@ -10,7 +10,7 @@ from gateway.errors import GatewayFault
 from gateway.inbound import InboundBody
 from gateway.model import Exchange, Grant, Inbound, Key, Reply
 from gateway.services import RecordBeforeSend, Services
-from gateway.vault.fault import KeyNeeded
+from gateway.vault.key_ring import KeyNeeded
 
 
 class Attempts:

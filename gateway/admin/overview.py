@@ -32,7 +32,7 @@ from gateway.admin.view import (
 from gateway.services import Services
 from gateway.settings.load import Loaded
 from gateway.upstream.transport import Transport
-from gateway.vault.survey import KeyState, Now, Survey, survey
+from gateway.vault.report import KeyState, Now, Survey, survey
 
 MOST_TENANTS: Final = 50
 _SURVEY_SECONDS: Final = 5.0  # 100,000 tenants take some 50 ms

@@ -20,10 +20,10 @@ from gateway.errors import GatewayError
 from gateway.model import Key
 from gateway.policy.review import review
 from gateway.settings.load import Loaded
-from gateway.settings.report import printable
 from gateway.settings.schema import Settings
+from gateway.settings.wording import printable
 from gateway.upstream.workspace import WorkspaceCheck
-from gateway.vault.table import TenantRow, ends_soon
+from gateway.vault.report import TenantRow, ends_soon
 
 WIDTH = 200  # columns of the table where there is no terminal
 AT_ONCE = 4  # calls to Invopop: a check must not look like an attack

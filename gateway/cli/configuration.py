@@ -14,7 +14,7 @@ from gateway.errors import ConfigurationError, Problem
 from gateway.observe.logs import Logger
 from gateway.observe.writer import LineWriter
 from gateway.settings.load import Loaded, load
-from gateway.settings.report import render
+from gateway.settings.wording import render
 
 ConfigOption = Annotated[
     Path | None,

@@ -16,9 +16,9 @@ from gateway.model import Caller
 from gateway.policy.grants import Explanation, OperationDenied
 from gateway.settings.callers import CallerSettings
 from gateway.settings.load import Loaded
-from gateway.settings.report import printable
+from gateway.settings.wording import printable
 from gateway.upstream.target import resolve
-from gateway.vault.fault import KeyNeeded
+from gateway.vault.key_ring import KeyNeeded
 from gateway.vault.vault import Vault
 
 

@@ -15,14 +15,14 @@ import tomlkit
 import typer
 
 from gateway.cli.configuration import ConfigOption, fail, load_or_exit
+from gateway.cli.vault_files import VaultText, change, convert, make_identity, open_vault, read
+from gateway.cli.vault_text import EditError, entries, rotated, with_key, without
 from gateway.errors import ConfigurationError
 from gateway.secret import Secret
 from gateway.settings.load import Loaded
-from gateway.settings.report import printable
 from gateway.settings.sealed import SUFFIX
-from gateway.vault.edit import EditError, entries, rotated, with_key, without
-from gateway.vault.edit_file import VaultText, change, convert, make_identity, open_vault, read
-from gateway.vault.key_check import fault_in
+from gateway.settings.wording import printable
+from gateway.vault.sources.key_check import fault_in
 
 _NO_IDENTITY: Final = (
     "there is no identity to encrypt for: name one in vault.identity, "

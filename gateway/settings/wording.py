@@ -5,10 +5,13 @@ Law: what may be a secret, by its place or by its look, is named by its type alo
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, time
 from difflib import get_close_matches
+from itertools import groupby
 from typing import Any, Final
+
+from gateway.errors import Problem
 
 KeyPath = tuple[str | int, ...]
 
@@ -93,3 +96,22 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """The known name that is most like this one, in words."""
     matches = get_close_matches(name, known, n=1, cutoff=0.0)
     return f"a known key; the nearest is `{matches[0]}`" if matches else "nothing here"
+
+
+def render(problems: Sequence[Problem]) -> str:
+    """All problems, file by file in the order of reading, for stderr; no newline at the end."""
+    order = list(dict.fromkeys(problem.file for problem in problems))
+    ordered = sorted(problems, key=lambda problem: order.index(problem.file))
+    count = f"{len(problems)} problem{'' if len(problems) == 1 else 's'}"
+    lines = [f"The configuration is refused: {count}."]
+    for file, group in groupby(ordered, key=lambda problem: problem.file):
+        lines += ["", file]
+        for problem in group:
+            lines += [f"  {problem.key}"] if problem.key else []
+            lines += [f"    found     {problem.found}", f"    expected  {problem.expected}"]
+    return "\n".join(printable(line) for line in lines)
+
+
+def printable(text: str) -> str:
+    """The text with what no terminal should be given written as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

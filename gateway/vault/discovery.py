@@ -1,14 +1,25 @@
-"""Tenants found on first use: who may look for one, and what was not found. Decides; does no I/O.
+"""Tenants that are not listed, found on first use: `[discover]` at work.
 
-Law: a name that is not there costs its caller; what is remembered of such names is bounded.
+One look-up per name at a time; a name that the store does not have costs its caller, is answered
+exactly as one that the caller may not use, and what is remembered of such names is bounded.
 """
 
+import asyncio
+import random
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, KeysView, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, NamedTuple
 
+from gateway.errors import GatewayError, tenant_denied
+from gateway.settings.schema import Vault as VaultSettings
 from gateway.settings.vault_file import Discover, KeySource
+from gateway.vault.background import SingleFlight, wait_until
+from gateway.vault.key_ring import KeyNeeded, KeyRing, Slot, key_unavailable
+from gateway.vault.reading import Reader
+from gateway.vault.snapshot import new_slot
+from gateway.vault.sources.source import NOT_FOUND
 
 MAX_ABSENT: Final = 10_000  # names remembered as not to be had
 MISSES_PER_SECOND: Final = 10.0  # per caller; a name that is found costs nothing
@@ -83,3 +94,129 @@ class Discovery:
         """Gives the look-up back that the caller took: the name was there."""
         left, since = self._misses[caller]
         self._misses[caller] = (left + 1.0, since)
+
+
+# So many are drawn, and the one of them that was used longest ago goes: one of the more recently
+# used half goes once in 65,000 times. Exact order would cost each request more.
+DRAWN: Final = 16
+
+
+class DiscoveredTenants:
+    """Rings by tenant, of one slot each."""
+
+    def __init__(self) -> None:
+        self._rings: dict[str, KeyRing] = {}
+        self._drawn_from: list[KeyRing] = []  # the same rings, in any order
+        self._places: dict[str, int] = {}  # where in it each is
+        self.get = self._rings.get
+
+    def __contains__(self, tenant: str) -> bool:
+        return tenant in self._rings
+
+    def tenants(self) -> KeysView[str]:
+        """Their names, as they are while one looks."""
+        return self._rings.keys()
+
+    def copy(self) -> dict[str, KeyRing]:
+        """All of now, by tenant; made in one step, so any thread may ask."""
+        return self._rings.copy()
+
+    def add(self, ring: KeyRing, most: int) -> None:
+        """Holds one more, of `most` altogether."""
+        while len(self._drawn_from) >= most:
+            drawn = random.sample(self._drawn_from, min(DRAWN, len(self._drawn_from)))
+            self.remove(min(drawn, key=_used_at).slots[0].tenant)
+        tenant = ring.slots[0].tenant
+        self._places[tenant] = len(self._drawn_from)
+        self._drawn_from.append(ring)
+        self._rings[tenant] = ring
+
+    def remove(self, tenant: str) -> None:
+        """Forgets one, whose slot is retired: if it is found again, it is with another."""
+        ring, place = self._rings.pop(tenant), self._places.pop(tenant)
+        ring.slots[0].retired = True
+        last = self._drawn_from.pop()
+        if last is not ring:
+            self._drawn_from[place] = last
+            self._places[last.slots[0].tenant] = place
+
+
+def _used_at(ring: KeyRing) -> float:
+    return ring.used_at
+
+
+class LookUps:
+    """The look-ups in progress, and what is known of names. `found` takes each new tenant."""
+
+    def __init__(
+        self, reader: Reader, found: Callable[[Slot], None], clock: Callable[[], float]
+    ) -> None:
+        self.discovery: Discovery | None = None
+        self._reader = reader
+        self._found = found
+        self._clock = clock
+        self._flights = SingleFlight[Absent | None]()
+        self._settings: VaultSettings | None = None
+
+    def keeps(self, discover: Discover | None, settings: VaultSettings) -> bool:
+        """Whether tenants found so far may stay under this section."""
+        now = self.discovery.discover if self.discovery is not None else None
+        return discover == now and settings == self._settings
+
+    def adopt(self, discover: Discover | None, settings: VaultSettings) -> None:
+        """Looks by this section from now on."""
+        if not self.keeps(discover, settings):
+            ttl = settings.negative_ttl
+            self.discovery = Discovery(discover, ttl) if discover is not None else None
+        self._settings = settings
+
+    def missing(self, tenant: str) -> GatewayError | KeyNeeded:
+        """What to raise for a tenant that is not in memory."""
+        if self.discovery is None or not self.discovery.may_hold(tenant):
+            return tenant_denied("unknown_tenant")
+        absent = self.discovery.absent(tenant, self._clock())
+        return KeyNeeded() if absent is None else self._refusal(absent)
+
+    async def look(self, tenant: str, caller: str, deadline: float) -> GatewayError:
+        """Waits for the look-up of that name; raises as `begin` does.
+
+        Returns what to answer if the tenant is not in memory by then: what the look-up has shown,
+        for however short a time that is remembered.
+        """
+        flight = self.begin(tenant, caller)
+        await wait_until(flight, deadline)
+        absent = flight.result() if flight.done() and not flight.cancelled() else None
+        return key_unavailable("loading", 1.0) if absent is None else self._refusal(absent)
+
+    def begin(self, tenant: str, caller: str) -> asyncio.Task[Absent | None]:
+        """The look-up of that name, begun now unless it is in progress; raises if it may not be."""
+        if (flight := self._flights.underway(tenant)) is not None:
+            return flight
+        missing = self.missing(tenant)
+        discovery, settings = self.discovery, self._settings
+        if discovery is None or settings is None or not isinstance(missing, KeyNeeded):
+            raise missing
+        if not discovery.may_look(caller, self._clock()):
+            raise key_unavailable("look_ups_exhausted", 1.0)
+        slot = new_slot(tenant, "key", discovery.source(tenant), settings)
+        slot.discovered = True
+        return self._flights.join(tenant, partial(self._look, discovery, slot, caller))
+
+    async def aclose(self) -> None:
+        """Ends the look-ups in progress."""
+        await self._flights.aclose()
+
+    async def _look(self, discovery: Discovery, slot: Slot, caller: str) -> Absent | None:
+        await asyncio.wait((self._reader.read(slot),))
+        if self.discovery is not discovery:
+            return None  # reloaded meanwhile: what was found may be allowed no more
+        if slot.key is None:
+            return discovery.missed(slot.tenant, slot.failure, self._clock())
+        discovery.found(caller)
+        self._found(slot)
+        return None
+
+    def _refusal(self, absent: Absent) -> GatewayError:
+        if absent.reason == NOT_FOUND:
+            return tenant_denied("unknown_tenant")
+        return key_unavailable(absent.reason, absent.until - self._clock())

@@ -4,15 +4,53 @@ Law: a ring gives out its own tenant's keys only, each exactly as last read whol
 and with a pin only once Invopop has named the pinned workspace for that very value.
 """
 
+import math
 from collections.abc import Hashable
 from dataclasses import dataclass
 from math import inf
 from typing import Final, NamedTuple
 
+import jwt
+
+from gateway.errors import GatewayFault
+from gateway.events import Emit, KeyChanged
 from gateway.model import Key
 from gateway.secret import Secret
 from gateway.settings.vault_file import KeySource
-from gateway.vault.expiry import expiry
+
+
+class KeyNeeded(Exception):
+    """The key is not in memory but may be had: `await vault.read(tenant, caller)`."""
+
+
+def key_unavailable(cause: str, retry_after: float) -> GatewayFault:
+    """503 with `Retry-After`, at least one second. `cause` is a constant word for the log."""
+    seconds = max(1, math.ceil(retry_after)) if math.isfinite(retry_after) else 1
+    return GatewayFault(
+        "key_unavailable",
+        "The tenant's key cannot be had just now.",
+        headers=[(b"retry-after", b"%d" % seconds)],
+        cause=cause,
+    )
+
+
+LATEST: Final = 253_402_300_799  # the end of the year 9999: beyond it there are no dates
+
+
+def expiry(secret: Secret) -> float | None:
+    """The key's `exp` in seconds since the epoch; None if it is no JWT or has none."""
+    value = secret.reveal()
+    if value.count(".") != 2:
+        return None
+    try:
+        claims = jwt.decode(value, options={"verify_signature": False})
+    except (jwt.PyJWTError, ValueError, RecursionError):
+        return None
+    found = claims.get("exp")
+    if not isinstance(found, int | float) or isinstance(found, bool):
+        return None
+    return float(found) if 0 <= found <= LATEST else None
+
 
 NEVER: Final = -inf
 
@@ -154,3 +192,10 @@ class KeyRing:
             key=lambda slot: slot.rejected_at,
         )
         return [slot.key for slot in slots if slot.key is not None]
+
+
+def tell_change(slot: Slot, before: Key | None, emit: Emit) -> None:
+    """Compares the slot's key with the one it had `before`; the first one is no change."""
+    key = slot.key
+    if before is not None and key is not None and key.secret != before.secret:
+        emit(KeyChanged(slot.tenant, slot.name, key.fingerprint, before.fingerprint))

@@ -11,10 +11,8 @@ from typing import Final
 from gateway.events import Emit, KeyRefreshed
 from gateway.model import Key
 from gateway.secret import Secret
-from gateway.vault.changes import tell_change
-from gateway.vault.key_ring import NEVER, Slot
-from gateway.vault.schedule import Schedule
-from gateway.vault.single_flight import SingleFlight
+from gateway.vault.background import Schedule, SingleFlight
+from gateway.vault.key_ring import NEVER, Slot, tell_change
 
 INTERVAL: Final = 0.1  # seconds between two checks: at most 10 a second
 CHECK_TIMEOUT: Final = 10.0

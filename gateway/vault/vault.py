@@ -16,22 +16,15 @@ from gateway.model import Key
 from gateway.secret import Secret
 from gateway.settings.schema import Settings
 from gateway.settings.vault_file import LOCAL, STORES, KeySource, VaultFile
-from gateway.vault.backlog import Backlog
-from gateway.vault.discovered import DiscoveredTenants
-from gateway.vault.expiry_watch import warn_of_expiry
-from gateway.vault.fault import KeyNeeded, key_unavailable
-from gateway.vault.key_ring import KeyRing, NeedsRead, Slot, Unavailable
-from gateway.vault.lookup import LookUps
+from gateway.vault.background import Backlog, wait_until
+from gateway.vault.discovery import DiscoveredTenants, LookUps
+from gateway.vault.key_ring import KeyNeeded, KeyRing, NeedsRead, Slot, Unavailable, key_unavailable
 from gateway.vault.pins import CheckWorkspace, Pins
-from gateway.vault.preparation import Snapshot, prepare
-from gateway.vault.reader import Reader
-from gateway.vault.refresh import Refresher
-from gateway.vault.rejected_key import RejectedKeyReread
-from gateway.vault.single_flight import wait_until
-from gateway.vault.snapshot import slots_of
+from gateway.vault.reading import Reader, Refresher, RejectedKeyReread
+from gateway.vault.report import TenantRow, rows, unresolved, warn_of_expiry
+from gateway.vault.snapshot import Snapshot, prepare, slots_of
 from gateway.vault.sources.registry import open_sources
 from gateway.vault.sources.source import NOT_FOUND, Connections, SourceError
-from gateway.vault.table import TenantRow, rows, unresolved
 
 PATIENCE: Final = 2.0  # seconds that a request waits for a read
 

@@ -13,7 +13,7 @@ import httpx
 from gateway.secret import Secret
 from gateway.settings.stores import OpenBao
 from gateway.settings.vault_file import KeySource
-from gateway.vault.key_check import check_secret
+from gateway.vault.sources.key_check import check_secret
 from gateway.vault.sources.local import LocalSecrets
 from gateway.vault.sources.source import DENIED, UNAVAILABLE, Connections, SourceError
 

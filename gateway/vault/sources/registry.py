@@ -5,12 +5,10 @@ from typing import Final
 
 from gateway.vault.sources.aws import AwsSource
 from gateway.vault.sources.azure import AzureSource
-from gateway.vault.sources.env import EnvSource
-from gateway.vault.sources.file import FileSource
 from gateway.vault.sources.gcp import GcpSource
+from gateway.vault.sources.local import EnvSource, FileSource, ValueSource
 from gateway.vault.sources.openbao import OpenBaoSource
 from gateway.vault.sources.source import Connections, Source, SourceError
-from gateway.vault.sources.value import ValueSource
 
 SOURCES: Final[Mapping[str, Callable[[Connections], Source]]] = {
     "env": EnvSource,

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from gateway.errors import CallerError, GatewayFault
-from gateway.vault.fault import KeyNeeded
+from gateway.vault.key_ring import KeyNeeded
 from gateway.vault.vault import Vault
 from tests.support.openbao import ROOT, OpenBaoServer
 from tests.support.openbao_sources import fill, settings

@@ -15,7 +15,7 @@ import pytest
 
 from gateway.errors import CallerError, GatewayFault
 from gateway.events import Event, KeyRefreshed
-from gateway.vault.fault import KeyNeeded
+from gateway.vault.key_ring import KeyNeeded
 from gateway.vault.vault import Vault
 from tests.support.certificates import Authority, server_context
 from tests.support.cloud_stores import CloudStore

@@ -8,6 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.cli import build
+from gateway.secret import Secret
+from gateway.settings.sealed import new_identity
 from tests.support.gateway import write_toml
 
 WORKSPACE = "5b45453c-cdd0-11ed-afa1-0242ac120002"
@@ -43,3 +45,9 @@ class Configured:
 def configured(tmp_path: Path) -> Configured:
     """A configuration with nothing wrong in it."""
     return Configured(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def identity() -> Secret:
+    """An age identity."""
+    return new_identity()[0]

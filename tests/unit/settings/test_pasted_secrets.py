@@ -9,9 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import ConfigurationError, Problem
-from gateway.settings.report import render
 from gateway.settings.vault_file import KeySource
-from gateway.settings.wording import describe, key_path, masked
+from gateway.settings.wording import describe, key_path, masked, render
 
 CANARY = "CaNaRy0123456789abcdefCaNaRy"
 

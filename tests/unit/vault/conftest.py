@@ -3,9 +3,7 @@
 import pytest
 
 from gateway.errors import CallerError, GatewayFault
-from gateway.secret import Secret
-from gateway.settings.sealed import new_identity
-from gateway.vault.fault import KeyNeeded
+from gateway.vault.key_ring import KeyNeeded
 from gateway.vault.sources import registry
 from gateway.vault.vault import Vault
 from tests.support.vaults import FakeStore, vault_file
@@ -43,9 +41,3 @@ async def refusal(vault: Vault, tenant: str, caller: str = "billing") -> str:
     if caught.value.key == "key_unavailable":
         assert dict(caught.value.headers)[b"retry-after"].isdigit()
     return caught.value.key
-
-
-@pytest.fixture(scope="module")
-def identity() -> Secret:
-    """An age identity."""
-    return new_identity()[0]

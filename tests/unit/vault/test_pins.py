@@ -10,7 +10,7 @@ from gateway.events import Event, KeyChanged, KeyRefreshed
 from gateway.secret import Secret
 from gateway.vault import pins
 from gateway.vault import vault as vault_module
-from gateway.vault.fault import KeyNeeded
+from gateway.vault.key_ring import KeyNeeded
 from gateway.vault.vault import Vault
 from tests.support.vaults import loaded, replace, running, vault_file, vault_of, vault_settings
 

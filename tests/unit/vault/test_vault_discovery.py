@@ -6,7 +6,7 @@ import pytest
 
 from gateway.errors import CallerError, GatewayFault
 from gateway.events import Event, KeyRefreshed
-from gateway.vault.fault import KeyNeeded
+from gateway.vault.key_ring import KeyNeeded
 from gateway.vault.sources.source import SourceError
 from tests.support.vaults import (
     FakeStore,

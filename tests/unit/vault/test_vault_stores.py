@@ -8,7 +8,7 @@ import pytest
 from gateway.errors import GatewayFault
 from gateway.events import Event
 from gateway.settings.schema import Settings
-from gateway.vault import reader as reader_module
+from gateway.vault import reading as reader_module
 from gateway.vault import vault as vault_module
 from gateway.vault.sources import registry
 from gateway.vault.sources.source import SourceError

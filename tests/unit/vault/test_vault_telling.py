@@ -9,7 +9,7 @@ import pytest
 
 from gateway.events import Event, KeyChanged, Noticed
 from gateway.secret import Secret
-from gateway.vault.backlog import PORTION, Backlog
+from gateway.vault.background import PORTION, Backlog
 from gateway.vault.key_ring import Slot
 from gateway.vault.vault import Vault
 from tests.support.vaults import (

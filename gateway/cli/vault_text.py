@@ -1,0 +1,155 @@
+"""Changes to the text of a vault file, comments and order kept. Decides; does no I/O.
+
+Law: what comes out is a vault file that loads, or an error; no message quotes a key.
+"""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import tomlkit
+from pydantic import ValidationError
+from tomlkit.items import InlineTable
+
+from gateway.secret import Secret
+from gateway.settings.findings import Findings
+from gateway.settings.vault_file import KeySource, TenantEntry, VaultFile
+from gateway.vault.sources.key_check import fault_in
+
+
+class EditError(Exception):
+    """The change cannot be made; the message says why, for the operator."""
+
+
+class Entry(NamedTuple):
+    """One key of a vault file; `fingerprint` only where the key itself stands in it."""
+
+    tenant: str
+    slot: str
+    source: str
+    fingerprint: str
+
+
+def entries(text: str) -> list[Entry]:
+    """Every key that the file names, in its order."""
+    return [
+        Entry(tenant, slot, source.describe(), source.value.fingerprint if source.value else "")
+        for tenant, entry in _checked(text).tenants.items()
+        for slot, source in _slots(entry)
+    ]
+
+
+def with_key(text: str, tenant: str, key: Secret) -> str:
+    """The text with `key` as that tenant's key; its other settings stay."""
+    document = _parse(text)
+    _table(document, tenant)["key"] = _inline(key)
+    return _finished(document)
+
+
+def rotated(text: str, tenant: str, key: Secret) -> str:
+    """The text with `key` as that tenant's key, and the one in use until now as `previous`."""
+    document = _parse(text)
+    table = _existing(document, tenant)
+    used = tomlkit.inline_table()
+    used.update(table["key"].unwrap())
+    table["key"] = _inline(key)
+    if "previous" in table:
+        table["previous"] = used
+    else:
+        # At the table's end it would come after comments that belong to the next table.
+        table.value._insert_after("key", "previous", used)  # noqa: SLF001
+    return _finished(document)
+
+
+def without(text: str, tenant: str) -> str:
+    """The text without that tenant."""
+    document = _parse(text)
+    _existing(document, tenant)
+    document["tenants"].remove(tenant)
+    left = _cut(text, tenant)
+    if _tree(left) != document.unwrap():
+        left = tomlkit.dumps(document)  # no table of its own, or one in several pieces
+    if "tenants" not in _tree(left):
+        # An empty vault is a `[tenants]` with nothing in it; no table at all is a torn write.
+        left = f"{left}\n[tenants]\n" if left.strip() else "[tenants]\n"
+    _checked(left)
+    return left
+
+
+def _cut(text: str, tenant: str) -> str:
+    """The text without the lines of `[tenants.T]`, but with the comments before the next table."""
+    lines = text.splitlines(keepends=True)
+    names = "|".join(re.escape(name) for name in (tenant, f'"{tenant}"', f"'{tenant}'"))
+    header = re.compile(rf"\s*\[\s*tenants\s*\.\s*({names})\s*\]")
+    starts = [number for number, line in enumerate(lines) if header.match(line)]
+    if len(starts) != 1:
+        return text
+    end = starts[0] + 1
+    while end < len(lines) and not lines[end].lstrip().startswith("["):
+        end += 1
+    while end < len(lines) and lines[end - 1].strip()[:1] in {"", "#"}:
+        end -= 1
+    while end < len(lines) and not lines[end].strip():
+        end += 1
+    return "".join(lines[: starts[0]] + lines[end:])
+
+
+def _parse(text: str) -> Any:
+    _tree(text)
+    return tomlkit.parse(text)
+
+
+def _tree(text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        # The decoder's message may quote a line, and so a key.
+        raise EditError("the vault file is no TOML") from None
+
+
+def _table(document: Any, tenant: str) -> Any:
+    tenants = document.setdefault("tenants", tomlkit.table(is_super_table=True))
+    if tenant not in tenants and isinstance(tenants, InlineTable):
+        tenants[tenant] = tomlkit.inline_table()
+    elif tenant not in tenants:
+        tenants[tenant] = tomlkit.table().add(tomlkit.nl())
+    return tenants[tenant]
+
+
+def _existing(document: Any, tenant: str) -> Any:
+    if tenant not in document.get("tenants", {}):
+        raise EditError(f"no tenant {tenant!r} is in the vault file")
+    return document["tenants"][tenant]
+
+
+def _inline(key: Secret) -> Any:
+    if fault := fault_in(key.reveal()):
+        raise EditError(f"the key {fault}")
+    table = tomlkit.inline_table()
+    table["value"] = key.reveal()
+    return table
+
+
+def _finished(document: Any) -> str:
+    text = tomlkit.dumps(document)
+    _checked(text)
+    return text
+
+
+def _checked(text: str) -> VaultFile:
+    """The file as the gateway would load it: no change is written that would be refused."""
+    tree = _tree(text)
+    try:
+        return VaultFile.model_validate(tree, context={"directory": Path("/")})
+    except ValidationError as error:
+        findings = Findings("", {})
+        findings.add_errors((), VaultFile, tree, error)
+        _, key, found, expected = findings.problems[0]
+        reason = f"{key}: found {found}, expected {expected}"
+        raise EditError(f"the vault file would not load: {reason}") from None
+
+
+def _slots(entry: TenantEntry) -> list[tuple[str, KeySource]]:
+    slots = [("key", entry.key)]
+    return slots if entry.previous is None else [*slots, ("previous", entry.previous)]

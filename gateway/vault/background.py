@@ -1,0 +1,109 @@
+"""How the vault's background work is done: once at a time, when it is due, in small portions."""
+
+import asyncio
+import heapq
+from collections.abc import Callable, Coroutine, Hashable, Iterable
+from itertools import count
+from math import inf
+from typing import Any, Final, Generic, TypeVar
+
+from gateway.vault.key_ring import Slot
+
+T = TypeVar("T")
+
+
+class SingleFlight(Generic[T]):
+    """The coroutines in progress, each under the name of what it does."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[Hashable, asyncio.Task[T]] = {}
+
+    def underway(self, name: Hashable) -> asyncio.Task[T] | None:
+        """The flight of that name, if one is in progress."""
+        return self._tasks.get(name)
+
+    def join(
+        self, name: Hashable, begin: Callable[[], Coroutine[None, None, T]]
+    ) -> asyncio.Task[T]:
+        """The flight of that name, begun now unless it is in progress."""
+        task = self._tasks.get(name)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(begin())
+            self._tasks[name] = task
+            task.add_done_callback(lambda _: self._tasks.pop(name, None))
+        return task
+
+    async def aclose(self) -> None:
+        """Cancels all of them and waits until they have ended."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def wait_until(task: asyncio.Task[Any] | None, deadline: float) -> None:
+    """Waits for a flight, if any, at most until the loop's `deadline`; never cancels it."""
+    remaining = deadline - asyncio.get_running_loop().time()
+    if task is not None and remaining > 0:
+        await asyncio.wait((task,), timeout=remaining)
+
+
+class Schedule:
+    """A queue for one consumer. Times are those of `clock`, monotonic seconds."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._heap: list[tuple[float, int, Slot]] = []
+        self._due: dict[Slot, float] = {}
+        self._order = count()
+        self._wake = asyncio.Event()
+
+    def put(self, slot: Slot, due: float) -> None:
+        """Has the slot come up at `due`, or earlier if it already was to."""
+        if due >= self._due.get(slot, inf):
+            return
+        self._due[slot] = due
+        heapq.heappush(self._heap, (due, next(self._order), slot))
+        self._wake.set()
+
+    async def next(self) -> Slot:
+        """The slot that is due first, once it is; never one that is retired."""
+        while True:
+            now = self._clock()
+            while self._heap and self._heap[0][0] <= now:
+                due, _, slot = heapq.heappop(self._heap)
+                if self._due.get(slot) == due:  # else it was put earlier, and has come up
+                    del self._due[slot]
+                    if not slot.retired:
+                        return slot
+            self._wake.clear()
+            delay = self._heap[0][0] - now if self._heap else None
+            try:
+                async with asyncio.timeout(delay):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+
+PORTION: Final = 100
+
+
+class Backlog:
+    """`take` is called once for each slot that is added and has not left the configuration."""
+
+    def __init__(self, take: Callable[[Slot], None]) -> None:
+        self._take = take
+        self._queue: asyncio.Queue[Iterable[Slot]] = asyncio.Queue()
+
+    def add(self, slots: Iterable[Slot]) -> None:
+        """Has these taken up, in order, after those that were added before."""
+        self._queue.put_nowait(slots)
+
+    async def run(self) -> None:
+        """For as long as the vault lives."""
+        while True:
+            for number, slot in enumerate(await self._queue.get(), 1):
+                if not slot.retired:
+                    self._take(slot)
+                if number % PORTION == 0:
+                    await asyncio.sleep(0)

@@ -1,0 +1,205 @@
+"""What the vault reports of its keys without showing one: rows, a survey of all, expiry warnings.
+
+Of a key only the fingerprint is shown, and of a key file, in the survey, only its name.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from heapq import nsmallest
+from math import isfinite
+from pathlib import PurePath
+from typing import Final, NamedTuple
+
+from gateway.errors import Problem
+from gateway.events import Emit, Noticed
+from gateway.settings.schema import Vault as VaultSettings
+from gateway.settings.vault_file import LOCAL, KeySource
+from gateway.settings.wording import masked
+from gateway.vault.key_ring import NEVER, KeyRing, Slot, expiry
+
+DAY: Final = 86_400.0
+WARN_BEFORE: Final = 14 * DAY
+
+
+class TenantRow(NamedTuple):
+    """One slot of one tenant. `expires_at` is seconds since the epoch, None if unknown.
+
+    `state` is "ok", "loading", "unchecked" (a pin waits for Invopop) or a failure's word; a key
+    may be in use in any of them but "loading". `detail` says more, for operators.
+    """
+
+    tenant: str
+    slot: str
+    source: str
+    fingerprint: str
+    expires_at: float | None
+    workspace: str | None
+    state: str
+    detail: str
+
+
+def rows(slots: Iterable[Slot]) -> list[TenantRow]:
+    """All slots, by tenant, `key` before `previous`."""
+    return sorted(map(_row, slots))
+
+
+def unresolved(slots: Iterable[Slot], settings: VaultSettings) -> list[Problem]:
+    """A problem for each slot of this machine whose key cannot be had."""
+    return [
+        Problem(
+            str(settings.file),
+            f"tenants.{slot.tenant}.{slot.name}",
+            slot.detail,
+            "a key that can be read and sent",
+        )
+        for slot in slots
+        if slot.source.kind in LOCAL and slot.failure
+    ]
+
+
+def ends_soon(expires_at: float | None, now: float) -> bool:
+    """Whether a key that tells its expiry has less than 14 days left, or has ended."""
+    return expires_at is not None and expires_at - now < WARN_BEFORE
+
+
+def _row(slot: Slot) -> TenantRow:
+    key = slot.key or slot.candidate
+    state = slot.failure or ("unchecked" if slot.candidate else "ok" if slot.key else "loading")
+    waiting = slot.candidate if slot.key is None else None
+    expires_at = slot.expires_at if waiting is None else expiry(waiting.secret)
+    return TenantRow(
+        slot.tenant,
+        slot.name,
+        slot.source.describe(),
+        key.fingerprint if key is not None else "",
+        expires_at,
+        slot.workspace,
+        state,
+        slot.detail,
+    )
+
+
+REJECTED: Final = "rejected"
+_TROUBLED, _ENDING, _WELL = range(3)
+
+
+class Now(NamedTuple):
+    """One moment on two clocks: `monotonic`, and `wall` (seconds since the epoch)."""
+
+    monotonic: float
+    wall: float
+
+    def since_epoch(self, at: float) -> float | None:
+        """A monotonic time as seconds since the epoch; None if it never was."""
+        return self.wall - (self.monotonic - at) if isfinite(at) else None
+
+
+class KeyState(NamedTuple):
+    """One slot of a tenant. Times are seconds since the epoch, None if unknown or never.
+
+    `state` is "ok", "loading", "unchecked", "rejected" (by Invopop) or the word for why it cannot
+    be read; `read_at` is when the last good read began.
+    """
+
+    tenant: str
+    slot: str
+    source: str
+    fingerprint: str
+    expires_at: float | None
+    pinned: bool
+    state: str
+    read_at: float | None
+    used_at: float | None
+
+
+class Survey(NamedTuple):
+    """How many tenants there are, in trouble, and with a key that ends soon; `states` of some."""
+
+    total: int
+    troubled: int
+    ending: int
+    states: tuple[KeyState, ...]
+
+
+def survey(rings: Iterable[KeyRing], now: Now, limit: int) -> Survey:
+    """Details of at most `limit` tenants: in trouble first, then ending soon, then last used."""
+    every = list(rings)
+    ranks = [_rank(ring, now.wall) for ring in every]
+    # The number keeps two rings from being compared.
+    order = ((ranks[n], -one.used_at, one.slots[0].tenant, n) for n, one in enumerate(every))
+    first = [every[n] for *_, n in nsmallest(limit, order)]
+    states = tuple(_state(slot, ring, now) for ring in first for slot in ring.slots)
+    return Survey(len(every), ranks.count(_TROUBLED), ranks.count(_ENDING), states)
+
+
+def _rank(ring: KeyRing, wall: float) -> int:
+    rank = _WELL
+    for slot in ring.slots:
+        if slot.failure or slot.rejected_at != NEVER:
+            return _TROUBLED
+        if slot.expires_at is not None and ends_soon(slot.expires_at, wall):
+            rank = _ENDING
+    return rank
+
+
+def _state(slot: Slot, ring: KeyRing, now: Now) -> KeyState:
+    (row,) = rows((slot,))
+    rejected = row.state == "ok" and slot.rejected_at != NEVER
+    return KeyState(
+        tenant=row.tenant,
+        slot=row.slot,
+        source=_place(slot.source),
+        fingerprint=row.fingerprint,
+        expires_at=row.expires_at,
+        pinned=row.workspace is not None,
+        state=REJECTED if rejected else row.state,
+        read_at=now.since_epoch(slot.read_started),
+        used_at=now.since_epoch(ring.used_at),
+    )
+
+
+def _place(source: KeySource) -> str:
+    """As `describe`, but of a file its name alone."""
+    if source.file is None:
+        return source.describe()
+    field = f"#{source.field}" if source.field else ""
+    return f"file {masked(PurePath(source.file).name)}{field}"
+
+
+SCAN: Final = 3600.0  # seconds
+
+
+async def warn_of_expiry(slots: Callable[[], Iterable[Slot]], emit: Emit) -> None:
+    """Looks at all slots each hour, until cancelled."""
+    warned: dict[Slot, float] = {}
+    while True:
+        # In a thread: of very many tenants this takes longer than a request should wait.
+        for warning in await asyncio.to_thread(expiry_warnings, slots(), warned):
+            emit(warning)
+        await asyncio.sleep(SCAN)
+
+
+def expiry_warnings(slots: Iterable[Slot], warned: dict[Slot, float]) -> list[Noticed]:
+    """A warning for each key that expires within 14 days, at most once a day for each.
+
+    `warned` remembers when each slot was warned of; what is no longer near its end leaves it.
+    """
+    now = time.time()
+    due = {slot: slot.expires_at for slot in slots if ends_soon(slot.expires_at, now)}
+    for gone in warned.keys() - due.keys():
+        del warned[gone]
+    warnings = []
+    for slot, expires_at in due.items():
+        if slot.key is None or now - warned.get(slot, 0.0) < DAY:
+            continue
+        warned[slot] = now
+        fields = {
+            "tenant": slot.tenant,
+            "slot": slot.name,
+            "key_fingerprint": slot.key.fingerprint,
+            "expires": datetime.fromtimestamp(expires_at or 0.0, UTC).isoformat(),
+        }
+        warnings.append(Noticed("key_expires_soon", "warning", fields))
+    return warnings
