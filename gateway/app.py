@@ -30,7 +30,7 @@ from gateway.compiled import (
 from gateway.errors import ConfigurationError, Problem
 from gateway.events import ConfigReloaded, Events, Noticed
 from gateway.identity.authenticator import Authenticator
-from gateway.identity.listener_tls import TlsInForce
+from gateway.identity.listener_tls import CurrentListenerTls
 from gateway.inbound import RequestIds
 from gateway.observe.logs import Logger, describe_exception
 from gateway.observers import Observers
@@ -75,7 +75,7 @@ class Gateway:
         self._environ = environ
         self._shared_rates: SharedRates | None = None
         self._authenticating: asyncio.Task[None] | None = None
-        self.listener_tls = TlsInForce()
+        self.listener_tls = CurrentListenerTls()
         self.new_request_id = RequestIds()
         self.events = Events()
         self.observers = Observers(settings, logger)
@@ -227,7 +227,7 @@ class Gateway:
             self._check_workspace.sender = self._sender(settings, circuit=False)
         self._authenticate(compiled.authenticator)
         self._watch_files()
-        await self.listener_tls.take(settings, compiled.listener)
+        await self.listener_tls.apply(settings, compiled.listener)
         if transport is not self.transport:
             await transport.aclose()
         if shared is not None:

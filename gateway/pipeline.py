@@ -11,7 +11,7 @@ from time import perf_counter, time
 from gateway.attempts import Attempts
 from gateway.errors import CallerError, GatewayError, GatewayFault, UpstreamError
 from gateway.events import Emit, ExchangeEnded, Noticed
-from gateway.identity.authenticator import KeyNeeded
+from gateway.identity.authenticator import SigningKeyNeeded
 from gateway.inbound import Head, InboundBody, Receive, Scope, begin_exchange, read_inbound
 from gateway.model import Caller, Exchange, Grant
 from gateway.observe.logs import describe_exception
@@ -78,7 +78,7 @@ class Pipeline:
         try:
             try:
                 caller = services.authenticator.authenticate(inbound, shown, time())
-            except KeyNeeded as needed:
+            except SigningKeyNeeded as needed:
                 await services.authenticator.fetch_keys(needed)
                 x.waited_seconds += perf_counter() - x.started
                 # By now the configuration, or the time, may say otherwise.

@@ -1,6 +1,6 @@
 """Who is calling? A token, else a certificate, else an address: the first that is there decides.
 
-Law: synchronous and without I/O, so that no request waits; only `fetch_keys` and `run` do.
+Rule: synchronous and without I/O, so that no request waits; only `fetch_keys` and `run` wait.
 """
 
 import asyncio
@@ -10,30 +10,27 @@ from hashlib import sha256
 from typing import Final, NamedTuple
 
 from gateway.errors import CallerError
-from gateway.identity.browsers import sign_of_a_page
-from gateway.identity.certificates import Certificates
 from gateway.identity.credentials import presented, unauthenticated
 from gateway.identity.jwks import RemoteKeys
-from gateway.identity.networks import Networks
-from gateway.identity.token_cache import TokenCache
+from gateway.identity.peers import Certificates, Networks, browser_sign
 from gateway.identity.tokens import OpaqueToken
-from gateway.identity.verifier import KeyNeeded, Verifier
+from gateway.identity.verifier import SigningKeyNeeded, TokenCache, Verifier
 from gateway.model import Caller, Credentials, Inbound
 
-__all__ = ["Authenticator", "IssuerState", "KeyNeeded", "Ways"]
+__all__ = ["AuthenticationMethods", "Authenticator", "IssuerState", "SigningKeyNeeded"]
 
 
-_TO_PAGES: Final = (
-    "An address is no identity for web pages: show a token, or call the gateway by an address, "
+_REFUSED_TO_PAGES: Final = (
+    "Web pages cannot be known by their address: show a token, or call the gateway by an address, "
     "localhost, a local name or one of `listen.host_names`."
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Ways:
-    """The ways in which a caller can be known. `tokens` are found by their SHA-256.
+class AuthenticationMethods:
+    """All that a caller can be known by. `tokens` are keyed by their SHA-256.
 
-    `own_names` are what else than local names clients may call us by, Invopop's among them.
+    `own_names` are names, besides local ones, by which clients may call us; Invopop's is one.
     """
 
     placeholders: frozenset[bytes]
@@ -46,7 +43,7 @@ class Ways:
 
 
 class IssuerState(NamedTuple):
-    """How an issuer's remote keys stand: fetched once yet, and whether the last fetch went well."""
+    """An issuer's remote keys: whether a fetch has ended, and whether the last one succeeded."""
 
     issuer: str
     tried: bool
@@ -54,18 +51,18 @@ class IssuerState(NamedTuple):
 
 
 class Authenticator:
-    """One version of the configuration's callers; a reload makes another."""
+    """The callers of one version of the configuration; a reload makes another."""
 
-    def __init__(self, ways: Ways) -> None:
-        self._ways = ways
-        self._placeholders = ways.placeholders
-        self._tokens = ways.tokens
+    def __init__(self, methods: AuthenticationMethods) -> None:
+        self._methods = methods
+        self._placeholders = methods.placeholders
+        self._tokens = methods.tokens
         self._cache = TokenCache()
 
     def authenticate(self, inbound: Inbound, credentials: Credentials, now: float) -> Caller:
         """The caller, at `now` (Unix time, seconds).
 
-        Raises `CallerError`: "unauthenticated" (as `KeyNeeded` if `fetch_keys` may help),
+        Raises `CallerError`: "unauthenticated" (as `SigningKeyNeeded` if `fetch_keys` may help),
         "caller_unknown", "tenant_required" or "browser_refused".
         """
         token = presented(credentials, self._placeholders)
@@ -79,17 +76,17 @@ class Authenticator:
             raise unauthenticated("expired")
         caller = self._cache.find(digest, now)
         if caller is None:
-            verdict = self._ways.verifier.verify(token, now)
-            self._cache.keep(digest, verdict)
-            caller = verdict.caller
+            verified = self._methods.verifier.verify(token, now)
+            self._cache.keep(digest, verified)
+            caller = verified.caller
         return caller
 
-    async def fetch_keys(self, needed: KeyNeeded) -> None:
-        """Waits, 2 s at most, for the fetch that may bring the key; then authenticate again."""
-        await needed.source.wait(needed.key_id)
+    async def fetch_keys(self, needed: SigningKeyNeeded) -> None:
+        """Waits up to 2 s for a fetch that may bring the key; then call `authenticate` again."""
+        await needed.keys.wait(needed.key_id)
 
     def adopt(self, previous: "Authenticator") -> None:
-        """Takes over the remote keys of issuers that have not changed, before `run`."""
+        """Takes over the remote keys of unchanged issuers; call it before `run`."""
         known = {keys.settings.issuer: keys for keys in previous.remote}
         for keys in self.remote:
             other = known.get(keys.settings.issuer)
@@ -97,35 +94,35 @@ class Authenticator:
                 keys.adopt(other)
 
     async def run(self) -> None:
-        """Keeps remote key sets fresh, until cancelled."""
+        """Keeps remote key sets fresh until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for keys in self._ways.remote:
+            for keys in self._methods.remote:
                 group.create_task(keys.run())
 
     def issuers(self) -> tuple[IssuerState, ...]:
-        """The state of each issuer whose keys are remote: for readiness and the status page."""
+        """The state of each issuer with remote keys: for readiness and the status page."""
         return tuple(
             IssuerState(keys.settings.issuer, keys.tried, keys.healthy)
-            for keys in self._ways.remote
+            for keys in self._methods.remote
         )
 
     @property
     def remote(self) -> Sequence[RemoteKeys]:
-        """The key sets that `run` keeps fresh; the next version goes on from them."""
-        return self._ways.remote
+        """The key sets that `run` keeps fresh; the next version starts from them."""
+        return self._methods.remote
 
     def _ambient(self, inbound: Inbound, now: float) -> Caller:
         """A caller known by its connection alone."""
         peer = inbound.peer
         if peer.uris is not None or peer.dns_names is not None:
-            # TLS verifies a certificate once: connections and resumed sessions outlive it.
-            name = self._ways.certificates.find(peer) if now < peer.until else None
+            # TLS verifies a certificate once; connections and resumed sessions may outlive it.
+            name = self._methods.certificates.find(peer) if now < peer.until else None
             if name is None:
                 raise CallerError("caller_unknown", cause="certificate")
             return Caller(name, "certificate")
-        name = self._ways.networks.find(peer)
+        name = self._methods.networks.find(peer)
         if name is None:
             raise unauthenticated("no_credential")
-        if sign := sign_of_a_page(inbound, self._ways.own_names):
-            raise CallerError("browser_refused", _TO_PAGES, cause=sign)
+        if sign := browser_sign(inbound, self._methods.own_names):
+            raise CallerError("browser_refused", _REFUSED_TO_PAGES, cause=sign)
         return Caller(name, "network")

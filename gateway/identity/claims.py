@@ -1,6 +1,6 @@
-"""What a token whose signature holds says: for how long, which caller, which tenant. Pure.
+"""The claims of a token: how long it is valid, for which audience, caller and tenant. Pure.
 
-Law: a claim counts only in its exact type and value; a doubt is a refusal (RFC 7519, RFC 8725).
+Rule: a claim counts only in its exact type and value; if in doubt, refuse (RFC 7519, RFC 8725).
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from gateway.identity.credentials import unauthenticated
 
-# The end of the year 9999: a later time is a mistake (milliseconds), not an intention.
+# The end of the year 9999: a later time is a mistake, such as milliseconds.
 _LAST_SECOND: Final = 253402300799
 # Short names for the claims of Kubernetes' projected service-account tokens.
 _KUBERNETES: Final[dict[str, str]] = {
@@ -19,15 +19,15 @@ _KUBERNETES: Final[dict[str, str]] = {
     "serviceaccount": "kubernetes.io.serviceaccount.name",
 }
 Path = tuple[str, ...]
-ABSENT: Final = object()  # tells a claim that is not there from one that is null
+ABSENT: Final = object()  # a claim that is not there
 
 
 @dataclass(frozen=True, slots=True)
 class NameTemplate:
-    """How a caller's name is made of claims: literals around one or more claim paths.
+    """How a caller's name is made from claims: literals around one or more claim paths.
 
-    A value that holds a character of a literal between two claims is refused: otherwise `a/b` and
-    `c` would make the same name as `a` and `b/c`.
+    A value that contains a character of a literal between two claims is refused: otherwise `a/b`
+    and `c` would make the same name as `a` and `b/c`.
     """
 
     literals: tuple[str, ...]
@@ -47,7 +47,7 @@ class NameTemplate:
 
 @dataclass(frozen=True, slots=True)
 class ClaimRules:
-    """What an issuer's tokens must hold. Times are seconds; `max_age` is infinite if unbounded."""
+    """What an issuer's tokens must contain. In seconds; `max_age` is infinite if unbounded."""
 
     issuer: str
     audience: str
@@ -59,12 +59,12 @@ class ClaimRules:
 
 
 def split_path(text: str) -> Path:
-    """`kubernetes.io.serviceaccount.name` in parts; which of them belong together, claims say."""
+    """Splits `kubernetes.io.serviceaccount.name` at each dot; `find` joins parts again."""
     return tuple(text.split("."))
 
 
 def claim_template(path: str) -> NameTemplate:
-    """The template that is one claim, whole."""
+    """The template of one claim, unchanged."""
     return NameTemplate(("", ""), (split_path(path),))
 
 
@@ -84,7 +84,7 @@ def parse_template(text: str) -> NameTemplate:
 
 
 def find(claims: Mapping[str, Any], path: Path) -> Any:
-    """The claim at `path`, or `ABSENT`. Keys may hold dots: at each level the longest one decides.
+    """The claim at `path`, or `ABSENT`. Keys may contain dots: the longest one at each level wins.
 
     So `kubernetes.io.serviceaccount.name` is found in `{"kubernetes.io": {"serviceaccount": …}}`.
     """
@@ -101,7 +101,7 @@ def find(claims: Mapping[str, Any], path: Path) -> Any:
 def valid_until(claims: Mapping[str, Any], rules: ClaimRules, now: float) -> float:
     """The second (Unix time) from which the token is refused.
 
-    Raises `CallerError("unauthenticated")` if that has come, or if the token is not for us.
+    Raises `CallerError("unauthenticated")` if it has passed, or if the token is not for us.
     """
     # A token that others may receive too is one that they could show here: no second audience.
     if claims.get("aud") not in (rules.audience, [rules.audience]):
@@ -118,9 +118,9 @@ def valid_until(claims: Mapping[str, Any], rules: ClaimRules, now: float) -> flo
 
 
 def tenant_of(claims: Mapping[str, Any], rules: ClaimRules) -> str | None:
-    """The tenant that the token names; None if it names none.
+    """The tenant that the token names, or None.
 
-    Raises `CallerError("unauthenticated")` for a claim that is no text, or empty.
+    Raises `CallerError("unauthenticated")` if the claim is not a string, or is empty.
     """
     tenant = find(claims, rules.tenant) if rules.tenant else ABSENT
     if tenant is ABSENT:
@@ -131,9 +131,9 @@ def tenant_of(claims: Mapping[str, Any], rules: ClaimRules) -> str | None:
 
 
 def _time(claims: Mapping[str, Any], name: str, default: float | None = None) -> float:
-    """A NumericDate (RFC 7519 2): a real number, no boolean and no text, within four-digit years.
+    """A NumericDate (RFC 7519 2): a number, not a boolean or a string, within four-digit years.
 
-    An absent one is `default`, or a refusal without one.
+    If it is absent: `default`; a refusal if that is None.
     """
     if name not in claims and default is not None:
         return default

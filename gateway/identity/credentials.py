@@ -1,6 +1,6 @@
-"""Which token did the caller show? Reads `Authorization` and `Proxy-Authorization`. Pure.
+"""Which token did the caller show? Reads the fields that hold credentials. Pure.
 
-Law: a credential that is there but malformed is a refusal, never "no credential".
+Rule: a malformed credential is refused; it never counts as no credential.
 """
 
 import base64
@@ -14,7 +14,7 @@ _TOKEN68: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567
 
 
 def unauthenticated(cause: str) -> CallerError:
-    """The one refusal of a credential: callers see the same whatever `cause` the log is told."""
+    """The one refusal of a credential: callers see the same answer; only the log has `cause`."""
     return CallerError("unauthenticated", cause=cause)
 
 
@@ -50,13 +50,13 @@ def presented(credentials: Credentials, placeholders: frozenset[bytes]) -> bytes
 
 
 def _basic(encoded: bytes) -> bytes:
-    """The password of RFC 7617 credentials; whoever it is says the token alone."""
+    """The password of RFC 7617 credentials; it alone identifies the caller."""
     try:
         decoded = base64.b64decode(encoded)
     except binascii.Error:
         raise unauthenticated("malformed_credential") from None
     token = decoded.partition(b":")[2]
-    # One spelling per value: the decoder skips foreign characters and stray bits.
+    # One spelling per value: the decoder ignores foreign characters and stray bits.
     if not token or base64.b64encode(decoded) != encoded:
         raise unauthenticated("malformed_credential")
     return token

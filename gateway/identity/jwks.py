@@ -1,6 +1,6 @@
-"""An issuer's keys that lie elsewhere: kept fresh, asked for early by an unknown `kid`.
+"""An issuer's remote keys: refreshed in the background, and early for an unknown `kid`.
 
-Law: one loop fetches, nobody else; a failed fetch takes nothing away for `jwks_max_stale` seconds;
+Rule: only the loop fetches; after a failed fetch the keys stay valid for `jwks_max_stale` seconds;
 no request waits longer than `PATIENCE`; requests cause at most one fetch per `COOL_DOWN`.
 """
 
@@ -16,15 +16,15 @@ from gateway.identity.keys import KeySet, KeySetError
 from gateway.settings.callers import Issuer
 
 PATIENCE: Final = 2.0  # seconds a request waits for a fetch under way
-COOL_DOWN: Final = 10.0  # seconds between the starts of two fetches that requests ask for
-ABSENT_FOR: Final = 30.0  # seconds for which a `kid` that a fetch did not bring causes no other
-SHORTEST_REFRESH: Final = 30.0  # however short the issuer's `max-age`
+COOL_DOWN: Final = 10.0  # seconds between the starts of two fetches that requests caused
+ABSENT_FOR: Final = 30.0  # seconds without another fetch for a `kid` that a fetch did not bring
+SHORTEST_REFRESH: Final = 30.0  # seconds, however short the issuer's `max-age` is
 _FIRST_RETRY: Final = 5.0  # after a failed fetch; doubles up to the refresh interval
 _MOST_ABSENT: Final = 1024
 
 
 class Fetched(NamedTuple):
-    """Keys, and the seconds for which they are fresh; None if their issuer did not say."""
+    """Keys, and for how many seconds they are fresh; None if the issuer does not say."""
 
     keys: KeySet
     max_age: float | None = None
@@ -35,9 +35,9 @@ Clock = Callable[[], float]
 
 
 class RemoteKeys:
-    """A key set that `run` keeps up to date. `fetch` raises `KeySetError` for whatever goes wrong.
+    """A key set that `run` keeps up to date. `fetch` raises `KeySetError` if it fails.
 
-    `clock` is monotonic, in seconds. `current` is replaced only by a set that differs from it.
+    `clock` is monotonic, in seconds. `current` is replaced only by a set with other keys.
     """
 
     def __init__(self, settings: Issuer, fetch: Fetch, emit: Emit, clock: Clock) -> None:
@@ -49,8 +49,8 @@ class RemoteKeys:
         self._emit = emit
         self._clock = clock
         self._started = -inf  # when the latest fetch began
-        self._stale_at = -inf  # when `current` is too old to be believed
-        self._due = -inf  # when the next one begins by itself
+        self._stale_at = -inf  # when `current` is too old to be used
+        self._due = -inf  # when the next scheduled fetch begins
         self._failures = 0
         self._fetching = False
         self._absent: dict[str, float] = {}
@@ -58,10 +58,10 @@ class RemoteKeys:
         self._fetched = asyncio.Event()
 
     def adopt(self, other: "RemoteKeys") -> None:
-        """Goes on from what `other` knows, so that a reload during an outage loses no key.
+        """Takes over the state of `other`, so that a reload during an outage loses no key.
 
-        What is under way there begins anew here, and wakes those who wait for it there. So does
-        the read of a secret: a reload reads stores at once, also tenants' keys.
+        A fetch under way there is started again here, and wakes requests that wait for it there.
+        A secret is read again at once: a reload reads all stores, also for tenants' keys.
         """
         self.current, self.tried, self.healthy = other.current, other.tried, other.healthy
         self._stale_at = other._stale_at  # noqa: SLF001 - our own kind
@@ -72,16 +72,16 @@ class RemoteKeys:
         if self.settings.secret is None:
             self._due = other._due  # noqa: SLF001
 
-    def wanted(self, key_id: str | None) -> bool:
-        """True if a fetch is under way, or may be asked for, that could bring this key."""
+    def may_fetch(self, key_id: str | None) -> bool:
+        """True if a fetch is under way, or allowed now, that could bring this key."""
         now = self._clock()
         if key_id is not None and self._absent.get(key_id, -inf) > now:
             return False
         return self._fetching or now - self._started >= COOL_DOWN
 
     async def wait(self, key_id: str | None) -> None:
-        """Asks for a fetch and waits for its end, whatever it brings; at most `PATIENCE`."""
-        if not self.wanted(key_id):
+        """Requests a fetch and waits for its end, whatever it brings; at most `PATIENCE`."""
+        if not self.may_fetch(key_id):
             return
         fetched = self._fetched
         self._asked.set()
@@ -91,15 +91,15 @@ class RemoteKeys:
                 self._note_absence(key_id)
 
     async def run(self) -> None:
-        """Fetches when due or asked, until cancelled."""
+        """Fetches when due or requested, until cancelled."""
         while True:
-            await self._rest()
+            await self._wait_until_due()
             await self.refresh()
 
     async def refresh(self) -> None:
-        """One fetch. Its outcome is kept and emitted, never raised.
+        """Fetches once. The outcome is stored and emitted, never raised.
 
-        Cancelled, it wakes nobody: those who wait do so for the fetch of the next version.
+        If cancelled it wakes nobody: requests go on waiting, for the fetch of the next version.
         """
         self._fetching, self._started = True, self._clock()
         try:
@@ -112,8 +112,8 @@ class RemoteKeys:
         self._fetched = asyncio.Event()
         self._emit(JwksRefreshed(self.settings.issuer, "failure" if reason else "success", reason))
 
-    async def _rest(self) -> None:
-        """Until the next fetch is due, the keys become too old, or somebody asks."""
+    async def _wait_until_due(self) -> None:
+        """Returns when a fetch is due, the keys become too old, or a request needs a fetch."""
         due = min(self._due, self._stale_at) if self.current else self._due
         delay = due - self._clock()
         if delay > 0:
@@ -121,7 +121,7 @@ class RemoteKeys:
                 await asyncio.wait_for(self._asked.wait(), delay)
 
     async def _fetch_reason(self) -> str:
-        """Fetches and keeps what came; why that failed, or nothing."""
+        """Fetches and stores the keys; returns why that failed, or ""."""
         try:
             fetched = await self._fetch()
         except KeySetError as error:
@@ -134,7 +134,7 @@ class RemoteKeys:
         return ""
 
     def _succeed(self, keys: KeySet, max_age: float | None) -> None:
-        # An equal set keeps its identity, and with it the verdicts on tokens that it verified.
+        # Equal contents keep the same object, so that cached tokens stay valid.
         if keys.contents != self.current.contents:
             self.current = keys
             self._absent.clear()
@@ -153,7 +153,7 @@ class RemoteKeys:
         self._due = now + _jittered(wait)
 
     def _note_absence(self, key_id: str | None) -> None:
-        """Remembers that a good fetch did not bring that key: the next one need not hurry."""
+        """Remembers that a successful fetch did not bring that key."""
         if key_id is None or not self.healthy or key_id in self.current:
             return
         if len(self._absent) >= _MOST_ABSENT:
@@ -162,5 +162,5 @@ class RemoteKeys:
 
 
 def _jittered(seconds: float) -> float:
-    """Up to a tenth less, so that replicas do not ask at the same moment."""
+    """Up to a tenth less, so that replicas do not fetch at the same moment."""
     return seconds * random.uniform(0.9, 1.0)  # noqa: S311 - no secret

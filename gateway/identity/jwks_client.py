@@ -1,6 +1,6 @@
 """Fetches an issuer's key set document, from its URL or by OpenID discovery.
 
-Law: HTTPS with verification only, no redirects, no environment, and bounds on time and size.
+Rule: verified HTTPS only, no redirects, no settings from the environment, bounded time and size.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ _MAX_AGE: Final = re.compile(r"(?:^|[\s,])max-age=([0-9]{1,9})(?:$|[\s,])", re.I
 
 
 class Document(NamedTuple):
-    """A document and the seconds for which it is fresh; None if its issuer did not say."""
+    """A document, and for how many seconds it is fresh; None if the issuer does not say."""
 
     text: bytes
     max_age: float | None
@@ -30,7 +30,7 @@ class Document(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class JwksClient:
-    """Knows one issuer's key set. Without `url` the issuer's discovery document names it.
+    """Fetches one issuer's key set. Without `url` the issuer's discovery document names it.
 
     `bearer_file` holds the token that Kubernetes' API server asks for; it is read at each fetch,
     because Kubernetes renews it, and it goes wherever the discovery document points.
@@ -42,7 +42,7 @@ class JwksClient:
     bearer_file: Path | None = None
 
     async def fetch(self) -> Document:
-        """The document. Raises `KeySetError` whatever goes wrong."""
+        """The document. Raises `KeySetError` for any failure."""
         headers = {"accept-encoding": "identity", **self.authorization()}
         try:
             async with (
@@ -72,7 +72,7 @@ class JwksClient:
         return url
 
     def authorization(self) -> dict[str, str]:
-        """The header that proves who we are, if any. Raises `KeySetError` without a token."""
+        """The header with `bearer_file`'s token, if there is one. Raises `KeySetError`."""
         if self.bearer_file is None:
             return {}
         try:

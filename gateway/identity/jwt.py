@@ -1,6 +1,6 @@
 """JSON Web Tokens as syntax and signature (RFC 7515): the only user of PyJWT.
 
-Law: a key is bound to its algorithm before any token is seen; `alg` of a token chooses nothing.
+Rule: a key is bound to its algorithm before any token is seen; a token's `alg` chooses nothing.
 """
 
 import base64
@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from gateway.identity.credentials import unauthenticated
 
 # Which public JSON Web Keys (RFC 7518 6, RFC 8037) an algorithm can use: `kty`, and its curves.
-# HMAC is not here: a symmetric key in a key set would be a secret in public.
+# HMAC is not here: a symmetric key in a key set is a published secret.
 KEY_TYPES: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "RS256": ("RSA", ()),
     "RS384": ("RSA", ()),
@@ -31,18 +31,18 @@ KEY_TYPES: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
 }
 _PUBLIC_MEMBERS: Final[tuple[str, ...]] = ("kty", "crv", "n", "e", "x", "y")
 _LONGEST_KEY_ID: Final = 256
-DEEPEST: Final = 32  # objects and arrays within each other: claims are found a few levels down
-# Extensions that change what a signature means; none is understood here (RFC 7515 4.1.11).
+DEEPEST: Final = 32  # levels of nested objects and arrays; real claims use a few
+# Extensions that change what a signature means; we support none (RFC 7515 4.1.11).
 _EXTENSIONS: Final = frozenset({"crit", "b64"})
 
 
 class UnfitKey(ValueError):
-    """A key that cannot serve that algorithm; the message holds no part of the key."""
+    """A key that cannot be used with that algorithm; the message holds no part of the key."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyingKey:
-    """A key and the one algorithm it verifies. `thumbprint` tells keys apart."""
+    """A key and the one algorithm it verifies. Equal keys have equal `thumbprint`s."""
 
     algorithm: str
     thumbprint: bytes = field(repr=False)
@@ -50,12 +50,12 @@ class VerifyingKey:
     _key: Any = field(repr=False, compare=False)
 
     def verifies(self, signing_input: bytes, signature: bytes) -> bool:
-        """True if `signature` over `signing_input` was made with this key's other half."""
+        """True if `signature` over `signing_input` was made with the matching private key."""
         return bool(self._implementation.verify(signing_input, self._key, signature))
 
 
 class Compact(NamedTuple):
-    """A token's parts (RFC 7515 7.1), of which nothing is verified yet."""
+    """A token's parts (RFC 7515 7.1), not verified yet."""
 
     algorithm: str
     key_id: str | None
@@ -65,7 +65,7 @@ class Compact(NamedTuple):
 
 
 def parse(token: bytes) -> Compact:
-    """Splits a compact JWS. Raises `CallerError("unauthenticated")` for any doubt in its syntax."""
+    """Splits a compact JWS. Raises `CallerError("unauthenticated")` if its syntax is not strict."""
     try:
         head, payload, signature = token.split(b".")
         header, claims = read_object(_decode(head)), read_object(_decode(payload))
@@ -81,7 +81,7 @@ def parse(token: bytes) -> Compact:
 
 
 def read_object(text: bytes) -> dict[str, Any]:
-    """A JSON object in UTF-8 without repeated members, NaN or infinities, nested 32 deep at most.
+    """A JSON object in UTF-8 without repeated members, NaN or infinities, nested at most 32 deep.
 
     Raises `ValueError`.
     """
@@ -117,7 +117,7 @@ def bind(key: Any, algorithm: str) -> VerifyingKey:
     """Binds a public key object, or the text of an HMAC secret, to an algorithm.
 
     Raises `UnfitKey` for a key of another type or curve, for RSA below 2048 bits, and for an HMAC
-    secret that is shorter than the hash (RFC 7518 3.2) or that is a public key in disguise.
+    secret that is shorter than the hash (RFC 7518 3.2) or is the text of a public key.
     """
     try:
         implementation = jwt.get_algorithm_by_name(algorithm)

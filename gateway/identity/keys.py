@@ -1,6 +1,6 @@
 """An issuer's set of keys: from a key set document, a PEM file or a shared secret. Pure.
 
-Law: every key is bound to its algorithm here; where two keys could be meant, neither is.
+Rule: every key is bound to its algorithm here; if two keys match a token, neither is used.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,11 +20,11 @@ Named = tuple[str | None, VerifyingKey]
 
 
 class KeySetError(ValueError):
-    """A key set that cannot be used; its message is one constant word for logs and metrics."""
+    """A key set that cannot be used; its message is one constant word, for logs."""
 
 
 class KeySet:
-    """The keys that an issuer signs with now. `contents` tells two sets apart."""
+    """The keys that an issuer signs with. Two sets with equal `contents` are the same."""
 
     __slots__ = ("_by_id", "_sole", "contents")
 
@@ -39,10 +39,10 @@ class KeySet:
             self._sole[key.algorithm] = None if key.algorithm in self._sole else named
 
     def find(self, key_id: str | None, algorithm: str) -> VerifyingKey | None:
-        """The key that a token's `kid` names, bound to `algorithm`; None if none or several could.
+        """The key that a token's `kid` names, bound to `algorithm`; None unless exactly one fits.
 
-        A token without `kid` means the set's only key for that algorithm; an only key without
-        `kid` (a PEM file, a secret) serves tokens that name any.
+        A token without `kid` gets the set's only key for that algorithm; an only key without `kid`
+        (a PEM file, a secret) serves tokens with any `kid`.
         """
         if key_id is not None and (key_id, algorithm) in self._by_id:
             return self._by_id[key_id, algorithm]
@@ -50,50 +50,53 @@ class KeySet:
         return sole if key_id is None or sole_id is None else None
 
     def __contains__(self, key_id: object) -> bool:
-        """True if some key of the set bears that `kid`."""
+        """True if a key of the set has that `kid`."""
         return any(named == key_id for named, _ in self.contents)
 
     def __len__(self) -> int:
         return len(self.contents)
 
 
-class KeySource(Protocol):
-    """Where a verifier finds an issuer's keys. Only another `KeySet` object means other keys."""
+class IssuerKeys(Protocol):
+    """An issuer's keys now. `current` is another object if, and only if, the keys changed.
+
+    `tried`: a fetch has ended. `healthy`: the last one succeeded.
+    """
 
     current: KeySet
     tried: bool
     healthy: bool
 
-    def wanted(self, key_id: str | None) -> bool:
-        """True if a fetch that is allowed now could bring a key that `current` lacks."""
+    def may_fetch(self, key_id: str | None) -> bool:
+        """True if a fetch is allowed now that could bring a key which `current` lacks."""
         ...
 
     async def wait(self, key_id: str | None) -> None:
-        """Waits for that fetch, a bounded time, whatever it brings."""
+        """Waits for that fetch for a bounded time, whatever it brings."""
         ...
 
 
 @dataclass(slots=True)
 class FixedKeys:
-    """Keys that change with the configuration only: there is nothing to fetch."""
+    """Keys that only a reload changes: there is nothing to fetch."""
 
     current: KeySet
     tried: bool = True
     healthy: bool = True
 
-    def wanted(self, key_id: str | None) -> bool:
-        """Never."""
+    def may_fetch(self, key_id: str | None) -> bool:
+        """False: see `IssuerKeys.may_fetch`."""
         del key_id
         return False
 
     async def wait(self, key_id: str | None) -> None:
-        """Not at all."""
+        """Returns at once."""
 
 
 def from_document(document: bytes, algorithms: Sequence[str]) -> KeySet:
-    """A JSON Web Key Set (RFC 7517 5). Keys that do not fit are skipped, as it asks.
+    """A JSON Web Key Set. Keys that we cannot use are ignored (RFC 7517 5).
 
-    Raises `KeySetError` if it is no key set, holds too many keys, or none that can be used.
+    Raises `KeySetError` if it is not a key set, holds too many keys, or none that can be used.
     """
     try:
         keys = read_object(document).get("keys")

@@ -1,7 +1,7 @@
-"""The callers' listener over TLS: its certificate, and the CA that vouches for theirs.
+"""The callers' listener over TLS: its certificate, and the CA of client certificates.
 
-Law: what cannot be used is a `ConfigurationError` that names its key; a change makes a new context,
-because one that is in use would go on trusting what was taken away.
+Rule: an unusable file is a `ConfigurationError` that names its setting; a change makes a new
+context, because the old one would go on trusting a CA that was removed.
 """
 
 import hashlib
@@ -18,9 +18,9 @@ from gateway.settings.schema import Listen, Settings
 
 
 class Renew(Protocol):
-    """Takes up settings, and another certificate if there is one.
+    """Applies settings, and another certificate if there is one, to new connections.
 
-    With `retire` connections that are open take no further request.
+    With `retire`, open connections accept no further request.
     """
 
     async def __call__(
@@ -29,7 +29,7 @@ class Renew(Protocol):
 
 
 class ListenerTls(NamedTuple):
-    """How callers meet us. `digest` and `ca` tell whether the files' content has changed."""
+    """The listener's TLS context. `digest` and `ca` change with the content of the files."""
 
     context: ssl.SSLContext
     digest: bytes
@@ -37,7 +37,7 @@ class ListenerTls(NamedTuple):
 
 
 def listener_tls(listen: Listen) -> ListenerTls | None:
-    """TLS 1.2 or later; a client certificate, if one is shown, must be from `client_ca`."""
+    """TLS 1.2 or later; a client certificate, if one is sent, must be issued by `client_ca`."""
     if listen.tls_certificate is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -45,7 +45,7 @@ def listener_tls(listen: Listen) -> ListenerTls | None:
     context.set_alpn_protocols(["http/1.1"])
     certificate, key = listen.tls_certificate, listen.tls_key or listen.tls_certificate
     try:
-        # First: what changes in between is loaded again, not taken for what was loaded.
+        # Before loading: a change in between is then seen as one by the next reload.
         digest = _digest(certificate) + _digest(key)
         # An encrypted key fails, as nobody is there to be asked for its password.
         context.load_cert_chain(certificate, key, password="")
@@ -63,21 +63,21 @@ def listener_tls(listen: Listen) -> ListenerTls | None:
     return ListenerTls(context, digest, ca)
 
 
-class TlsInForce:
-    """What callers meet now. To begin with TLS, or to end with it, takes a restart."""
+class CurrentListenerTls:
+    """The TLS in use. To turn TLS on or off takes a restart."""
 
     def __init__(self) -> None:
         self.current: ListenerTls | None = None
         self._renew: Renew | None = None
 
     def on_bound(self, renew: Renew) -> None:
-        """What lets the listeners take up other settings and another certificate, from now on."""
+        """Registers how the bound listeners are given other settings and another certificate."""
         self._renew = renew
 
-    async def take(self, settings: Settings, new: ListenerTls | None) -> None:
-        """Has what arrives from now on meet these settings, and `new`, if it differs.
+    async def apply(self, settings: Settings, new: ListenerTls | None) -> None:
+        """Applies these settings to new connections, and `new`, if it differs.
 
-        Who was let in on the word of a CA that is no longer the same has to come again.
+        If `client_ca` changed, clients that are connected have to connect again.
         """
         context, retire = None, False
         old = self.current
@@ -92,7 +92,7 @@ def _digest(file: Path) -> bytes:
 
 
 def _fault(certificate: Path, key: Path) -> tuple[str, str, str]:
-    """Which of the two files cannot be used, and why: OpenSSL does not tell."""
+    """Which of the two files cannot be used, and why: OpenSSL does not say."""
     name, file, expected = "listen.tls_certificate", certificate, "a chain of certificates in PEM"
     try:
         load_pem_x509_certificates(certificate.read_bytes())
@@ -102,12 +102,12 @@ def _fault(certificate: Path, key: Path) -> tuple[str, str, str]:
         return name, f"{file}: a key with a password", f"{expected}, without a password"
     except (OSError, ValueError, UnsupportedAlgorithm) as error:
         return name, _unread(file, error), expected
-    return name, f"{file}: not the key of {certificate}, or one too weak", expected
+    return name, f"{file}: not the key of {certificate}, or too weak", expected
 
 
 def _unread(file: Path, error: Exception) -> str:
     system = isinstance(error, OSError) and not isinstance(error, ssl.SSLError)
-    return f"{file}: {getattr(error, 'strerror', None) if system else 'nothing of the kind'}"
+    return f"{file}: {getattr(error, 'strerror', None) if system else 'no usable content'}"
 
 
 def _refused(key: str, found: str, expected: str) -> ConfigurationError:

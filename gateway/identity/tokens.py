@@ -1,6 +1,6 @@
-"""Opaque caller tokens: how one is made, and whose it is. Pure but for the random source.
+"""Opaque caller tokens: how one is made, and to whom it belongs. Pure but for the random source.
 
-Law: only SHA-256 digests are kept; a look-up by digest tells a guesser nothing by its timing.
+Rule: only SHA-256 digests are kept; the time of a look-up by digest says nothing about tokens.
 """
 
 import hashlib
@@ -23,20 +23,20 @@ _CHECK: Final = 6  # base-62 digits hold a CRC-32
 
 
 class OpaqueToken(NamedTuple):
-    """Whose a token is, and the second (Unix time) from which it is refused."""
+    """A token's caller, and the second (Unix time) from which it is refused."""
 
     caller: Caller
     until: float
 
 
 def new_token() -> str:
-    """A fresh token: `igw_`, 190 random bits and a checksum, by which secret scanners know it."""
+    """A fresh token: `igw_`, 190 random bits, and a checksum by which secret scanners find it."""
     body = "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM))
     return PREFIX + body + _checksum(body)
 
 
 def is_genuine(token: str) -> bool:
-    """True if `token` has the shape and the checksum of `new_token`: no typo, nothing cut off."""
+    """True if `token` has the form and checksum of `new_token`: no typo, nothing cut off."""
     body, check = token[len(PREFIX) : -_CHECK], token[-_CHECK:]
     return token.startswith(PREFIX) and len(body) == _RANDOM and check == _checksum(body)
 
@@ -44,15 +44,15 @@ def is_genuine(token: str) -> bool:
 def hash_token(token: str) -> str:
     """The `sha256:…` line for the configuration.
 
-    Raises `ValueError` for a token that is empty or that no Bearer header can carry.
+    Raises `ValueError` for a token that is empty or cannot be sent as a Bearer token.
     """
     if not token.isascii() or not is_token68(token.encode()):
-        raise ValueError("a token consists of letters, digits and -._~+/ with = at its end only")
+        raise ValueError("a token consists of letters, digits and -._~+/, with = at its end only")
     return "sha256:" + hashlib.sha256(token.encode()).hexdigest()
 
 
 def compile_tokens(callers: Mapping[str, CallerSettings]) -> dict[bytes, OpaqueToken]:
-    """All configured tokens by their digest. Equal tokens are an error of the settings."""
+    """All configured tokens by their digest. The settings refuse equal tokens."""
     return dict(_entries(callers))
 
 

@@ -1,18 +1,21 @@
-"""Verifies JSON Web Tokens of the configured issuers: claims first, then key, then signature.
+"""Verifies JSON Web Tokens of the configured issuers, and remembers which were verified. Pure.
 
-Law: only what the signature covers, by a key of the issuer it names, becomes a caller.
+Rule: a caller comes only from claims whose signature a key of their issuer verifies. A cached
+result ends with its token, with any change of the issuer's keys, and with a reload.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from gateway.errors import CallerError
 from gateway.identity.claims import ClaimRules, tenant_of, valid_until
 from gateway.identity.credentials import unauthenticated
 from gateway.identity.jwt import Compact, parse
-from gateway.identity.keys import KeySet, KeySource
-from gateway.identity.token_cache import Verdict
+from gateway.identity.keys import IssuerKeys, KeySet
 from gateway.model import Caller
+
+MOST_REMEMBERED_TOKENS: Final = 65536  # about 300 bytes each
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,32 +25,41 @@ class TrustedIssuer:
     rules: ClaimRules
     algorithms: frozenset[str]
     max_size: int
-    keys: KeySource
+    keys: IssuerKeys
 
 
-class KeyNeeded(CallerError):
-    """A refusal that a fetch of the issuer's keys may still turn: fetch, then ask again, once."""
+class SigningKeyNeeded(CallerError):
+    """The token's key is unknown, but a fetch of the issuer's keys may bring it."""
 
-    def __init__(self, source: KeySource, key_id: str | None) -> None:
+    def __init__(self, keys: IssuerKeys, key_id: str | None) -> None:
         super().__init__("unauthenticated", cause="unknown_key")
-        self.source = source
+        self.keys = keys
         self.key_id = key_id
 
 
+class VerifiedToken(NamedTuple):
+    """Who showed a token, until when (Unix time) it is valid, and the key set that verified it."""
+
+    caller: Caller
+    until: float
+    key_set: KeySet
+    keys: IssuerKeys
+
+
 class Verifier:
-    """Knows the issuers, and which of them each caller lists: `believed` are (caller, issuer)."""
+    """The configured issuers. `accepted` pairs each caller with each issuer it may come from."""
 
     def __init__(
-        self, issuers: Iterable[TrustedIssuer], believed: Iterable[tuple[str, str]]
+        self, issuers: Iterable[TrustedIssuer], accepted: Iterable[tuple[str, str]]
     ) -> None:
         self._issuers = {issuer.rules.issuer: issuer for issuer in issuers}
-        self._believed = frozenset(believed)
+        self._accepted = frozenset(accepted)
         self._largest = max((issuer.max_size for issuer in self._issuers.values()), default=8192)
 
-    def verify(self, token: bytes, now: float) -> Verdict:
-        """The verdict on a token at `now` (Unix time).
+    def verify(self, token: bytes, now: float) -> VerifiedToken:
+        """Verifies a token at `now` (Unix time).
 
-        Raises `CallerError`: "unauthenticated", also as `KeyNeeded`; for a valid token
+        Raises `CallerError`: "unauthenticated", also as `SigningKeyNeeded`; for a valid token
         "caller_unknown" or "tenant_required".
         """
         if token.count(b".") != 2:
@@ -56,10 +68,10 @@ class Verifier:
             raise unauthenticated("token_too_large")
         compact = parse(token)
         issuer = self._issuer(compact, len(token))
-        # Before the signature, because it is cheap: an expired token must not cause a key fetch.
+        # Claims before the signature: an expired token must not cause a key fetch.
         until = valid_until(compact.claims, issuer.rules, now)
-        keys = _verified(compact, issuer.keys)
-        return Verdict(self._caller(compact, issuer.rules), until, keys, issuer.keys)
+        key_set = _verifying_set(compact, issuer.keys)
+        return VerifiedToken(self._caller(compact, issuer.rules), until, key_set, issuer.keys)
 
     def _issuer(self, compact: Compact, size: int) -> TrustedIssuer:
         name = compact.claims.get("iss")
@@ -75,21 +87,49 @@ class Verifier:
     def _caller(self, compact: Compact, rules: ClaimRules) -> Caller:
         name = rules.caller.name(compact.claims)
         tenant = tenant_of(compact.claims, rules)
-        if (name, rules.issuer) not in self._believed:
+        if (name, rules.issuer) not in self._accepted:
             raise CallerError("caller_unknown", cause="jwt")
         if tenant is None and rules.tenant and rules.tenant_required:
             raise CallerError("tenant_required", cause="tenant_claim")
         return Caller(name, "jwt", tenant, tenant_free=tenant is None)
 
 
-def _verified(compact: Compact, source: KeySource) -> KeySet:
-    """The key set, one of whose keys made the token's signature."""
-    keys = source.current
-    key = keys.find(compact.key_id, compact.algorithm)
+class TokenCache:
+    """Verified tokens by their SHA-256; when it is full, the oldest entry is dropped."""
+
+    def __init__(self, most: int = MOST_REMEMBERED_TOKENS) -> None:
+        self._most = most
+        self._by_digest: dict[bytes, VerifiedToken] = {}
+
+    def find(self, digest: bytes, now: float) -> Caller | None:
+        """The caller of that token, if it is still valid at `now` (Unix time)."""
+        verified = self._by_digest.get(digest)
+        if verified is None:
+            return None
+        caller, until, key_set, keys = verified
+        if now < until and keys.current is key_set:
+            return caller
+        del self._by_digest[digest]
+        return None
+
+    def keep(self, digest: bytes, verified: VerifiedToken) -> None:
+        """Remembers a token."""
+        if len(self._by_digest) >= self._most:
+            del self._by_digest[next(iter(self._by_digest))]
+        self._by_digest[digest] = verified
+
+    def __len__(self) -> int:
+        return len(self._by_digest)
+
+
+def _verifying_set(compact: Compact, keys: IssuerKeys) -> KeySet:
+    """The key set with the key that made the token's signature."""
+    key_set = keys.current
+    key = key_set.find(compact.key_id, compact.algorithm)
     if key is None:
-        if source.wanted(compact.key_id):
-            raise KeyNeeded(source, compact.key_id)
+        if keys.may_fetch(compact.key_id):
+            raise SigningKeyNeeded(keys, compact.key_id)
         raise unauthenticated("unknown_key")
     if not key.verifies(compact.signing_input, compact.signature):
         raise unauthenticated("bad_signature")
-    return keys
+    return key_set

@@ -7,7 +7,7 @@ import pytest
 from gateway import inbound
 from gateway.cli import worst_case as bounds
 from gateway.cli.worst_case import worst_case
-from gateway.identity import token_cache
+from gateway.identity import verifier
 from gateway.observe import audit_file, otlp, writer
 from gateway.server import connection, reply
 from gateway.settings.schema import Settings
@@ -29,7 +29,7 @@ def test_bounds_are_the_rooms_own() -> None:
     assert wire.HIGH_WATER == bounds.UPSTREAM_BUFFER
     assert reply_parser.MAX_HEAD == bounds.REPLY_HEAD
     assert reply.HELD == bounds.HELD
-    assert token_cache.MOST_VERDICTS == bounds.VERDICTS
+    assert verifier.MOST_REMEMBERED_TOKENS == bounds.VERDICTS
     assert writer.LIMIT == bounds.LOG
     assert audit_file.LIMIT == bounds.AUDIT
     assert otlp.QUEUE == bounds.TRACES

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.identity.authenticator import Authenticator, KeyNeeded
+from gateway.identity.authenticator import Authenticator, SigningKeyNeeded
 from gateway.identity.jwt import VerifyingKey
 from gateway.identity.keys import FixedKeys, KeySet
 from gateway.identity.tokens import hash_token
@@ -245,7 +245,7 @@ def test_a_verdict_ends_with_its_key(gate: Authenticator, issuer: Issuer) -> Non
     """A key that leaves the issuer's set takes with it the tokens that it signed, at once."""
     token = issuer.token(claims_of(issuer, "billing"))
     assert shows(gate, token, NOW).name == "billing"
-    source = gate._ways.verifier._issuers[ISSUER].keys
+    source = gate._methods.verifier._issuers[ISSUER].keys
     source.current = type(source.current)(
         named for named in source.current.contents if named[0] != "rsa-1"
     )
@@ -267,7 +267,7 @@ def test_secrets_stay_inside(gate: Authenticator, issuer: Issuer) -> None:
     """No text of the authenticator or of its verdicts holds a token."""
     token = issuer.token(claims_of(issuer, "billing"))
     shows(gate, token, NOW)
-    told = repr(vars(gate)) + repr(vars(gate._cache)) + repr(gate._ways.verifier._issuers)
+    told = repr(vars(gate)) + repr(vars(gate._cache)) + repr(gate._methods.verifier._issuers)
     assert token not in told
     assert TOKEN not in told
     assert "a shared secret" not in told
@@ -289,5 +289,5 @@ async def test_the_key_that_is_needed_is_what_is_waited_for(gate: Authenticator)
             waited.append(key_id)
 
     waited: list[str | None] = []
-    await gate.fetch_keys(KeyNeeded(Awaited(KeySet(())), "ed-2"))
+    await gate.fetch_keys(SigningKeyNeeded(Awaited(KeySet(())), "ed-2"))
     assert waited == ["ed-2"]

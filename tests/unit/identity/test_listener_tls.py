@@ -33,15 +33,15 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 WRONG = [
-    (("nothing", "key"), "tls_certificate", "nothing.pem: nothing of the kind"),
+    (("nothing", "key"), "tls_certificate", "nothing.pem: no usable content"),
     (("absent", "key"), "tls_certificate", "absent.pem: No such file or directory"),
-    (("key", "key"), "tls_certificate", "key.pem: nothing of the kind"),
-    (("cert", "nothing"), "tls_key", "nothing.pem: nothing of the kind"),
-    (("cert", "cert"), "tls_key", "cert.pem: nothing of the kind"),
+    (("key", "key"), "tls_certificate", "key.pem: no usable content"),
+    (("cert", "nothing"), "tls_key", "nothing.pem: no usable content"),
+    (("cert", "cert"), "tls_key", "cert.pem: no usable content"),
     (("cert", "absent"), "tls_key", "absent.pem: No such file or directory"),
     (("cert", "locked"), "tls_key", "locked.pem: a key with a password"),
     (("cert", "other"), "tls_key", "other.pem: not the key of "),
-    (("cert", "key", "nothing"), "client_ca", "nothing.pem: nothing of the kind"),
+    (("cert", "key", "nothing"), "client_ca", "nothing.pem: no usable content"),
     (("cert", "key", "absent"), "client_ca", "absent.pem: No such file or directory"),
 ]
 

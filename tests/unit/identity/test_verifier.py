@@ -1,4 +1,4 @@
-"""`verifier`: the bounds on a token, and what a key that is missing leads to."""
+"""`verifier`: bounds on tokens, what a missing key leads to, and the cache of tokens."""
 
 import time
 from typing import Any
@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from gateway.errors import CallerError
-from gateway.identity.authenticator import Authenticator, KeyNeeded
+from gateway.identity.authenticator import Authenticator, SigningKeyNeeded
 from gateway.identity.keys import FixedKeys, KeySet
-from gateway.identity.verifier import TrustedIssuer, Verifier
+from gateway.identity.verifier import TokenCache, TrustedIssuer, VerifiedToken, Verifier
+from gateway.model import Caller
 from tests.support.identities import ISSUER, PEM, build, refusal, settings_for, shows
 from tests.support.jwt import Issuer
 
@@ -59,7 +60,7 @@ def test_size_without_issuers() -> None:
 class Fetchable(FixedKeys):
     """Keys that a fetch may bring."""
 
-    def wanted(self, key_id: str | None) -> bool:
+    def may_fetch(self, key_id: str | None) -> bool:
         """For any token that names a key."""
         return key_id is not None
 
@@ -67,7 +68,7 @@ class Fetchable(FixedKeys):
 @pytest.fixture
 def remote(gate: Authenticator) -> Verifier:
     """A verifier whose issuer has published nothing yet."""
-    rules = gate._ways.verifier._issuers[ISSUER].rules
+    rules = gate._methods.verifier._issuers[ISSUER].rules
     keys = Fetchable(KeySet(()))
     return Verifier([TrustedIssuer(rules, frozenset({"EdDSA"}), 8192, keys)], ())
 
@@ -75,11 +76,11 @@ def remote(gate: Authenticator) -> Verifier:
 def test_key_needed(remote: Verifier, issuer: Issuer) -> None:
     """A token that only lacks its key says so, and is a refusal like any other until fetched."""
     error = refusal(remote.verify, token_of(issuer, 1).encode(), NOW)
-    assert isinstance(error, KeyNeeded)
+    assert isinstance(error, SigningKeyNeeded)
     assert isinstance(error, CallerError)
     assert (error.key, error.status, error.cause) == ("unauthenticated", 401, "unknown_key")
     assert error.key_id == "ed-1"
-    assert error.source is remote._issuers[ISSUER].keys
+    assert error.keys is remote._issuers[ISSUER].keys
 
 
 LACKING: dict[str, dict[str, Any]] = {
@@ -91,7 +92,7 @@ LACKING: dict[str, dict[str, Any]] = {
 def test_no_fetch_for_what_would_be_refused(remote: Verifier, issuer: Issuer, name: str) -> None:
     """Only a token that could become good is worth a fetch."""
     token = token_of(issuer, 1, **LACKING[name]).encode()
-    assert not isinstance(refusal(remote.verify, token, NOW), KeyNeeded)
+    assert not isinstance(refusal(remote.verify, token, NOW), SigningKeyNeeded)
 
 
 def test_no_fetch_for_another_algorithm(remote: Verifier, issuer: Issuer) -> None:
@@ -99,4 +100,48 @@ def test_no_fetch_for_another_algorithm(remote: Verifier, issuer: Issuer) -> Non
     claims = issuer.claims("billing", iat=NOW, exp=NOW + 300)
     error = refusal(remote.verify, issuer.token(claims, "RS256").encode(), NOW)
     assert error.cause == "algorithm"
-    assert not isinstance(error, KeyNeeded)
+    assert not isinstance(error, SigningKeyNeeded)
+
+
+CALLER = Caller("billing", "jwt")
+
+
+def verified(source: FixedKeys, until: float = 100.0) -> VerifiedToken:
+    """A token verified by the keys that `source` has now."""
+    return VerifiedToken(CALLER, until, source.current, source)
+
+
+def test_cache_ends_with_the_token() -> None:
+    """Good until the token ends, not a moment longer, and then forgotten."""
+    cache = TokenCache()
+    cache.keep(b"a", verified(FixedKeys(KeySet(()))))
+    assert cache.find(b"a", 99.9) is CALLER
+    assert cache.find(b"a", 100.0) is None
+    assert len(cache) == 0
+
+
+def test_cache_ends_with_the_keys() -> None:
+    """Any other key set ends it, for good."""
+    source = FixedKeys(KeySet(()))
+    cache = TokenCache()
+    cache.keep(b"a", verified(source))
+    before, source.current = source.current, KeySet(())
+    assert cache.find(b"a", 0) is None
+    source.current = before
+    assert cache.find(b"a", 0) is None
+
+
+def test_cache_is_bounded() -> None:
+    """The oldest entry makes room for the newest."""
+    source = FixedKeys(KeySet(()))
+    cache = TokenCache(most=2)
+    for digest in (b"a", b"b", b"c"):
+        cache.keep(digest, verified(source))
+    assert len(cache) == 2
+    assert cache.find(b"a", 0) is None
+    assert cache.find(b"b", 0) is cache.find(b"c", 0) is CALLER
+
+
+def test_cache_of_unknown_tokens() -> None:
+    """What was never verified is not remembered."""
+    assert TokenCache().find(b"a", 0) is None

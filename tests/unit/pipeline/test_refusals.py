@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.identity.authenticator import KeyNeeded
+from gateway.identity.authenticator import SigningKeyNeeded
 from gateway.identity.keys import FixedKeys, KeySet
 from gateway.model import Caller
 from tests.unit.pipeline.conftest import ACME, World
@@ -59,10 +59,10 @@ async def test_a_caller_removed_during_a_wait_for_keys_is_refused(
 
         def authenticate(self, *_: object) -> Caller:
             if not self.known:
-                raise KeyNeeded(source, None)
+                raise SigningKeyNeeded(source, None)
             return Caller("billing", "jwt")
 
-        async def fetch_keys(self, _: KeyNeeded) -> None:
+        async def fetch_keys(self, _: SigningKeyNeeded) -> None:
             self.known = True
             services.authenticator = after
 

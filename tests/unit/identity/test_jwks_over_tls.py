@@ -11,7 +11,7 @@ import pytest
 from gateway.errors import CallerError
 from gateway.events import Event, JwksRefreshed
 from gateway.identity import jwks
-from gateway.identity.authenticator import Authenticator, KeyNeeded
+from gateway.identity.authenticator import Authenticator, SigningKeyNeeded
 from gateway.model import Caller
 from gateway.settings.schema import Settings
 from tests.support.certificates import Authority
@@ -52,7 +52,7 @@ async def ask(gate: Authenticator, token: str, now: float) -> Caller:
     """What the pipeline does: authenticate, fetch if that may help, authenticate again."""
     try:
         return gate.authenticate(inbound(), bearer(token), now)
-    except KeyNeeded as needed:
+    except SigningKeyNeeded as needed:
         await gate.fetch_keys(needed)
         return gate.authenticate(inbound(), bearer(token), now)
 
@@ -86,7 +86,7 @@ async def test_first_request_during_a_reload(server: JwksServer, issuer: Issuer)
     document, server.replies["/jwks"] = server.replies["/jwks"], STALL
     old, new = build(settings_of(server, issuer)), build(settings_of(server, issuer))
     token, now = bearer(issuer.token(claims)), claims["iat"]
-    with pytest.raises(KeyNeeded) as needed:
+    with pytest.raises(SigningKeyNeeded) as needed:
         old.authenticate(inbound(), token, now)
     async with running(old.run):
         waiting = asyncio.create_task(old.fetch_keys(needed.value))

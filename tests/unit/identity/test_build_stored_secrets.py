@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from gateway.events import Event, JwksRefreshed
-from gateway.identity.authenticator import Authenticator, KeyNeeded
+from gateway.identity.authenticator import Authenticator, SigningKeyNeeded
 from gateway.identity.build import build_authenticator
 from gateway.identity.jwks import RemoteKeys
 from gateway.identity.keys import KeySetError
@@ -69,7 +69,7 @@ async def test_read_like_remote_keys() -> None:
     gate = store.gate()
     assert (store.reads, gate.issuers()) == (0, ((ISSUER, False, False),))
     needed = refusal(shows, gate, token(FIRST), time.time())
-    assert isinstance(needed, KeyNeeded)
+    assert isinstance(needed, SigningKeyNeeded)
     async with running(gate.run):
         await gate.fetch_keys(needed)
     assert shows(gate, token(FIRST), time.time()).name == "billing"

@@ -164,7 +164,7 @@ async def test_adopted(server: Publisher) -> None:
     new.adopt(old)
     assert new.current is old.current
     assert (new.tried, new.healthy, server.due(new)) == (True, True, 300)
-    assert not new.wanted("unknown")
+    assert not new.may_fetch("unknown")
     server.now += 300 + DAY
     await new.refresh()
     assert len(new.current) == 0

@@ -164,6 +164,6 @@ def test_from_secret() -> None:
 async def test_fixed_keys() -> None:
     """Fixed keys never ask for a fetch: a token's `kid` makes nobody wait."""
     keys = FixedKeys(KeySet(()))
-    assert not keys.wanted("unknown")
+    assert not keys.may_fetch("unknown")
     await keys.wait("unknown")
     assert (keys.tried, keys.healthy) == (True, True)

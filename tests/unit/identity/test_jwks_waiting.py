@@ -42,7 +42,7 @@ async def test_case_153_storm(server: Publisher) -> None:
     async with running(keys.run):
         await until(lambda: len(server.events) == 1)
         for number in range(10_000):
-            assert not keys.wanted(f"kid-{number}")
+            assert not keys.may_fetch(f"kid-{number}")
             await keys.wait(f"kid-{number}")
         for fetches in (2, 3, 4):
             server.now += COOL_DOWN
@@ -72,16 +72,16 @@ async def test_absent_kid(server: Publisher, issuer: Issuer) -> None:
     async with running(keys.run):
         await keys.wait("unknown")
         server.now += COOL_DOWN
-        assert not keys.wanted("unknown")
-        assert keys.wanted("another")
+        assert not keys.may_fetch("unknown")
+        assert keys.may_fetch("another")
         server.now += ABSENT_FOR - COOL_DOWN
-        assert keys.wanted("unknown")
+        assert keys.may_fetch("unknown")
         await keys.wait("unknown")
         server.now += COOL_DOWN
         server.publish(issuer.jwks()["keys"][0])
         await keys.wait("another")
         server.now += COOL_DOWN
-        assert keys.wanted("unknown")
+        assert keys.may_fetch("unknown")
 
 
 async def test_failed_fetch_proves_no_absence(server: Publisher) -> None:
@@ -90,9 +90,9 @@ async def test_failed_fetch_proves_no_absence(server: Publisher) -> None:
     keys = server.keys(jwks_refresh=DAY)
     async with running(keys.run):
         await keys.wait("rsa-1")
-        assert not keys.wanted("rsa-1")
+        assert not keys.may_fetch("rsa-1")
         server.now += COOL_DOWN
-        assert keys.wanted("rsa-1")
+        assert keys.may_fetch("rsa-1")
 
 
 async def test_token_without_kid(server: Publisher) -> None:
@@ -100,9 +100,9 @@ async def test_token_without_kid(server: Publisher) -> None:
     keys = server.keys(jwks_refresh=DAY)
     async with running(keys.run):
         await keys.wait(None)
-        assert not keys.wanted(None)
+        assert not keys.may_fetch(None)
         server.now += COOL_DOWN
-        assert keys.wanted(None)
+        assert keys.may_fetch(None)
     assert not keys._absent
 
 
@@ -147,7 +147,7 @@ async def test_a_reload_in_mid_fetch_serves_those_who_wait(server: Publisher) ->
         await until(lambda: server.fetches == 1)
         new.adopt(old)
     assert not waiter.done()
-    assert new.wanted("rsa-1")
+    assert new.may_fetch("rsa-1")
     async with running(new.run):
         await until(lambda: server.fetches == 2)
         server.open.set()

@@ -80,10 +80,10 @@ def test_wrong_secret(secret: str | None) -> None:
     (problem,) = problems_of(issuer, secret=secret)
     assert (problem.file, problem.key) == ("", "issuers[0].secret")
     if secret is None:
-        wrong = ("no value", "a secret that can be had")
+        wrong = ("no value", "an available secret")
     else:
         expected = "32 bytes for HS256, 48 for HS384, 64 for HS512, and no public key"
-        wrong = ("a secret that must not be used", expected)
+        wrong = ("an unsafe secret", expected)
     assert (problem.found, problem.expected) == wrong
 
 
