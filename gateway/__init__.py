@@ -6,10 +6,10 @@ take the **key** (`vault`), **send** it on (`upstream`), and **tell** what happe
 
 Imports point downwards only, and rooms of one floor never import each other:
 
-    cli → server | sandbox → app (wires all), observers (who hears of what)
-        → pipeline | admin | rules, outward, audit_and_traces (what app makes) → attempts, relay
-        → services, inbound → identity | policy | vault | upstream | observe
-        → settings | events | invopop → model, errors → secret, trace
+    cli → server | sandbox → app (wires all) → observers (who hears of what)
+        → pipeline | admin | compiled → attempts | relay → services, inbound
+        → identity | policy | vault | upstream | observe → settings | events | invopop
+        → model → errors → secret | trace | watcher
 """
 
 __version__ = "0.2.0"

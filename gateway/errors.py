@@ -4,11 +4,51 @@ Law: nothing here ever carries a secret, a file path or text that a client sent.
 """
 
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import orjson
 
 Headers = list[tuple[bytes, bytes]]
+
+ErrorKey = Literal[
+    "bad_request",
+    "unauthenticated",
+    "caller_unknown",
+    "browser_refused",
+    "tenant_required",
+    "tenant_denied",
+    "operation_denied",
+    "method_not_allowed",
+    "request_timeout",
+    "body_too_large",
+    "misdirected",
+    "rate_limited",
+    "headers_too_large",
+    "internal_error",
+    "upstream_unreachable",
+    "upstream_protocol_error",
+    "upstream_tls_error",
+    "key_rejected",
+    "overloaded",
+    "circuit_open",
+    "key_unavailable",
+    "audit_unavailable",
+    "upstream_timeout",
+    "loop_detected",
+]
+"""The public name of an error: `X-Gateway-Error`, `key` in the body, `reason` in metrics."""
+
+ConnectFailure = Literal["dns", "connect", "connect_refused", "connect_timeout", "tls", "proxy"]
+UpstreamErrorKind = Literal[
+    ConnectFailure,
+    "read_timeout",
+    "write_timeout",
+    "closed",
+    "truncated",
+    "protocol",
+    "invalid_status",
+]
+"""How an attempt at Invopop failed: the label of `upstream_errors_total`."""
 
 
 class ErrorKind(NamedTuple):
@@ -19,7 +59,7 @@ class ErrorKind(NamedTuple):
     proxy_status: str
 
 
-KINDS: Final[dict[str, ErrorKind]] = {
+KINDS: Final[dict[ErrorKey, ErrorKind]] = {
     "bad_request": ErrorKind(400, "Malformed request", "http_request_error"),
     "unauthenticated": ErrorKind(401, "Caller not authenticated", "http_request_denied"),
     "caller_unknown": ErrorKind(403, "Caller not configured", "http_request_denied"),
@@ -72,7 +112,7 @@ class GatewayError(Exception):
 
     def __init__(
         self,
-        key: str,
+        key: ErrorKey,
         detail: str = "",
         *,
         status: int | None = None,
@@ -102,7 +142,9 @@ class UpstreamError(GatewayError):
     byte of the request left: the licence to send a request again that is not idempotent.
     """
 
-    def __init__(self, key: str, kind: str, *, sent: bool, detail: str = "") -> None:
+    def __init__(
+        self, key: ErrorKey, kind: UpstreamErrorKind, *, sent: bool, detail: str = ""
+    ) -> None:
         super().__init__(key, detail)
         self.kind = kind
         self.sent = sent

@@ -2,9 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
-from gateway.model import Exchange
+from gateway.errors import UpstreamErrorKind
+from gateway.model import Exchange, SlotName
+
+Outcome = Literal["success", "failure"]
+Level = Literal["debug", "info", "warning", "error"]
+RetryReason = Literal["connect", "stale", "status_502", "status_503", "status_504", "status_429"]
 
 
 class ExchangeEnded(NamedTuple):
@@ -14,22 +19,32 @@ class ExchangeEnded(NamedTuple):
 
 
 class UpstreamFailed(NamedTuple):
-    """An attempt failed. `kind` is one of the closed list in the README."""
+    """An attempt at Invopop failed, or its reply broke off."""
 
-    kind: str
+    kind: UpstreamErrorKind
     request_id: str
 
 
 class UpstreamRetried(NamedTuple):
     """A request is about to be sent again."""
 
-    reason: str
+    reason: RetryReason
 
 
 class UpstreamConnected(NamedTuple):
-    """A connection attempt ended: `outcome` is "success" or the failure's kind."""
+    """An attempt to connect to Invopop ended."""
 
-    outcome: str
+    outcome: Literal["success", UpstreamErrorKind]
+
+
+class CircuitChanged(NamedTuple):
+    """The circuit has opened, so that requests are refused at once, or closed; `reason` says why.
+
+    `reason` is a short text for people.
+    """
+
+    open: bool
+    reason: str
 
 
 class KeyEchoed(NamedTuple):
@@ -42,7 +57,7 @@ class KeyRejected(NamedTuple):
     """Invopop answered 401 to a tenant's key."""
 
     tenant: str
-    slot: str
+    slot: SlotName
     fingerprint: str
 
 
@@ -50,35 +65,35 @@ class KeyChanged(NamedTuple):
     """A tenant's key took the place of another, `previous`; both by their fingerprints."""
 
     tenant: str
-    slot: str
+    slot: SlotName
     fingerprint: str
     previous: str
 
 
 class KeyRefreshed(NamedTuple):
-    """A key was read from its source. `outcome` is "success" or "failure".
+    """A key was read from its source.
 
     That a store does not have a tenant who is not listed is a success, with that as the `reason`.
     """
 
     tenant: str
     source: str
-    outcome: str
+    outcome: Outcome
     reason: str = ""
 
 
 class JwksRefreshed(NamedTuple):
-    """An issuer's key set was read. `outcome` is "success" or "failure"."""
+    """An issuer's key set was read; `reason` says why that failed."""
 
     issuer: str
-    outcome: str
+    outcome: Outcome
     reason: str = ""
 
 
 class ConfigReloaded(NamedTuple):
-    """A reload was tried. `outcome` is "success" or "failure"; `problems` say why."""
+    """A reload was tried; `problems` say why it failed."""
 
-    outcome: str
+    outcome: Outcome
     problems: tuple[str, ...] = ()
     restart_required: tuple[str, ...] = ()
 
@@ -87,7 +102,7 @@ class Noticed(NamedTuple):
     """A life-cycle event or a warning for the log: its name, its level and its fields."""
 
     name: str
-    level: str
+    level: Level
     fields: dict[str, Any]
 
 
@@ -96,6 +111,7 @@ Event = (
     | UpstreamFailed
     | UpstreamRetried
     | UpstreamConnected
+    | CircuitChanged
     | KeyEchoed
     | KeyRejected
     | KeyChanged

@@ -7,8 +7,9 @@ a grant and a key. `Exchange` is the one mutable record; it ends as the event `E
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
 from math import inf
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
+from gateway.errors import ErrorKey
 from gateway.secret import Secret
 from gateway.trace import Trace
 
@@ -18,6 +19,15 @@ Headers = list[tuple[bytes, bytes]]
 CALLER_LEFT: Final = "caller left"
 CALLER_STALLED: Final = "caller does not read its reply"
 DRAIN_CUT: Final = "drain timeout"
+
+IdentifiedBy = Literal["token", "jwt", "certificate", "network"]
+"""How a caller was identified."""
+
+SlotName = Literal["key", "previous"]
+"""Which of a tenant's keys: the one in use, or the one that it replaces."""
+
+Phase = Literal["request", "waiting", "response"]
+"""How far an exchange has come: its request is received, Invopop is waited for, it is answered."""
 
 
 class Peer(NamedTuple):
@@ -64,12 +74,12 @@ class Credentials(NamedTuple):
 class Caller:
     """An authenticated internal service. `tenant` is what its verified token names, if it does.
 
-    `by` says how it was known: "token", "jwt", "certificate" or "network". `tenant_free` is false
-    where the tenant must come from the token: then a header can only repeat it.
+    `by` is "" for one that is only asked about. `tenant_free` is false where the tenant must come
+    from the token: then a header can only repeat it.
     """
 
     name: str
-    by: str
+    by: IdentifiedBy | Literal[""]
     tenant: str | None = None
     tenant_free: bool = True
 
@@ -91,10 +101,10 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A tenant's API key, ready to be sent. `slot` is "key" or "previous"."""
+    """A tenant's API key, ready to be sent."""
 
     tenant: str
-    slot: str
+    slot: SlotName
     secret: Secret
     source: str
 
@@ -158,16 +168,16 @@ class Exchange:
     operation: str = ""
     caller: str = ""
     tenant: str = ""
-    by: str = ""
+    by: IdentifiedBy | Literal[""] = ""
     rule: str = ""
     would_deny: bool = False
     peer: str = ""
     status: int = 0
-    error: str = ""
+    error: ErrorKey | Literal[""] = ""
     cause: str = ""
-    phase: str = "request"
+    phase: Phase = "request"
     key_fingerprint: str = ""
-    key_slot: str = ""
+    key_slot: SlotName | Literal[""] = ""
     bytes_in: int = 0
     bytes_out: int = 0
     attempts: int = 0

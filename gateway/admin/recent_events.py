@@ -7,7 +7,8 @@ import time
 from collections import Counter
 from typing import Final, NamedTuple
 
-from gateway.events import ConfigReloaded, Events, JwksRefreshed, Noticed, UpstreamFailed
+from gateway.errors import UpstreamErrorKind
+from gateway.events import CircuitChanged, ConfigReloaded, Events, JwksRefreshed, UpstreamFailed
 
 _MOST_ISSUERS: Final = 1_000
 
@@ -26,7 +27,7 @@ class Refresh(NamedTuple):
     reason: str
 
 
-class CircuitChange(NamedTuple):
+class LastCircuitChange(NamedTuple):
     """When the circuit last opened or closed, and why."""
 
     at: float
@@ -37,7 +38,7 @@ class LastAttempt(NamedTuple):
     """The last attempt at Invopop that failed."""
 
     at: float
-    kind: str
+    kind: UpstreamErrorKind
 
 
 class RecentEvents:
@@ -48,7 +49,7 @@ class RecentEvents:
         self.in_force_since = self.started_at
         self.reload: Reload | None = None
         self.refreshes: dict[str, Refresh] = {}
-        self.circuit: CircuitChange | None = None
+        self.circuit: LastCircuitChange | None = None
         self.failed_attempts: Counter[str] = Counter()
         self.last_failed_attempt: LastAttempt | None = None
 
@@ -56,7 +57,7 @@ class RecentEvents:
         """Remembers from now on."""
         events.subscribe(ConfigReloaded, self._reloaded)
         events.subscribe(JwksRefreshed, self._refreshed)
-        events.subscribe(Noticed, self._noticed)
+        events.subscribe(CircuitChanged, self._circuit_changed)
         events.subscribe(UpstreamFailed, self._attempt_failed)
 
     def _reloaded(self, event: ConfigReloaded) -> None:
@@ -69,9 +70,8 @@ class RecentEvents:
             reason = event.reason if event.outcome == "failure" else ""
             self.refreshes[event.issuer] = Refresh(time.time(), reason)
 
-    def _noticed(self, event: Noticed) -> None:
-        if event.name in ("circuit_opened", "circuit_closed"):
-            self.circuit = CircuitChange(time.time(), str(event.fields.get("reason", "")))
+    def _circuit_changed(self, event: CircuitChanged) -> None:
+        self.circuit = LastCircuitChange(time.time(), event.reason)
 
     def _attempt_failed(self, event: UpstreamFailed) -> None:
         self.failed_attempts[event.kind] += 1

@@ -73,7 +73,7 @@ async def _judge(gateway: Gateway, question: Question) -> Forecast:
     authority = services.sender.forwarder.authority
     target = resolve(question.method, os.fsencode(question.target), authority)
     headers = [os.fsencode(question.tenant)] if question.tenant else []
-    caller = Caller(question.caller, "explain")
+    caller = Caller(question.caller, "")
     services.vault.require(services.grants.tenant_of(caller, headers))
     told = services.grants.explain(caller, headers, question.method, target.path)
     lines = [*_rule(told), *_presets(gateway.loaded.settings.callers.get(question.caller))]

@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from gateway.events import Level
+
 BATCH_SECONDS: Final = 0.02  # how long a line may wait for company, unless somebody waits for it
 LIMIT: Final = 8 * 1024 * 1024  # bytes waiting at most; later lines are dropped and counted
 RETRY_SECONDS: Final = 0.5  # until a file that could not be written is tried again
@@ -20,7 +22,7 @@ PATIENCE: Final = 5.0  # seconds that a request waits for a disk that hangs
 
 _FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
-Tell = Callable[[str, str, dict[str, Any]], None]
+Tell = Callable[[Level, str, dict[str, Any]], None]
 Waiter = asyncio.Future[bool]
 
 

@@ -3,9 +3,11 @@
 Law: a label is a configured name, a row of the operations table or from a closed list here.
 """
 
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple, get_args
 
-from gateway.errors import KINDS
+from gateway.errors import ConnectFailure, ErrorKey, UpstreamErrorKind
+from gateway.events import Outcome, RetryReason
+from gateway.model import Phase
 
 # OpenTelemetry's http.server.request.duration buckets, and Invopop's waits of up to a minute.
 SECONDS: Final = (
@@ -14,22 +16,20 @@ SECONDS: Final = (
 )
 OWN_SECONDS: Final = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01)
 
-PHASES: Final = ("request", "waiting", "response")
-OUTCOMES: Final = ("success", "failure")
+PHASES: Final[tuple[str, ...]] = get_args(Phase)
+OUTCOMES: Final[tuple[str, ...]] = get_args(Outcome)
 STATES: Final = ("active", "idle", "waiting")
-RETRY_REASONS: Final = ("connect", "stale", "status_502", "status_503", "status_504", "status_429")
+RETRY_REASONS: Final[tuple[str, ...]] = get_args(RetryReason)
 SOURCES: Final = ("env", "file", "value", "openbao", "aws", "gcp", "azure")
-UPSTREAM_KINDS: Final = (
-    *("dns", "connect", "connect_refused", "connect_timeout", "tls", "proxy"),
-    *("read_timeout", "write_timeout", "closed", "truncated", "protocol", "invalid_status"),
-)
+CONNECT_FAILURES: Final[tuple[str, ...]] = get_args(ConnectFailure)
+UPSTREAM_KINDS: Final[tuple[str, ...]] = get_args(UpstreamErrorKind)
 
 
 class Family(NamedTuple):
     """One metric family; `known` are the label values that exist from the first scrape on."""
 
     name: str
-    kind: str
+    kind: Literal["counter", "gauge", "histogram"]
     labels: tuple[str, ...]
     meaning: str
     known: tuple[tuple[str, ...], ...] = ()
@@ -72,7 +72,7 @@ FAMILIES: Final = (
         "counter",
         ("reason",),
         "Answers that were the gateway's own error, by its key.",
-        known=_each(tuple(KINDS)),
+        known=_each(get_args(ErrorKey)),
     ),
     Family(
         "would_deny_total",
@@ -113,7 +113,7 @@ FAMILIES: Final = (
         "counter",
         ("outcome",),
         "Connections opened to Invopop, or why they could not be.",
-        known=_each(("success", *UPSTREAM_KINDS[:6])),
+        known=_each(("success", *CONNECT_FAILURES)),
     ),
     Family("circuit_open", "gauge", (), "1 while requests to Invopop are held back.", ((),)),
     Family(

@@ -8,14 +8,22 @@ import time
 import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import orjson
 
-from gateway.events import ConfigReloaded, Events, JwksRefreshed, KeyRefreshed, Noticed
+from gateway.events import (
+    CircuitChanged,
+    ConfigReloaded,
+    Events,
+    JwksRefreshed,
+    KeyRefreshed,
+    Level,
+    Noticed,
+)
 from gateway.observe.writer import LineWriter
 
-LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+LEVELS: Final[dict[Level, int]] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _QUIET: Final = ("httpx", "httpcore", "hpack", "asyncio", "urllib3", "botocore", "watchfiles")
 _MARKS: Final = {"debug": "\x1b[2m", "info": "", "warning": "\x1b[33m", "error": "\x1b[31m"}
 _UNMARKED: Final = "\x1b[0m"
@@ -46,7 +54,7 @@ def _console_line(fields: Fields, level: str) -> bytes:
 class Logger:
     """Writes events with their fields at or above a level; the one way to stdout while serving."""
 
-    def __init__(self, writer: LineWriter, level: str, style: str) -> None:
+    def __init__(self, writer: LineWriter, level: Level, style: Literal["json", "console"]) -> None:
         self._writer = writer
         self._threshold = LEVELS[level]
         console = _coloured_line if writer.to_terminal else _plain_line
@@ -54,11 +62,11 @@ class Logger:
         self._second = -1
         self._prefix = ""
 
-    def enabled(self, level: str) -> bool:
+    def enabled(self, level: Level) -> bool:
         """Whether a line of that level would be written."""
         return LEVELS[level] >= self._threshold
 
-    def log(self, level: str, event: str, fields: Fields) -> None:
+    def log(self, level: Level, event: str, fields: Fields) -> None:
         """Writes one line: time (RFC 3339, UTC), level, event, then the fields."""
         if LEVELS[level] >= self._threshold:
             self.write({"time": self.now(), "level": level, "event": event, **fields})
@@ -88,22 +96,28 @@ class Logger:
     def subscribe(self, events: Events) -> None:
         """Logs every event that is not an exchange."""
         events.subscribe(Noticed, lambda e: self.log(e.level, e.name, e.fields))
+        events.subscribe(CircuitChanged, self._circuit_changed)
         events.subscribe(KeyRefreshed, self._key_refreshed)
         events.subscribe(JwksRefreshed, self._jwks_refreshed)
         events.subscribe(ConfigReloaded, self._reloaded)
 
+    def _circuit_changed(self, event: CircuitChanged) -> None:
+        level: Level = "warning" if event.open else "info"
+        name = "circuit_opened" if event.open else "circuit_closed"
+        self.log(level, name, {"reason": event.reason})
+
     def _key_refreshed(self, event: KeyRefreshed) -> None:
-        level = "debug" if event.outcome == "success" else "warning"
+        level: Level = "debug" if event.outcome == "success" else "warning"
         fields = {"tenant": event.tenant, "source": event.source, "outcome": event.outcome}
         self.log(level, "key_refresh", fields | ({"reason": event.reason} if event.reason else {}))
 
     def _jwks_refreshed(self, event: JwksRefreshed) -> None:
-        level = "debug" if event.outcome == "success" else "warning"
+        level: Level = "debug" if event.outcome == "success" else "warning"
         fields = {"issuer": event.issuer, "outcome": event.outcome}
         self.log(level, "jwks_refresh", fields | ({"reason": event.reason} if event.reason else {}))
 
     def _reloaded(self, event: ConfigReloaded) -> None:
-        level = "info" if event.outcome == "success" else "error"
+        level: Level = "info" if event.outcome == "success" else "error"
         fields: Fields = {"outcome": event.outcome}
         if event.problems:
             fields["problems"] = list(event.problems)

@@ -15,6 +15,7 @@ from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace.export import SpanExportResult
 
+from gateway.events import Level
 from gateway.model import Exchange
 from gateway.observe.spans import Spans
 from gateway.settings.schema import Tracing
@@ -29,7 +30,7 @@ FLUSH_SECONDS: Final = 2.0  # at exit, for all that is left
 class Tell(Protocol):
     """Writes a line of the log; from any thread."""
 
-    def __call__(self, level: str, event: str, fields: dict[str, Any], /) -> None:
+    def __call__(self, level: Level, event: str, fields: dict[str, Any], /) -> None:
         """Its level, its event and its fields."""
 
 
@@ -89,8 +90,9 @@ class Otlp:
             self._dropped += len(batch)
         if taken == self._away:
             self._away = not taken
-            event, level = ("failed", "warning") if self._away else ("recovered", "info")
-            self._tell(level, f"trace_export_{event}", {"exchanges_lost": self._dropped})
+            level: Level = "warning" if self._away else "info"
+            event = "trace_export_failed" if self._away else "trace_export_recovered"
+            self._tell(level, event, {"exchanges_lost": self._dropped})
 
 
 def _session() -> requests.Session:

@@ -11,7 +11,7 @@ from math import ceil, floor
 from typing import Any, Final, Protocol
 
 from gateway.errors import CallerError, ConfigurationError, GatewayFault, Problem
-from gateway.events import Emit, Noticed
+from gateway.events import Emit, Level, Noticed
 from gateway.policy.rates import Rate, Rates, rate_limited
 from gateway.secret import Secret
 from gateway.settings.schema import Limits
@@ -99,9 +99,10 @@ class SharedRates:
         away = error is not None
         if away != self._away:
             self._away = away
-            name, level = ("away", "warning") if away else ("back", "info")
+            level: Level = "warning" if away else "info"
+            name = "rate_storage_away" if away else "rate_storage_back"
             fields = {"reason": type(error).__name__, "fail_open": self._fail_open} if away else {}
-            self._emit(Noticed(f"rate_storage_{name}", level, fields))
+            self._emit(Noticed(name, level, fields))
 
 
 class RedisCounter:

@@ -5,9 +5,10 @@ failures met by two tenants, or by the only one with traffic.
 """
 
 from math import ceil, inf
-from typing import Final, NamedTuple
+from typing import Final
 
 from gateway.errors import GatewayFault
+from gateway.events import CircuitChanged
 from gateway.upstream.window import SlidingCount
 
 WINDOW: Final = 10.0  # seconds of attempts that are judged
@@ -27,13 +28,6 @@ class Probe:
     def __init__(self, tenant: str, since: float) -> None:
         self.tenant = tenant
         self.since = since
-
-
-class Change(NamedTuple):
-    """The circuit has opened or closed; `reason` is for people."""
-
-    open: bool
-    reason: str
 
 
 class _Tenants:
@@ -99,7 +93,9 @@ class Breaker:
         self._probe = Probe(tenant, now)
         return self._probe
 
-    def record(self, tenant: str, now: float, ok: bool, probe: Probe | None) -> Change | None:
+    def record(
+        self, tenant: str, now: float, ok: bool, probe: Probe | None
+    ) -> CircuitChanged | None:
         """What became of an admitted attempt: whether Invopop answered it as it should."""
         if not self._ratio:
             return None
@@ -111,7 +107,7 @@ class Breaker:
             self._fail(tenant, now)
         return self._opening(attempts, now)
 
-    def broke_off(self, tenant: str, now: float) -> Change | None:
+    def broke_off(self, tenant: str, now: float) -> CircuitChanged | None:
         """A reply has broken off: its attempt, recorded as good at its head, was none."""
         if not self._ratio or self._opened_at is not None:
             return None
@@ -122,21 +118,23 @@ class Breaker:
         self._failures.add(now)
         self._failing.see(tenant, now)
 
-    def _opening(self, attempts: int, now: float) -> Change | None:
+    def _opening(self, attempts: int, now: float) -> CircuitChanged | None:
         if attempts < MIN_ATTEMPTS:
             return None
         failures = self._failures.count(now)
         if failures < attempts * self._ratio or not self._is_shared(now - WINDOW):
             return None
         self._opened_at = now
-        return Change(True, f"{failures} of {attempts} attempts within {WINDOW:.0f} s failed")
+        return CircuitChanged(
+            True, f"{failures} of {attempts} attempts within {WINDOW:.0f} s failed"
+        )
 
     def release(self, probe: Probe | None) -> None:
         """An admitted attempt ended without saying anything about Invopop: its caller left, …"""
         if probe is self._probe:
             self._probe = None
 
-    def _judge(self, probe: Probe, now: float, ok: bool) -> Change | None:
+    def _judge(self, probe: Probe, now: float, ok: bool) -> CircuitChanged | None:
         self._probe = None
         if not ok:
             self._opened_at = now
@@ -145,7 +143,7 @@ class Breaker:
         self._opened_at = None
         self._failed_prober = ""
         self._forget()
-        return Change(False, "a probe succeeded")
+        return CircuitChanged(False, "a probe succeeded")
 
     def _forget(self) -> None:
         self._attempts, self._failures = SlidingCount(WINDOW), SlidingCount(WINDOW)

@@ -6,7 +6,7 @@ Law: whatever is not a whole, lawful exchange ends in a closed connection, never
 import asyncio
 import math
 from collections.abc import AsyncIterable, Callable
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from gateway.errors import UpstreamError
 from gateway.upstream.errors_map import failure
@@ -14,6 +14,8 @@ from gateway.upstream.reply_parser import ReplyParser
 from gateway.upstream.reply_stream import HIGH_WATER, ReplyStream
 from gateway.upstream.request_encoder import BodyEncoder, Encoded
 from gateway.upstream.wire import Wire
+
+Expiring = Literal["idle", "read_timeout", "write_timeout"]  # what a deadline ends
 
 _TICK: Final = 0.002  # seconds; the event loop's clock is no finer
 
@@ -56,7 +58,7 @@ class Connection:
         self._not_taken = 0  # bytes, when the write timeout was armed last
         # One timer, re-armed lazily: most deadlines are moved on before it fires.
         self._deadline = math.inf
-        self._expired = "idle"
+        self._expired: Expiring = "idle"
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
         wire.attach(self)
@@ -229,7 +231,7 @@ class Connection:
         if not reply.parser.complete and reply.error is None:
             reply.fail(failure("closed", sent=True))
 
-    def _arm(self, seconds: float | None, expired: str) -> None:
+    def _arm(self, seconds: float | None, expired: Expiring) -> None:
         self._expired = expired
         self._deadline = math.inf if seconds is None else self._loop.time() + seconds
         if self._deadline < self._timer_at:
@@ -246,7 +248,7 @@ class Connection:
         if self._deadline - self._loop.time() > _TICK:
             if self._deadline < math.inf:
                 self._set_timer(self._deadline)
-        elif self._reply is None:
+        elif self._reply is None or self._expired == "idle":
             self.close()
         elif self._expired == "write_timeout":
             self._check_progress()

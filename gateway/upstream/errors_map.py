@@ -8,10 +8,10 @@ from typing import Final
 
 import httpx
 
-from gateway.errors import GatewayError, GatewayFault, UpstreamError
+from gateway.errors import ErrorKey, GatewayError, GatewayFault, UpstreamError, UpstreamErrorKind
 
 # kind (the label of `upstream_errors_total`) -> error key
-KINDS: Final[dict[str, str]] = {
+KINDS: Final[dict[UpstreamErrorKind, ErrorKey]] = {
     "dns": "upstream_unreachable",  # the name does not resolve
     "connect_refused": "upstream_unreachable",  # nobody listens on any address
     "connect": "upstream_unreachable",  # no route, network down, out of descriptors …
@@ -27,7 +27,7 @@ KINDS: Final[dict[str, str]] = {
 }
 
 # First match wins: subclasses stand before their parents.
-_FOREIGN: Final[tuple[tuple[type[BaseException], str, bool], ...]] = (
+_FOREIGN: Final[tuple[tuple[type[BaseException], UpstreamErrorKind, bool], ...]] = (
     (httpx.ConnectTimeout, "connect_timeout", False),
     (httpx.ReadTimeout, "read_timeout", True),
     (httpx.WriteTimeout, "write_timeout", True),
@@ -44,7 +44,7 @@ _FOREIGN: Final[tuple[tuple[type[BaseException], str, bool], ...]] = (
 )
 
 
-def failure(kind: str, *, sent: bool, detail: str = "") -> UpstreamError:
+def failure(kind: UpstreamErrorKind, *, sent: bool, detail: str = "") -> UpstreamError:
     """The error for a failure of that kind. Raises KeyError for one that is not in the list."""
     return UpstreamError(KINDS[kind], kind, sent=sent, detail=detail)
 

@@ -6,8 +6,10 @@ its method is idempotent (RFC 9110 9.2.2), and never what cannot be sent again w
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
+from gateway.errors import UpstreamErrorKind
+from gateway.events import RetryReason
 from gateway.model import Headers
 from gateway.upstream.budget import Budget
 
@@ -19,7 +21,7 @@ STALE: Final = "stale"  # the kind of a reused connection that was closed before
 
 # What happened -> the label of `upstream_retries_total`. What is not in here is never retried: a
 # read timeout above all, whose request may still be at work.
-_KINDS: Final = {
+_KINDS: Final[dict[str, RetryReason]] = {
     "dns": "connect",
     "connect": "connect",
     "connect_refused": "connect",
@@ -28,20 +30,25 @@ _KINDS: Final = {
     "tls": "connect",
     STALE: STALE,
 }
-STATUSES: Final = {429: "status_429", 502: "status_502", 503: "status_503", 504: "status_504"}
+STATUSES: Final[dict[int, RetryReason]] = {
+    429: "status_429",
+    502: "status_502",
+    503: "status_503",
+    504: "status_504",
+}
 
 # RFC 9110 5.6.7: the form to send, and the two obsolete ones that must still be understood.
 _DATES: Final = ("%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y")
 
 
-class Outcome(NamedTuple):
-    """What an attempt came to. `reason` is "" for what another one would not mend.
+class AttemptOutcome(NamedTuple):
+    """What an attempt came to. `reason` is "" for what another one would not fix.
 
     `sent` is false only if no byte of the request left; `retry_after` is what Invopop asked for,
     in seconds.
     """
 
-    reason: str
+    reason: RetryReason | Literal[""]
     sent: bool
     retry_after: float = 0.0
 
@@ -56,7 +63,7 @@ class Tried(NamedTuple):
     method: str
     attempts: int
     replayable: bool
-    outcome: Outcome
+    outcome: AttemptOutcome
     patience: float = float("inf")
 
 
@@ -64,7 +71,7 @@ class Retry(NamedTuple):
     """The request is to be sent again `after` seconds; `reason` is the metric's label."""
 
     after: float
-    reason: str
+    reason: RetryReason
 
 
 class RetryRules(NamedTuple):
@@ -74,21 +81,23 @@ class RetryRules(NamedTuple):
     methods: frozenset[str]
 
 
-def failed(kind: str, *, sent: bool) -> Outcome:
+def failed(kind: UpstreamErrorKind | Literal["stale"], *, sent: bool) -> AttemptOutcome:
     """The outcome of an attempt without a reply; `kind` is an UpstreamError's, or `STALE`."""
-    reason = _KINDS.get(kind, "")
+    reason: RetryReason | Literal[""] = _KINDS.get(kind, "")
     if reason == "connect" and sent:  # TLS that breaks later on is no failure to connect
         reason = ""
-    return Outcome(reason, sent)
+    return AttemptOutcome(reason, sent)
 
 
-def replied(status: int, headers: Headers, now: float) -> Outcome:
+def replied(status: int, headers: Headers, now: float) -> AttemptOutcome:
     """The outcome of an attempt that was answered. `now` is wall clock time, in seconds."""
     asked = [retry_after(value, now) for name, value in headers if name == b"retry-after"]
     seconds = [one for one in asked if one is not None]
     if status == 429 and not seconds:
-        return Outcome("", sent=True)
-    return Outcome(STATUSES.get(status, ""), sent=True, retry_after=max(seconds, default=0.0))
+        return AttemptOutcome("", sent=True)
+    return AttemptOutcome(
+        STATUSES.get(status, ""), sent=True, retry_after=max(seconds, default=0.0)
+    )
 
 
 def retry_after(value: bytes, now: float) -> float | None:

@@ -8,13 +8,22 @@ from asyncio import sleep
 from time import perf_counter, time
 
 from gateway.errors import GatewayError, UpstreamError
-from gateway.events import Emit, Noticed, UpstreamFailed, UpstreamRetried
+from gateway.events import CircuitChanged, Emit, UpstreamFailed, UpstreamRetried
 from gateway.model import Exchange, Key, Outbound, Reply
 from gateway.trace import Trace
-from gateway.upstream.breaker import FAILING_STATUSES, Breaker, Change
+from gateway.upstream.breaker import FAILING_STATUSES, Breaker
 from gateway.upstream.connection import StaleConnectionError
 from gateway.upstream.forwarder import Forwarder
-from gateway.upstream.retry import STALE, STATUSES, Outcome, Retries, Retry, Tried, failed, replied
+from gateway.upstream.retry import (
+    STALE,
+    STATUSES,
+    AttemptOutcome,
+    Retries,
+    Retry,
+    Tried,
+    failed,
+    replied,
+)
 
 
 class Sender:
@@ -71,7 +80,7 @@ class Sender:
     def broke_off(self, error: UpstreamError, tenant: str, request_id: str) -> None:
         """A reply's body ended in an error: the attempt that began well has failed after all."""
         self._emit(UpstreamFailed(error.kind, request_id))
-        self._tell(self._breaker.broke_off(tenant, perf_counter()))
+        self._report(self._breaker.broke_off(tenant, perf_counter()))
 
     async def _traced(self, outbound: Outbound, key: Key, x: Exchange, trace: Trace) -> Reply:
         """One attempt as a span, which becomes the parent of what Invopop makes of it."""
@@ -109,10 +118,10 @@ class Sender:
             if ok is None:
                 breaker.release(probe)
             else:
-                self._tell(breaker.record(tenant, perf_counter(), ok, probe))
+                self._report(breaker.record(tenant, perf_counter(), ok, probe))
         return reply
 
-    def _retry(self, outbound: Outbound, x: Exchange, outcome: Outcome) -> Retry | None:
+    def _retry(self, outbound: Outbound, x: Exchange, outcome: AttemptOutcome) -> Retry | None:
         if self._breaker.open:  # it would be held back: better the outcome that is here
             return None
         body, now = outbound.body, perf_counter()
@@ -120,7 +129,6 @@ class Sender:
         tried = Tried(outbound.method, x.attempts, replayable, outcome, x.deadline - now)
         return self._retries.next(tried, now)
 
-    def _tell(self, change: Change | None) -> None:
+    def _report(self, change: CircuitChanged | None) -> None:
         if change is not None:
-            name, level = ("opened", "warning") if change.open else ("closed", "info")
-            self._emit(Noticed(f"circuit_{name}", level, {"reason": change.reason}))
+            self._emit(change)

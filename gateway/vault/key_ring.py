@@ -14,7 +14,7 @@ import jwt
 
 from gateway.errors import GatewayFault
 from gateway.events import Emit, KeyChanged
-from gateway.model import Key
+from gateway.model import Key, SlotName
 from gateway.secret import Secret
 from gateway.settings.vault_file import KeySource
 
@@ -79,7 +79,7 @@ class Slot:
     """
 
     tenant: str
-    name: str
+    name: SlotName
     source: KeySource
     workspace: str | None = None
     max_age: float = inf

@@ -11,7 +11,7 @@ from functools import partial
 from math import inf
 from typing import Final
 
-from gateway.events import Emit, KeyRefreshed
+from gateway.events import Emit, KeyRefreshed, Outcome
 from gateway.secret import Secret
 from gateway.settings.schema import Vault as VaultSettings
 from gateway.settings.vault_file import STORES, KeySource
@@ -129,7 +129,7 @@ class Reader:
         # The store did answer: a name that it does not have is a caller's slip, no trouble of its.
         answered = slot.discovered and error.outcome == NOT_FOUND
         self.outcomes[kind] = "" if answered else error.outcome
-        outcome = "success" if answered else "failure"
+        outcome: Outcome = "success" if answered else "failure"
         self._emit(KeyRefreshed(slot.tenant, kind, outcome, f"{slot.name}: {error}"))
 
     def _changed(self, rings: Mapping[str, KeyRing]) -> list[Slot]:

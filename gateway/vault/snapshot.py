@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gateway.errors import Problem
+from gateway.model import SlotName
 from gateway.settings.callers import Issuer
 from gateway.settings.schema import Vault as VaultSettings
 from gateway.settings.vault_file import LOCAL, STORES, Discover, KeySource, TenantEntry, VaultFile
@@ -49,7 +50,7 @@ def rings_of(
 
 def new_slot(
     tenant: str,
-    name: str,
+    name: SlotName,
     source: KeySource,
     settings: VaultSettings,
     workspace: str | None = None,
@@ -66,7 +67,7 @@ def slots_of(rings: Mapping[str, KeyRing]) -> Iterator[Slot]:
         yield from ring.slots
 
 
-def _sources(entry: TenantEntry) -> Iterator[tuple[str, KeySource]]:
+def _sources(entry: TenantEntry) -> Iterator[tuple[SlotName, KeySource]]:
     yield "key", entry.key
     if entry.previous is not None:
         yield "previous", entry.previous

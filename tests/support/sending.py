@@ -7,7 +7,7 @@ from time import perf_counter
 import httpx
 
 from gateway.errors import GatewayError
-from gateway.events import Event, Noticed, UpstreamRetried
+from gateway.events import CircuitChanged, Event, UpstreamRetried
 from gateway.model import Exchange, Key, Outbound, Reply
 from gateway.secret import Secret
 from gateway.upstream.breaker import Breaker
@@ -103,8 +103,8 @@ class World:
     def retries(self) -> list[str]:
         return [event.reason for event in self.told if isinstance(event, UpstreamRetried)]
 
-    def notices(self) -> list[str]:
-        return [event.name for event in self.told if isinstance(event, Noticed)]
+    def circuit_changes(self) -> list[bool]:
+        return [event.open for event in self.told if isinstance(event, CircuitChanged)]
 
 
 async def content(reply: Reply) -> bytes:

@@ -1,6 +1,7 @@
 """Errors: one key, one status, one shape."""
 
 import json
+from typing import get_args
 
 import pytest
 
@@ -9,6 +10,7 @@ from gateway.errors import (
     KINDS,
     CallerError,
     ConfigurationError,
+    ErrorKey,
     Problem,
     UpstreamError,
     problem,
@@ -25,7 +27,7 @@ REGISTERED = {
 
 
 @pytest.mark.parametrize("key", sorted(KINDS))
-def test_every_error_has_the_documented_shape(key: str) -> None:
+def test_every_error_has_the_documented_shape(key: ErrorKey) -> None:
     """RFC 9457 and Invopop's own members, told apart from Invopop's by two headers."""
     headers, body = problem(CallerError(key, "Do this."), "req-1")
     fields = dict(headers)
@@ -82,6 +84,11 @@ def test_a_caller_is_told_what_to_do() -> None:
     assert told["detail"] == told["message"] == told["title"] == "Rate limit exceeded"
 
 
+def test_the_table_has_a_row_for_each_key() -> None:
+    """The closed list in the types is the one that answers are made from."""
+    assert set(KINDS) == set(get_args(ErrorKey))
+
+
 def test_remedies_are_of_errors_that_exist() -> None:
     """None was left behind when its error went."""
     assert errors._REMEDIES.keys() <= KINDS.keys()
@@ -98,7 +105,10 @@ def test_an_upstream_error_says_whether_anything_was_sent() -> None:
     """`sent` is the licence to retry, `kind` the metric's label."""
     error = UpstreamError("upstream_unreachable", "connect_refused", sent=False)
     assert (error.status, error.kind, error.sent) == (502, "connect_refused", False)
-    assert (error.detail, UpstreamError("key_rejected", "x", sent=True, detail="y").detail) == (
+    assert (
+        error.detail,
+        UpstreamError("key_rejected", "closed", sent=True, detail="y").detail,
+    ) == (
         "",
         "y",
     )

@@ -1,10 +1,10 @@
 """The last of each kind of event."""
 
 from gateway.admin.recent_events import RecentEvents
-from gateway.events import ConfigReloaded, Events, JwksRefreshed, Noticed, UpstreamFailed
+from gateway.events import CircuitChanged, ConfigReloaded, Events, JwksRefreshed, UpstreamFailed
 
 
-def told(*events: ConfigReloaded | JwksRefreshed | Noticed | UpstreamFailed) -> RecentEvents:
+def told(*events: CircuitChanged | ConfigReloaded | JwksRefreshed | UpstreamFailed) -> RecentEvents:
     """A recent_events that heard these."""
     hub, recent_events = Events(), RecentEvents()
     recent_events.subscribe(hub)
@@ -25,10 +25,10 @@ def test_a_refused_reload_leaves_what_is_in_force() -> None:
 
 
 def test_the_circuits_last_change_is_known_with_its_reason() -> None:
-    """Of all that is noticed, these two only."""
-    assert told(Noticed("loop_error", "error", {"reason": "x"})).circuit is None
-    opened = Noticed("circuit_opened", "warning", {"reason": "12 of 20 attempts failed"})
-    closed = Noticed("circuit_closed", "info", {"reason": "a probe succeeded"})
+    """Of several the newest; of none there is nothing."""
+    assert told().circuit is None
+    opened = CircuitChanged(open=True, reason="12 of 20 attempts failed")
+    closed = CircuitChanged(open=False, reason="a probe succeeded")
     changed = told(opened, closed).circuit
     assert changed is not None
     assert changed.reason == "a probe succeeded"

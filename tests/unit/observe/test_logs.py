@@ -11,7 +11,14 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway.events import ConfigReloaded, Events, ExchangeEnded, KeyRefreshed, Noticed
+from gateway.events import (
+    CircuitChanged,
+    ConfigReloaded,
+    Events,
+    ExchangeEnded,
+    KeyRefreshed,
+    Noticed,
+)
 from gateway.model import Exchange
 from gateway.observe.access_log import AccessLog
 from gateway.observe.logs import Logger, bridge_library_logs, describe_exception
@@ -132,6 +139,19 @@ def test_other_events_become_lines(capture: Capture) -> None:
     assert (listening["event"], listening["url"]) == ("listening", "http://x")
     assert (refresh["event"], refresh["reason"]) == ("key_refresh", "unset")
     assert (reload["level"], reload["problems"]) == ("error", ["gateway.toml: …"])
+
+
+def test_a_change_of_the_circuit_is_a_line(capture: Capture) -> None:
+    """It has opened: a warning; it has closed: information; both with the reason."""
+    events = Events()
+    Logger(capture.writer, "info", "json").subscribe(events)
+    events.emit(CircuitChanged(open=True, reason="20 of 20 attempts within 10 s failed"))
+    events.emit(CircuitChanged(open=False, reason="a probe succeeded"))
+    opened, closed = capture.lines()
+    assert (opened["event"], opened["level"]) == ("circuit_opened", "warning")
+    assert opened["reason"] == "20 of 20 attempts within 10 s failed"
+    assert (closed["event"], closed["level"]) == ("circuit_closed", "info")
+    assert closed["reason"] == "a probe succeeded"
 
 
 def test_a_line_is_one_line_whatever_is_in_it(capture: Capture) -> None:

@@ -7,14 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.upstream.breaker import Breaker, Change
+from gateway.events import CircuitChanged
+from gateway.upstream.breaker import Breaker
 
 OPEN_FOR = 5.0
 
 
 def attempts(
     breaker: Breaker, results: Iterable[tuple[str, bool]], now: float = 0.0
-) -> list[Change]:
+) -> list[CircuitChanged]:
     """Ordinary attempts, all at one moment; the changes that they made."""
     made = [breaker.record(tenant, now, ok, None) for tenant, ok in results]
     return [change for change in made if change is not None]
@@ -61,7 +62,7 @@ def test_the_change_says_why() -> None:
     """The log gets the figures; nothing is told twice."""
     breaker = Breaker(0.5, OPEN_FOR)
     changes = attempts(breaker, [(A, FAILED), (B, FAILED)] * 50)
-    assert changes == [Change(True, "20 of 20 attempts within 10 s failed")]
+    assert changes == [CircuitChanged(True, "20 of 20 attempts within 10 s failed")]
 
 
 def test_ratio_zero_never_opens() -> None:

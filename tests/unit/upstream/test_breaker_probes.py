@@ -7,14 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import GatewayFault
-from gateway.upstream.breaker import Breaker, Change, Probe
+from gateway.events import CircuitChanged
+from gateway.upstream.breaker import Breaker, Probe
 
 OPEN_FOR = 5.0
 
 
 def attempts(
     breaker: Breaker, results: Iterable[tuple[str, bool]], now: float = 0.0
-) -> list[Change]:
+) -> list[CircuitChanged]:
     """Ordinary attempts, all at one moment; the changes that they made."""
     made = [breaker.record(tenant, now, ok, None) for tenant, ok in results]
     return [change for change in made if change is not None]
@@ -73,7 +74,7 @@ def test_a_check_admits_nobody() -> None:
 def test_a_probe_that_succeeds_closes_it() -> None:
     """Everyone goes again, and what failed before is forgotten."""
     breaker = opened()
-    assert breaker.record(A, 5.1, True, probe(breaker, A, 5.0)) == Change(
+    assert breaker.record(A, 5.1, True, probe(breaker, A, 5.0)) == CircuitChanged(
         False, "a probe succeeded"
     )
     assert not breaker.open

@@ -2,16 +2,18 @@
 
 import time
 from email.utils import formatdate
+from typing import Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.errors import UpstreamErrorKind
 from gateway.observe.families import RETRY_REASONS, UPSTREAM_KINDS
 from gateway.upstream.retry import (
     MAX_RETRY_AFTER,
     STALE,
-    Outcome,
+    AttemptOutcome,
     Retries,
     Retry,
     RetryRules,
@@ -35,7 +37,9 @@ def reason(tried: Tried, rules: RetryRules = RULES) -> str:
     return "" if retry is None else retry.reason
 
 
-FAILURES = [
+Kind = UpstreamErrorKind | Literal["stale"]
+
+FAILURES: list[tuple[Kind, bool, str, str]] = [
     # kind, sent, reason of a GET's retry, reason of a POST's
     ("dns", False, "connect", "connect"),
     ("connect", False, "connect", "connect"),
@@ -56,7 +60,7 @@ FAILURES = [
 
 
 @pytest.mark.parametrize(("kind", "sent", "get", "post"), FAILURES)
-def test_a_failure_is_retried_by_its_kind(kind: str, sent: bool, get: str, post: str) -> None:
+def test_a_failure_is_retried_by_its_kind(kind: Kind, sent: bool, get: str, post: str) -> None:
     """Failures to connect and stale connections are; a POST only if no byte of it was sent."""
     outcome = failed(kind, sent=sent)
     assert reason(Tried("GET", 1, True, outcome)) == get
@@ -204,7 +208,7 @@ def test_a_date_is_in_gmt(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_429_that_names_no_time_was_an_answer() -> None:
     """Nothing says when to come back, so it stands; the request did arrive."""
-    assert replied(429, [], NOW) == Outcome("", sent=True)
+    assert replied(429, [], NOW) == AttemptOutcome("", sent=True)
 
 
 @given(st.binary(max_size=60))
@@ -268,4 +272,4 @@ def test_stale_connections_are_outside_the_budget() -> None:
 
 def test_an_outcome_that_nothing_mends_is_final() -> None:
     """No reason, no retry."""
-    assert decide(Tried("GET", 1, True, Outcome("", sent=False)), RULES, 0.0) is None
+    assert decide(Tried("GET", 1, True, AttemptOutcome("", sent=False)), RULES, 0.0) is None

@@ -1,6 +1,8 @@
 """The ring's decisions, as tables of what happened and what follows."""
 
-from gateway.model import Key
+from typing import get_args
+
+from gateway.model import Key, SlotName
 from gateway.secret import Secret
 from gateway.vault.key_ring import KeyRing, NeedsRead, Slot, Unavailable
 from tests.support.vaults import key_source
@@ -10,14 +12,14 @@ MAX_AGE = 100.0
 PIN = "workspace-1"
 
 
-def slot(name: str = "key", *, workspace: str | None = None, max_age: float = MAX_AGE) -> Slot:
+def slot(name: SlotName = "key", *, workspace: str | None = None, max_age: float = MAX_AGE) -> Slot:
     """A slot that was never read."""
     return Slot("acme", name, SOURCE, workspace, max_age)
 
 
 def ring_of(*values: str) -> KeyRing:
     """A ring whose slots were loaded at 0 with these values."""
-    slots = tuple(slot(name) for name, _ in zip(("key", "previous"), values, strict=False))
+    slots = tuple(slot(name) for name, _ in zip(get_args(SlotName), values, strict=False))
     for one, value in zip(slots, values, strict=True):
         one.loaded(Secret(value), 0.0)
     return KeyRing(slots)
