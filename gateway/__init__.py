@@ -9,7 +9,7 @@ Imports point downwards only, and rooms of one floor never import each other:
     cli → server | sandbox → app (wires all) → observers (who hears of what)
         → pipeline | admin | compiled → attempts | relay → services, inbound
         → identity | policy | vault | upstream | observe → settings | events | invopop
-        → model → errors → secret | trace | watcher
+        → model → errors → asgi | secret | trace | watcher
 """
 
 __version__ = "0.2.0"

@@ -7,21 +7,18 @@ never held whole, and never past its limit.
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Callable
 from itertools import count
 from time import perf_counter
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
+from gateway.asgi import Receive, Scope
 from gateway.errors import CallerError
 from gateway.model import CALLER_LEFT, Credentials, Exchange, Headers, Inbound, Peer
 from gateway.observe.tracing import Tracer
 from gateway.trace import context_of
 from gateway.upstream.headers import has_own_via
 from gateway.upstream.target import Authority, resolve
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Scope = MutableMapping[str, Any]
 
 REPLAY_LIMIT: Final = 64 * 1024  # bytes of a body that are kept so that it can be sent again
 _NOWHERE: Final = Peer("")

@@ -8,15 +8,16 @@ import asyncio
 from collections.abc import Callable
 from time import perf_counter, time
 
+from gateway.asgi import Receive, Scope, Send
 from gateway.attempts import Attempts
 from gateway.errors import CallerError, GatewayError, GatewayFault, UpstreamError
 from gateway.events import Emit, ExchangeEnded, Noticed
 from gateway.identity.authenticator import SigningKeyNeeded
-from gateway.inbound import Head, InboundBody, Receive, Scope, begin_exchange, read_inbound
+from gateway.inbound import Head, InboundBody, begin_exchange, read_inbound
 from gateway.model import Caller, Exchange, Grant
 from gateway.observe.logs import describe_exception
 from gateway.policy.grants import OperationDenied
-from gateway.relay import Send, cut, refuse, relay, within
+from gateway.relay import cut, refuse, relay, within
 from gateway.services import Services
 
 

@@ -4,16 +4,14 @@ Law: a reply that fails after its head was passed on is cut off, never completed
 """
 
 from asyncio import CancelledError, timeout
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import perf_counter
-from typing import Any, Final
+from typing import Final
 
+from gateway.asgi import Send
 from gateway.errors import GatewayError, GatewayFault, problem
 from gateway.model import CALLER_STALLED, DRAIN_CUT, Exchange, Headers, Reply
-
-Message = MutableMapping[str, Any]
-Send = Callable[[Message], Awaitable[None]]
 
 LEFT: Final = 499  # the status of an exchange whose caller left before the end of its reply
 

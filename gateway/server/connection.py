@@ -11,11 +11,11 @@ import struct
 import termios
 from typing import Any, Final, Generic, TypeVar, cast
 
+from gateway.asgi import Scope
 from gateway.model import CALLER_LEFT, CALLER_STALLED
-from gateway.server.asgi import Scope
 from gateway.server.deadline import NEVER, Deadline
 from gateway.server.listener import Listener, Running
-from gateway.server.peer import read_peer
+from gateway.server.sockets import read_peer
 
 # What may lie here unread by the app, or unsent to the caller, before we stop taking more.
 HIGH_WATER: Final = 64 * 1024

@@ -6,11 +6,11 @@ Law: knows ASGI and how replies are framed; the connection alone knows sockets a
 import asyncio
 from typing import Protocol
 
+from gateway.asgi import Message, Scope
 from gateway.errors import GatewayError, GatewayFault
 from gateway.events import Noticed
 from gateway.model import Peer
 from gateway.observe.logs import describe_exception
-from gateway.server.asgi import Message, Scope
 from gateway.server.http1 import RequestHead
 from gateway.server.listener import Listener
 from gateway.server.reply import Mode, frame_reply, hold, needs_whole

@@ -7,7 +7,7 @@ problems for the operator.
 import uvicorn
 from uvicorn.lifespan.on import LifespanOn
 
-from gateway.server.asgi import App, Receive, Scope, Send
+from gateway.asgi import App, Receive, Scope, Send
 from gateway.server.protocol import HttpProtocol
 
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from email.utils import formatdate
 from typing import Any, NamedTuple, Protocol
 
+from gateway.asgi import App
 from gateway.events import Emit
 from gateway.model import DRAIN_CUT
-from gateway.server.asgi import App
 
 
 class Limits(NamedTuple):

@@ -15,7 +15,7 @@ from gateway.server.cycle import Cycle
 from gateway.server.deadline import NEVER
 from gateway.server.http1 import NEVER_IN_HEAD, parse_request_head
 from gateway.server.listener import Listener
-from gateway.server.refusal import record, refusal
+from gateway.server.reply import record, refusal
 
 BLANK_LINES: Final = 2  # tolerated before a request: RFC 9112 2.2
 

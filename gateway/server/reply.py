@@ -1,14 +1,15 @@
-"""Turns the head of a reply into bytes and settles how its body is framed (RFC 9112 6).
+"""Replies as bytes: the head of an app's reply and its framing (RFC 9112 6), and the server's own.
 
 Law: pure; hop-by-hop fields and framing are the server's own: what the app says of them is dropped.
 """
 
+from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final, Literal, NamedTuple
 
-from gateway.errors import CallerError
-from gateway.model import Headers, Peer
-from gateway.server.asgi import Message
+from gateway.asgi import Message
+from gateway.errors import ALLOW, CallerError, GatewayError, problem
+from gateway.model import Exchange, Headers, Peer
 from gateway.server.http1 import RequestHead
 
 _STATUS_LINES: Final = {
@@ -19,7 +20,7 @@ _OURS: Final = frozenset(
     b"connection keep-alive proxy-connection te trailer transfer-encoding upgrade".split()
 )
 _LENGTH: Final = b"content-length"
-
+_METHODS: Final = frozenset(ALLOW.decode().split(", "))
 
 HELD: Final = 1024 * 1024  # bytes of a body that must be whole before its head is sent
 # How the end of a reply's body is told. With "none" there is no body, whatever the app sends.
@@ -88,6 +89,27 @@ def hold(held: bytearray, body: bytes) -> None:
     held += body
     if len(held) > HELD:
         raise CallerError("bad_request", "Over a Unix socket this takes HTTP/1.1.", status=505)
+
+
+def refusal(error: GatewayError, request_id: str, *, bodiless: bool) -> bytes:
+    """The reply that ends a connection; `bodiless` after a HEAD (RFC 9110 9.3.2)."""
+    headers, body = problem(error, request_id)
+    line = status_line(error.status)
+    headers = [*headers, (b"date", formatdate(usegmt=True).encode()), (b"connection", b"close")]
+    fields = b"".join([b"%b: %b\r\n" % field for field in headers])
+    return line + fields + b"\r\n" + (b"" if bodiless else body)
+
+
+def record(error: GatewayError, request_id: str, method: str, peer: Peer) -> Exchange:
+    """The exchange that the refusal ends; `started` and `seconds` are the connection's to tell."""
+    return Exchange(
+        0.0,
+        request_id=request_id,
+        method=method if method in _METHODS else "OTHER",
+        peer=peer.address,
+        status=error.status,
+        error=error.key,
+    )
 
 
 def _mode(

@@ -5,24 +5,26 @@ listener closes goes without its answer, unless the time for it is over.
 """
 
 import asyncio
+import signal
 import ssl
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, Final, NamedTuple
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self
 
 import uvloop
 
+from gateway.asgi import App
 from gateway.errors import ConfigurationError, Problem
 from gateway.events import Emit, Event, ExchangeEnded, Noticed
 from gateway.identity.listener_tls import Renew
 from gateway.observe.logs import describe_exception
-from gateway.server.asgi import App
 from gateway.server.listener import Limits, Listener
 from gateway.server.listener_server import ListenerServer
-from gateway.server.signals import StopSignals
 from gateway.server.sockets import Sockets, open_admin, open_callers
 from gateway.settings.schema import Settings
 
+_STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _ADMIN_SECONDS: Final = 2.0
 _FORCED_SECONDS: Final = 0.5
 
@@ -65,6 +67,37 @@ async def run(service: Service, settings: Settings) -> int:
         life.cancel()
         await asyncio.wait((life,), timeout=_FORCED_SECONDS)
         return 1
+
+
+class StopSignals:
+    """SIGTERM and SIGINT: the first asks for an orderly end, the second for an immediate one.
+
+    Handled while it is entered; afterwards they have their default effect again.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.asked = asyncio.Event()
+        self.forced = asyncio.Event()
+
+    def __enter__(self) -> Self:
+        for number in _STOP_SIGNALS:
+            self._loop.add_signal_handler(number, self._received)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for number in _STOP_SIGNALS:
+            self._loop.remove_signal_handler(number)
+
+    def _received(self) -> None:
+        if self.asked.is_set():
+            self.forced.set()
+        self.asked.set()
 
 
 async def _live(service: Service, settings: Settings, asked: asyncio.Event) -> int:

@@ -1,17 +1,24 @@
-"""Opens what a listener listens on: TCP addresses or a Unix socket, and its TLS side.
+"""The sockets of a listener, opened with their TLS side; and the peer of one that was accepted.
 
-Law: opens and checks; accepts nothing. Every failure is a `ConfigurationError` that names its key.
+Law: opens and reads; accepts nothing. Every failure to open is a `ConfigurationError` that names
+its key.
 """
 
+import asyncio
 import errno
 import socket
 import ssl
 import stat
+import struct
 from pathlib import Path
+from typing import Final
 
 from gateway.errors import ConfigurationError, Problem
 from gateway.identity.listener_tls import listener_tls
+from gateway.model import Peer
 from gateway.settings.schema import Admin, Listen
+
+_UCRED: Final = struct.Struct("3i")  # pid, uid, gid: unix(7), SO_PEERCRED
 
 
 class Sockets:
@@ -56,6 +63,26 @@ def open_callers(listen: Listen) -> Sockets:
 def open_admin(admin: Admin) -> Sockets:
     """The operators' listener."""
     return Sockets(admin.host, _open_tcp("admin", admin.host, admin.port, reuse_port=False))
+
+
+def read_peer(transport: asyncio.BaseTransport) -> Peer:
+    """The peer as the kernel and TLS verified it; an IPv4-mapped address reads as IPv4."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None and sock.family == socket.AF_UNIX:
+        return Peer("", uid=_uid(sock))
+    address = (transport.get_extra_info("peername") or ("",))[0]
+    address = address.removeprefix("::ffff:") if "." in address else address
+    session = transport.get_extra_info("ssl_object")
+    certificate = session.getpeercert() if session is not None else None
+    if not certificate:
+        return Peer(address)
+    names = certificate.get("subjectAltName", ())
+    return Peer(
+        address,
+        uris=tuple(value for kind, value in names if kind == "URI"),
+        dns_names=tuple(value for kind, value in names if kind == "DNS"),
+        until=ssl.cert_time_to_seconds(certificate["notAfter"]),
+    )
 
 
 def _open_tcp(section: str, host: str, port: int, *, reuse_port: bool) -> list[socket.socket]:
@@ -125,3 +152,11 @@ def _reason(error: OSError) -> str:
 
 def _refused(key: str, found: str, expected: str = "a free address") -> ConfigurationError:
     return ConfigurationError([Problem("", key, found, expected)])
+
+
+def _uid(sock: socket.socket) -> int | None:
+    option = getattr(socket, "SO_PEERCRED", None)  # Linux
+    if option is None:
+        return None
+    uid: int = _UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, option, _UCRED.size))[1]
+    return uid

@@ -4,6 +4,7 @@ Law: decides; no I/O, time and chance come in. What may have reached Invopop is 
 its method is idempotent (RFC 9110 9.2.2), and never what cannot be sent again whole.
 """
 
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple
@@ -11,11 +12,15 @@ from typing import Final, Literal, NamedTuple
 from gateway.errors import UpstreamErrorKind
 from gateway.events import RetryReason
 from gateway.model import Headers
-from gateway.upstream.budget import Budget
+from gateway.upstream.window import SlidingCount
 
 MAX_RETRY_AFTER: Final = 10.0  # seconds; who asks for more is not asked again
 FIRST_BACKOFF: Final = 0.05  # seconds; doubles with each retry
 MAX_BACKOFF: Final = 1.0
+
+WINDOW: Final = 10.0  # seconds that count as recent
+REQUESTS_PER_RETRY: Final = 5  # so retries are at most 20 % of requests …
+ALWAYS_PER_SECOND: Final = 10  # … but these are allowed however little traffic there is
 
 STALE: Final = "stale"  # the kind of a reused connection that was closed before any reply byte
 
@@ -134,6 +139,29 @@ def decide(tried: Tried, rules: RetryRules, chance: float) -> Retry | None:
     stale = outcome.reason == STALE
     after = 0.0 if stale else outcome.retry_after + backoff(tried.attempts, chance)
     return Retry(after, outcome.reason) if after < tried.patience else None
+
+
+class Budget:
+    """Keeps retries a small share of the traffic, or they would become the overload."""
+
+    def __init__(self) -> None:
+        self._requests = SlidingCount(WINDOW)
+        self._retries = SlidingCount(WINDOW)
+        self._latest: deque[float] = deque(maxlen=ALWAYS_PER_SECOND)
+
+    def request(self, now: float) -> None:
+        """A request is about to be sent for the first time."""
+        self._requests.add(now)
+
+    def take(self, now: float) -> bool:
+        """Whether one more retry is within the budget; it is counted if so."""
+        few = len(self._latest) < ALWAYS_PER_SECOND or now - self._latest[0] >= 1.0
+        retries = self._retries.count(now) + 1
+        if not few and retries * REQUESTS_PER_RETRY > self._requests.count(now):
+            return False
+        self._retries.add(now)
+        self._latest.append(now)
+        return True
 
 
 class Retries:

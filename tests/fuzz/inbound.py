@@ -7,12 +7,12 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+from gateway.asgi import Message, Receive, Scope, Send
 from gateway.errors import CallerError
 from gateway.events import Event
 from gateway.inbound import RequestIds, read_inbound
 from gateway.model import Key
 from gateway.secret import Secret
-from gateway.server.asgi import Message, Receive, Scope, Send
 from gateway.server.listener import Limits, Listener
 from gateway.server.protocol import HttpProtocol
 from gateway.upstream.headers import outbound_headers

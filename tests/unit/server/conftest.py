@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import uvloop
 
+from gateway.asgi import App, Message, Receive, Scope, Send
 from gateway.errors import CallerError
 from gateway.events import Event, ExchangeEnded
 from gateway.model import Exchange
-from gateway.server.asgi import App, Message, Receive, Scope, Send
 from gateway.server.http1 import RequestHead, parse_request_head
 from gateway.server.listener import Limits, Listener
 from gateway.server.protocol import HttpProtocol
@@ -102,6 +102,13 @@ async def start() -> AsyncIterator[Start]:
     """Starts processes that serve; they and the connections to them end with the test."""
     async with AsyncExitStack() as stack:
         yield partial(spawn, stack)
+
+
+@pytest.fixture
+async def stack() -> AsyncIterator[AsyncExitStack]:
+    """Closes what a test has opened."""
+    async with AsyncExitStack() as stack:
+        yield stack
 
 
 class Recorder:

@@ -12,8 +12,8 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from gateway.asgi import Receive, Scope, Send
 from gateway.events import Event, ExchangeEnded, Noticed
-from gateway.server.asgi import Receive, Scope, Send
 from gateway.server.run import Service, run, run_to_end
 from gateway.settings.schema import Settings
 

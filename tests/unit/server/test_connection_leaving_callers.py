@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
+from gateway.asgi import Receive, Scope, Send
 from gateway.model import CALLER_LEFT
 from gateway.server import connection
-from gateway.server.asgi import Receive, Scope, Send
 from tests.support.wire import Wire
 from tests.unit.server.conftest import Recorder, Serve, answer, piece
 

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from gateway.asgi import Receive, Scope, Send
 from gateway.errors import CallerError
-from gateway.server.asgi import Receive, Scope, Send
 from gateway.server.connection import LINGER_BYTES
 from gateway.server.protocol import HttpProtocol
 from tests.unit.server.conftest import Recorder, Serve, answer

@@ -1,10 +1,9 @@
-"""The retry budget, and the sliding counts that it and the breaker are made of."""
+"""The retry budget: what share of the traffic retries may be."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.upstream.budget import Budget
-from gateway.upstream.window import SlidingCount
+from gateway.upstream.retry import Budget
 
 
 def test_ten_retries_a_second_are_always_allowed() -> None:
@@ -23,14 +22,6 @@ def test_a_fifth_of_recent_requests_may_be_retried() -> None:
     assert sum(budget.take(0.1) for _ in range(500)) == 100
     assert not budget.take(1.0)
     assert sum(budget.take(20.0) for _ in range(500)) == 10
-
-
-def test_what_is_as_old_as_the_window_counts_no_more() -> None:
-    """Also when somebody looked a moment before."""
-    counted = SlidingCount(10.0)
-    assert counted.add(0.0) == 1
-    assert counted.count(9.9) == 1
-    assert counted.count(10.0) == 0
 
 
 steps = st.lists(
@@ -58,16 +49,3 @@ def test_no_sequence_exceeds_the_budget(steps: list[tuple[float, bool]]) -> None
         recent = sum(at > now - 10.5 for at in requests)
         assert few or 5 * (sum(at > now - 9.5 for at in retries) + 1) <= recent
         retries.append(now)
-
-
-@given(st.lists(st.integers(0, 12), max_size=60))
-def test_a_sliding_count_is_exact_on_its_slots(waits: list[int]) -> None:
-    """It counts what happened within the window, and forgets the rest."""
-    sliding, times, now = SlidingCount(10.0), [], 100.0
-    for wait in waits:
-        now += wait / 2
-        times.append(now)
-        expected = sum(at > now - 10.0 for at in times)
-        assert sliding.add(now) == expected
-        assert sliding.count(now) == expected
-    assert sliding.count(now + 10.0) == 0

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from gateway.server.asgi import Receive, Scope, Send
+from gateway.asgi import Receive, Scope, Send
 from gateway.server.connection import HIGH_WATER
 from tests.unit.server.conftest import Serve, Served, answer
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.server.asgi import Receive, Scope, Send
+from gateway.asgi import Receive, Scope, Send
 from tests.support.wire import Wire
 from tests.unit.server.conftest import Recorder, Serve, answer
 

@@ -1,4 +1,4 @@
-"""The shapes of ASGI 3 (https://asgi.readthedocs.io) as this room uses them."""
+"""The shapes of ASGI 3 (https://asgi.readthedocs.io), as server and application exchange them."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any

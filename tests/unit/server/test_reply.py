@@ -5,9 +5,9 @@ import re
 
 import pytest
 
+from gateway.asgi import App, Message, Receive, Scope, Send
 from gateway.errors import GatewayFault
 from gateway.events import Noticed
-from gateway.server.asgi import App, Message, Receive, Scope, Send
 from tests.support.wire import Wire
 from tests.unit.server.conftest import Recorder, Serve, answer, piece
 

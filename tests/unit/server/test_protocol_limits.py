@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
+from gateway.asgi import Receive, Scope, Send
 from gateway.model import CALLER_STALLED
-from gateway.server.asgi import Receive, Scope, Send
 from gateway.server.protocol import HttpProtocol
 from tests.unit.server.conftest import Recorder, Serve, answer, piece
 

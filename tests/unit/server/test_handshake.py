@@ -1,0 +1,128 @@
+"""Callers' TLS handshakes: counted and bounded; and a process that is out of files."""
+
+import asyncio
+import errno
+import socket
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from gateway.server import handshake
+from gateway.server.handshake import TlsServer
+from tests.support.wire import Wire
+from tests.unit.server.opened import GET, Authority, opened
+
+
+async def test_case_106_a_silent_tls_handshake_is_bounded(
+    stack: AsyncExitStack, tmp_path: Path
+) -> None:
+    """By `header_timeout`, as all that comes before a request is."""
+    served = await opened(stack, **Authority(tmp_path).listen)
+    async with await Wire.connect(served.address) as wire:
+        assert await wire.closed()
+
+
+async def test_case_106_silent_tls_handshakes_have_their_place_among_the_connections(
+    stack: AsyncExitStack, tmp_path: Path
+) -> None:
+    """No more than `max_connections` are open, and with their end there is room again."""
+    authority = Authority(tmp_path)
+    served = await opened(stack, 30.0, **authority.listen)
+    silent = [await stack.enter_async_context(await Wire.connect(served.address)) for _ in range(3)]
+    async with asyncio.timeout(5):
+        while len(served.listener.connections) < 3:
+            await asyncio.sleep(0.001)
+    async with await Wire.connect(served.address) as wire:
+        assert await wire.closed()
+    await silent[0].close()
+    async with asyncio.timeout(5):
+        while len(served.listener.connections) > 2:
+            await asyncio.sleep(0.001)
+    async with await Wire.connect(served.address, tls=authority.client()) as wire:
+        assert (await wire.exchange(GET)).status == 200
+        assert len(served.listener.connections) == 3
+
+
+async def test_case_108_the_last_of_a_tls_reply_may_be_read_slowly(
+    stack: AsyncExitStack, tmp_path: Path
+) -> None:
+    """As slowly as the rest of it: `write_timeout` is the longest stall, also at the end."""
+    authority = Authority(tmp_path)
+    served = await opened(stack, 10.0, **authority.listen)
+    body = bytes(3_000_000)
+    async with await Wire.connect(
+        served.address, tls=authority.client(), receive_buffer=4096
+    ) as wire:
+        head = b"POST /x HTTP/1.1\r\nHost: gw\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+        await wire.send(head % len(body) + body)
+        assert (await wire.head())[0] == 200
+        wire.stop_reading()
+        await asyncio.sleep(3)
+        wire.read_on()
+        received = 0
+        while piece := await asyncio.wait_for(wire.reader.read(65536), 10):
+            received += len(piece)
+    assert received == len(b"/x:" + body)
+
+
+async def test_an_early_reply_over_tls(stack: AsyncExitStack, tmp_path: Path) -> None:
+    """A refusal reaches a caller that is still sending, and the connection ends."""
+    authority = Authority(tmp_path)
+    served = await opened(stack, **authority.listen)
+    async with await Wire.connect(served.address, tls=authority.client()) as wire:
+        wire.writer.write(b"POST / HTTP/1.1\r\nContent-Length: 500000\r\n\r\n" + bytes(500_000))
+        assert (await wire.response()).status == 400
+        assert await wire.closed()
+
+
+class Failing:
+    """A listening socket whose first accepts fail."""
+
+    def __init__(self, sock: socket.socket, *numbers: int) -> None:
+        self._sock = sock
+        self.numbers = list(numbers)
+        self.tries = 0
+        self.fileno, self.close = sock.fileno, sock.close
+
+    def accept(self) -> tuple[socket.socket, object]:
+        """As the system would."""
+        self.tries += 1
+        if self.numbers:
+            raise OSError(self.numbers.pop(0), "")
+        return self._sock.accept()
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ECONNABORTED])
+async def test_a_failed_accept_ends_nothing(
+    stack: AsyncExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Out of files it waits a little, instead of asking again and again; then it goes on."""
+    monkeypatch.setattr(handshake, "_PAUSE", 0.2)
+    authority = Authority(tmp_path)
+    served = await opened(stack, 10.0, **authority.listen)
+    failing = []
+    for server in served.door._servers:
+        assert isinstance(server, TlsServer)
+        made = Failing(server._sock, number)
+        server._sock = made  # type: ignore[assignment]
+        failing.append(made)
+    async with await Wire.connect(served.address, tls=authority.client()) as wire:
+        assert (await wire.exchange(GET)).status == 200
+    assert sum(made.tries for made in failing) < 20
+
+
+async def test_closed_while_it_waits_it_stays_closed(
+    stack: AsyncExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And closing it twice is harmless."""
+    monkeypatch.setattr(handshake, "_PAUSE", 30.0)
+    served = await opened(stack, **Authority(tmp_path).listen)
+    for server in served.door._servers:
+        assert isinstance(server, TlsServer)
+        server._sock = Failing(server._sock, errno.EMFILE)  # type: ignore[assignment]
+        server._accept()
+        assert server._resuming is not None
+        server.close()
+        server.close()
+        assert server._resuming.cancelled()
