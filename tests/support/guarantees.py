@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 ROOT: Final = Path(__file__).parents[2]
 _STATED: Final = re.compile(
-    r"^\*\*(G[0-9]+)\.\*\* (.+?)\nHeld by (.+?)\.$", re.MULTILINE | re.DOTALL
+    r"^\*\*(G[0-9]+)\.\*\* (.+?)\nTested by (.+?)\.$", re.MULTILINE | re.DOTALL
 )
 _LISTED: Final = re.compile(r"^- \*\*(G[0-9]+)\*\* (.+?)(?=\n- |\n\n)", re.MULTILINE | re.DOTALL)
 
