@@ -38,7 +38,7 @@ def is_caller_name(name: str) -> bool:
 
 
 class Issuer(Table):
-    """Who signs callers' JSON Web Tokens, and which of its claims say what.
+    """An issuer of callers' JSON Web Tokens, and what its claims mean.
 
     Exactly one origin of keys: `jwks_file`, `public_key_file`, `secret`, `jwks_url`, `discovery`.
     """
@@ -46,41 +46,41 @@ class Issuer(Table):
     issuer: Text
     """The `iss` of its tokens."""
     audience: Text
-    """What `aud` must hold."""
+    """What `aud` must contain."""
     algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1)]
-    """The signatures believed. HS256/384/512 only with `secret`."""
+    """Accepted signature algorithms; HS256, HS384 and HS512 only with `secret`."""
     jwks_file: FilePath | None = None
-    """Origin of keys: a JSON Web Key Set."""
+    """Keys from a file: a JSON Web Key Set."""
     public_key_file: FilePath | None = None
-    """Origin of keys: one public key in PEM."""
+    """The key from a file: one public key in PEM."""
     secret: ListedSource | None = None
-    """Origin of keys: a secret shared with the issuer, at least as long as its hash."""
+    """A secret shared with the issuer, at least as long as the hash of its algorithm."""
     jwks_url: HttpsUrl | None = None
-    """Origin of keys: a JSON Web Key Set that is fetched."""
+    """Keys from a URL: a JSON Web Key Set."""
     discovery: Flag = False
-    """Origin of keys: OpenID discovery below the issuer's URL."""
+    """True: keys are found by OpenID discovery below the issuer's URL."""
     jwks_ca_file: FilePath | None = None
-    """The only trust anchor of what is fetched; else the public ones."""
+    """The only trust anchor for fetching. Left out: the public ones."""
     jwks_bearer_file: FilePath | None = None
-    """A token shown when fetching, read anew each time."""
+    """A file with a bearer token to send when fetching, read each time."""
     jwks_refresh: Seconds = 300.0
-    """How often keys are fetched again; a `secret` too, if it lies in a store."""
+    """How often keys, or a `secret` in a store, are fetched again."""
     jwks_max_stale: SecondsOrZero = 86400.0
-    """How long known keys serve while the issuer, or the secret's store, is away."""
+    """How long known keys are used while the issuer, or the secret's store, is unavailable."""
     leeway: SecondsOrZero = 5.0
-    """By how much clocks may differ, for `exp`, `nbf` and `iat`."""
+    """How far clocks may differ, for `exp`, `nbf` and `iat`."""
     max_token_age: Seconds | None = None
-    """Longest time since `iat`, which must then be there; else `exp` alone decides."""
+    """Longest time since `iat`, which is then required. Left out: `exp` alone decides."""
     max_token_bytes: Annotated[Size, Field(ge=256, le=65536)] = 8192
-    """Longest token."""
+    """Largest token."""
     caller_claim: Text = "sub"
-    """The claim, or path such as `kubernetes.io.serviceaccount.name`, that is the caller."""
+    """The claim, or path such as `kubernetes.io.serviceaccount.name`, that names the caller."""
     caller_template: Text | None = None
-    """Instead: a name made of several claims, `{namespace}/{serviceaccount}`."""
+    """Instead of `caller_claim`: a name made of several claims, `{namespace}/{serviceaccount}`."""
     tenant_claim: Text | None = None
     """The claim, or path, that names the tenant."""
     tenant_claim_required: Flag = True
-    """False: a token without that claim may name its tenant by header."""
+    """False: a request whose token lacks that claim may name its tenant by header."""
 
 
 def _digest(text: str, info: ValidationInfo) -> str:
@@ -96,7 +96,7 @@ def _digest(text: str, info: ValidationInfo) -> str:
 
 
 class CallerToken(Table):
-    """An opaque token, known by the SHA-256 of its text: 64 hex digits, lower case."""
+    """An opaque token, given as the SHA-256 of its text."""
 
     hash: Annotated[
         str,
@@ -104,7 +104,7 @@ class CallerToken(Table):
         AfterValidator(_digest),
         expects('"sha256:" and 64 hex digits, as `invopop-gateway tokens hash` prints them'),
     ]
-    """The token's hash; a string in place of the table is this alone."""
+    """The token's hash; a string instead of the table means this alone."""
     expires: Date | None = None
     """The last day (UTC) on which it works."""
 
@@ -115,25 +115,26 @@ class CallerToken(Table):
 
 
 class CallerSettings(Table):
-    """One internal service, NAME: how it proves who it is, and what it may do."""
+    """One internal service: how it proves who it is, and what it may do."""
 
     tokens: tuple[CallerToken, ...] = ()
     """Hashes of opaque tokens."""
     issuers: tuple[Text, ...] | None = None
-    """Whose JSON Web Tokens name it. Left out: the only issuer configured. `[]` = none."""
+    """Issuers whose JSON Web Tokens may name it. Left out: the only one configured. `[]` = none."""
     networks: tuple[PeerNetwork, ...] = ()
-    """Peers that need no token; the narrowest wins. `unix`, `unix:1000`: the socket, that uid."""
+    """Peers that need no token; the narrowest wins. `unix` is the socket, `unix:1000` that uid on
+    it."""
     certificates: tuple[Word, ...] = ()
-    """URI or DNS names of client certificates, exactly."""
+    """Exact URI or DNS names of client certificates."""
     tenants: tuple[TenantPattern, ...] = ()
-    """On whose behalf it may act: names, and globs such as `globex-*`."""
+    """Tenants it may act for: names, and globs such as `globex-*`."""
     allow: tuple[Text, ...] | None = None
-    """Operations, globs, `@` presets, or `METHOD /path`. Left out: every operation."""
+    """Operations it may use: names, globs, `@` presets, or `METHOD /path`. Left out: all."""
     deny: tuple[Text, ...] = ()
-    """The same; wins over `allow`."""
+    """Operations it may not use, in the same form; wins over `allow`."""
     enforce: Flag = True
-    """False: what only `allow` would refuse is let through, logged and counted."""
+    """False: what `allow` alone would refuse is let through, logged and counted."""
     requests_per_second: Rate | None = None
-    """The caller's own limit, beside its tenants'. 0 = no limit."""
+    """Rate limit of the caller, besides those of its tenants. 0 = no limit."""
     burst: Count | None = None
-    """Requests that may come at once under it. 0 = one second's worth."""
+    """Requests that may come at once within it. 0 = one second's worth."""

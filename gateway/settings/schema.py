@@ -48,12 +48,13 @@ SocketMode = Annotated[
 
 
 class Listen(Table):
-    """The callers' listener."""
+    """The listener for callers."""
 
     host: Host = "127.0.0.1"
     """The address that callers connect to."""
     port: Port = 8585
-    """Their port; 0 takes any free one, and the event `listening` says which."""
+    """The port that callers connect to; 0 takes any free one, and the event `listening` says which.
+    """
     socket: FilePath | None = None
     """A Unix socket to listen on, instead of `host` and `port`."""
     socket_mode: SocketMode = "0660"
@@ -61,29 +62,29 @@ class Listen(Table):
     reuse_port: Flag = False
     """Lets several gateways listen on one port of one machine: one process per core."""
     tls_certificate: FilePath | None = None
-    """Certificate chain in PEM, for TLS to callers. On or off needs a restart."""
+    """Certificate chain in PEM, for TLS to callers. Turning TLS on or off needs a restart."""
     tls_key: FilePath | None = None
     """The private key of `tls_certificate`."""
     client_ca: FilePath | None = None
-    """Who signs callers' certificates. A caller may show one, and need not."""
+    """CA certificates in PEM for client certificates, which callers may show but need not."""
     placeholder_tokens: tuple[Word, ...] = ()
-    """Bearer values that count as none, for SDKs that always send one."""
+    """Bearer values that count as no credential, for SDKs that always send one."""
     host_names: tuple[Host, ...] = ()
-    """Names of this gateway, besides local ones, for `Host` of callers known by address alone."""
+    """Further names of this gateway that callers known by address alone may use in `Host`."""
     header_timeout: Seconds = 10.0
-    """For a whole request head, from the connection or its first byte."""
+    """Longest time until a request head is complete, from the connection or its first byte."""
     body_timeout: Seconds = 15.0
-    """Longest silence within a request body."""
+    """Longest pause within a request body."""
     write_timeout: Seconds = 30.0
-    """Longest stall of a caller that does not read its reply."""
+    """Longest time in which a caller reads nothing of its reply."""
     idle_timeout: Seconds = 75.0
-    """How long a kept connection may wait for its next request."""
+    """Longest time between requests on a kept connection."""
     max_connections: Count = 4096
-    """Of callers; further ones are closed at once. 0 = no limit."""
+    """Most connections from callers; further ones are closed at once. 0 = no limit."""
     drain_delay: SecondsOrZero = 0.0
-    """After SIGTERM: still listening, while `/readyz` already says 503."""
+    """Time after SIGTERM in which the gateway still listens while `/readyz` answers 503."""
     drain_timeout: SecondsOrZero = 25.0
-    """Then: for requests in flight to finish; the rest is cut."""
+    """Time after that for requests in flight to finish; the rest are cut off."""
 
     @property
     def socket_permissions(self) -> int:
@@ -92,60 +93,62 @@ class Listen(Table):
 
 
 class Admin(Table):
-    """The operators' listener: metrics, probes, status."""
+    """The listener for operators: metrics, probes, status."""
 
     host: Host = "127.0.0.1"
-    """The address of `/metrics`, `/livez` and `/readyz`."""
+    """The address on which metrics, probes and the status page are served."""
     port: Port = 9585
-    """Their port, never the callers'; 0 takes any free one."""
+    """The admin port, never the callers' port; 0 takes any free one."""
     status_networks: tuple[Network, ...] = ()
-    """Peers other than loopback that may see `/` and `/status`."""
+    """Networks besides loopback from which `/` and `/status` may be seen."""
 
 
 class Upstream(Table):
-    """Invopop, and how hard to try to reach it. `url` is `https://host[:port]`, lower-case."""
+    """Invopop, and how requests are sent to it. `url` is `https://host[:port]`, lower-case."""
 
     url: Origin = "https://api.invopop.com"
-    """Where requests go. Always verified; there is no switch for plain HTTP."""
+    """Where requests are sent. TLS is always verified; plain HTTP is not possible."""
     ca_file: FilePath | None = None
     """An extra trust anchor in PEM."""
     ca_only: Flag = False
-    """Trusts `ca_file` alone."""
+    """True: only `ca_file` is trusted."""
     proxy: ProxyUrl | None = None
-    """An HTTP proxy that is asked to CONNECT. The environment's are ignored."""
+    """An HTTP proxy, used by CONNECT. Proxies in the environment are ignored."""
     connect_timeout: Seconds = 5.0
-    """For name look-up, TCP and TLS together."""
+    """Longest time for name look-up, TCP and TLS together."""
     read_timeout: Seconds = 75.0
-    """Longest silence of Invopop. A job may make it wait 60 s."""
+    """Longest time in which Invopop sends nothing. A job may make it wait for 60 s."""
     max_connections: Positive = 256
-    """Open at one time; a request that finds none free waits, then 503 `overloaded`."""
+    """Most connections at one time; a request that finds none free waits, then gets 503
+    `overloaded`."""
     max_retries: Annotated[int, Strict(), Field(ge=0, le=10), expects("a number from 0 to 10")] = 2
     """How often a request may be sent again: 2 means at most three attempts."""
     retry_methods: tuple[IdempotentMethod, ...] = ("GET", "HEAD", "OPTIONS", "PUT", "DELETE")
-    """Methods that may be sent again although bytes of them went out."""
+    """Methods whose requests may be sent again although bytes of them were sent."""
     circuit_failure_ratio: Ratio = 0.5
-    """Share of at least 20 attempts in 10 s that opens the circuit; 0 = never."""
+    """Share of failures, of at least 20 attempts in 10 s, that opens the circuit; 0 = never."""
     circuit_open_for: Seconds = 5.0
     """How long an open circuit answers 503 before it probes."""
 
 
 class Vault(Table):
-    """Where the keys are named, how fresh they are kept, and how to reach the stores."""
+    """The vault file, how often keys are read again, and how stores are reached."""
 
     file: FilePath = Field(default=Path("vault.toml"), validate_default=True)
-    """The vault file; `.age` at its end means encrypted."""
+    """The vault file; a name that ends in `.age` means that it is encrypted."""
     strict: Flag = True
-    """Keys of `env`, `file` and `value` must be there at start; false: only their tenant fails."""
+    """True: keys of `env`, `file` and `value` must resolve at start. False: only their tenants
+    fail."""
     identity: LocalSource | None = None
     """The age identity that opens an encrypted vault file."""
     refresh: Seconds = 300.0
     """How often keys in stores are read again."""
     stale_grace: SecondsOrZero = 1800.0
-    """How long the last good key serves beyond that while its store is away."""
+    """How long the last good key is used beyond that while its store is unavailable."""
     negative_ttl: SecondsOrZero = 30.0
     """How long a failed read, or a tenant that a store does not know, is remembered."""
     max_discovered: Positive = 1_000_000
-    """Tenants held that `[discover]` found; beyond it one that was not used for long is let go."""
+    """Most tenants held that `[discover]` found; beyond it the least recently used are dropped."""
     openbao: OpenBao | None = None
     aws: Aws | None = None
     gcp: Gcp | None = None
@@ -153,55 +156,57 @@ class Vault(Table):
 
 
 class Limits(Table):
-    """What is too much."""
+    """Limits on requests."""
 
     max_body: Size = 32 * 2**20
-    """Of a request. 0 = no limit."""
+    """Largest request body. 0 = no limit."""
     max_header_bytes: Annotated[Size, Field(ge=1024, le=2**20)] = 32768
-    """The whole head of a request."""
+    """Largest request head, in all."""
     max_headers: Positive = 128
-    """Fields in the head of a request."""
+    """Most fields in a request head."""
     max_in_flight: Positive = 1024
-    """Requests at one time; beyond it 503 `overloaded`."""
+    """Most requests at one time; further ones get 503 `overloaded`."""
     max_in_flight_per_tenant: Count = 0
-    """The same for one tenant. 0 = no limit."""
+    """Most requests of one tenant at one time. 0 = no limit."""
     requests_per_second: Rate = 0.0
-    """Of one tenant; beyond it 429 `rate_limited`. 0 = no limit."""
+    """Rate limit of each tenant; further requests get 429 `rate_limited`. 0 = no limit."""
     burst: Count = 0
-    """Requests that may come at once. 0 = one second's worth."""
+    """Requests that may come at once within the rate limit. 0 = one second's worth."""
     storage: StorageUrl | None = None
-    """Shares the rate limits between replicas (extra `redis`)."""
+    """A Redis through which replicas share the rate limits (extra `redis`)."""
     storage_password: LocalSource | None = None
     """The password of `storage`."""
     on_storage_failure: Literal["open", "closed"] = "open"
-    """While `storage` is away: "open", each process counts by itself; "closed", nothing passes."""
+    """While `storage` is unavailable: "open", each process counts alone; "closed", requests are
+    refused."""
 
 
 class Metrics(Table):
-    """Bounds on what is exposed to Prometheus."""
+    """Limits on what is exposed to Prometheus."""
 
     max_series: Positive = 20000
-    """Of one family; beyond it new tenants and callers become `other`."""
+    """Most series of one family; beyond it new tenants and callers are counted as `other`."""
 
 
 class Log(Table):
     """What is written to stdout."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
-    """What is logged at least."""
+    """The lowest level that is logged."""
     format: Literal["json", "console"] = "json"
-    """One JSON object a line, or text for people."""
+    """"json": one object per line. "console": text for people."""
     sample_success: Ratio = 1.0
-    """Share of successful requests that get a line."""
+    """Share of successful requests that are logged."""
 
 
 class Audit(Table):
-    """Who used which tenant's key."""
+    """The audit log: who used which tenant's key."""
 
     file: Outlet | None = None
-    """Where it is written, appended to; "stdout": among the log's lines. Left out: nowhere."""
+    """The file that lines are appended to; "stdout": the log's own lines. Left out: no audit log.
+    """
     write_before_forward: Flag = False
-    """Nothing of a request leaves before the line that says so is on disk; if not, 503."""
+    """True: no byte of a request is sent before its line is on disk; if that fails, 503."""
 
     @property
     def on_stdout(self) -> bool:
@@ -213,15 +218,16 @@ class Tracing(Table):
     """OpenTelemetry traces (extra `otel`)."""
 
     endpoint: CollectorUrl | None = None
-    """Where OTLP over HTTP is received; a URL without a path gets `/v1/traces`. Left out: none."""
+    """Where spans are sent by OTLP over HTTP; without a path, `/v1/traces`. Left out: no traces."""
     sample_ratio: Ratio = 1.0
-    """Share of requests without a trace context; one that has it is traced if that says so."""
+    """Share of requests without a `traceparent` that are traced; one with it is traced if it says
+    so."""
     service_name: Text = "invopop-gateway"
     """The `service.name` of the spans."""
     ca_file: FilePath | None = None
-    """The only trust anchor of the receiver; else the public ones."""
+    """The only trust anchor for the receiver. Left out: the public ones."""
     headers: dict[FieldName, LocalSource] = Field(default_factory=dict)
-    """Sent with the spans: names, and where each value is. Over https://, or to this machine."""
+    """Header fields sent with the spans; only over https://, or to this machine."""
 
 
 class Settings(Table):

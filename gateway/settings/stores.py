@@ -15,12 +15,12 @@ _SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/to
 
 
 class AppRole(Table):
-    """Login by AppRole: an identifier and a secret one."""
+    """Login by AppRole: the role's id and a secret id."""
 
     role_id: Text
     """The role."""
     secret_id: LocalSource
-    """Its secret."""
+    """The secret id."""
     mount: Text = "approle"
     """Where the login method is mounted."""
 
@@ -31,7 +31,7 @@ class KubernetesLogin(Table):
     role: Text
     """The role."""
     jwt_file: FilePath = _SERVICE_ACCOUNT
-    """The pod's token, read anew at each login."""
+    """The pod's token, read at each login."""
     mount: Text = "kubernetes"
     """Where the login method is mounted."""
 
@@ -44,13 +44,13 @@ class OpenBao(Table):
     namespace: Text | None = None
     """The namespace of logins and secrets."""
     kv_version: Literal[1, 2] = 2
-    """Of the key/value engine."""
+    """Version of the key/value engine."""
     ca_file: FilePath | None = None
-    """The only trust anchor; else the public ones."""
+    """The only trust anchor. Left out: the public ones."""
     timeout: Seconds = 5.0
-    """For one call."""
+    """Longest time for one call."""
     token: LocalSource | None = None
-    """One way to log in: a token, read again when it is refused."""
+    """A token to log in with, read again when it is refused."""
     approle: AppRole | None = None
     kubernetes: KubernetesLogin | None = None
 

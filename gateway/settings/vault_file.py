@@ -34,11 +34,11 @@ class KeySource:
     """Where one key is: exactly one of the kinds, and a `field` where a document is read."""
 
     env: EnvironmentName | None = None
-    """A variable of the process, whose value changes with a restart only."""
+    """An environment variable; its value can change only with a restart."""
     file: FilePath | None = None
-    """A file; one newline at its end is no part of the key."""
+    """A file; one newline at its end is not part of the key."""
     value: Annotated[Secret, expects("a string")] | None = None
-    """The key itself: only in a vault file that is encrypted or closed to others."""
+    """The key itself; only in a vault file that is encrypted or that others cannot read."""
     openbao: Reference | None = None
     """A secret in OpenBao or HashiCorp Vault: `mount/path`."""
     aws: Reference | None = None
@@ -48,7 +48,7 @@ class KeySource:
     azure: Reference | None = None
     """A secret in Azure Key Vault."""
     field: Text | None = None
-    """The member of a JSON document, where `file` or a store holds one."""
+    """The member to take, if the file or secret is a JSON document."""
 
     @model_validator(mode="after")
     def _exactly_one(self) -> "KeySource":
@@ -115,18 +115,20 @@ LocalSource = Annotated[KeySource, AfterValidator(_local)]
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=TABLE)
 class TenantEntry:
-    """One tenant: the key in use, the one still valid while rotating, the workspace they are of."""
+    """One tenant: the key in use, the one still valid while rotating, and their workspace."""
 
     key: ListedSource
     """The key in use."""
     previous: ListedSource | None = None
-    """The other key that still works while rotating."""
+    """The other key, valid while rotating."""
     workspace: Word | None = None
-    """The workspace that the keys must open; until Invopop has said so they are not used."""
+    """The workspace that the keys must belong to; they are not used until Invopop has confirmed it.
+    """
 
 
 class Discover(Table):
-    """Where the key of a tenant is that is not listed: a store's name with `{tenant}` in it."""
+    """Where to look for the key of a tenant that is not listed: a store's name with `{tenant}` in
+    it."""
 
     key: Annotated[KeySource, BeforeValidator(_in_store), AfterValidator(_discovering)]
     """Where the key is of a tenant that is not listed: a store's name with `{tenant}` in it."""
