@@ -6,7 +6,7 @@ take the **key** (`vault`), **send** it on (`upstream`), and **tell** what happe
 
 Imports point downwards only, and rooms of one floor never import each other:
 
-    cli → server | sandbox → app (wires all) → observers (who hears of what)
+    cli → server | sandbox → app (wires all) → observers (who hears of what) | reload
         → pipeline | admin | compiled → attempts | relay → services, inbound
         → identity | policy | vault | upstream | observe → settings | events | invopop
         → model → errors → asgi | secret | trace | watcher

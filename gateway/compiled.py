@@ -1,15 +1,15 @@
 """The configuration, compiled: who is who, who may do what, and how Invopop is reached.
 
-Law: all or nothing; every problem is in one list, and nothing is in use yet.
+Rule: all or nothing; every problem is in one list, and nothing is in use yet.
 """
 
 import asyncio
 import random
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -21,6 +21,8 @@ from gateway.identity.build import ReadSecret, build_authenticator
 from gateway.identity.keys import KeySetError
 from gateway.identity.listener_tls import ListenerTls, listener_tls
 from gateway.policy.grants import Grants, compile_grants
+from gateway.policy.rates import Rates
+from gateway.policy.rates_shared import SharedRates, connect, is_shared
 from gateway.secret import Secret
 from gateway.settings.load import Loaded
 from gateway.settings.schema import Settings, Upstream
@@ -33,6 +35,8 @@ from gateway.upstream.tls import client_context
 from gateway.upstream.transport import Limits, Transport
 from gateway.vault.sources.source import SourceError
 from gateway.vault.vault import Vault
+
+T = TypeVar("T")
 
 # New sockets, or what is made once for the life of the process.
 _AT_START: Final = (
@@ -52,53 +56,81 @@ class Trust(NamedTuple):
 
 
 class CompiledConfiguration(NamedTuple):
-    """What a loaded configuration says, ready to be taken into use."""
+    """What a loaded configuration says, ready to be taken into use.
+
+    `shared_rates` are the rate limits that replicas share, and `listener` is the callers' TLS, if
+    the configuration has them. Connections to the storage are opened on first use.
+    """
 
     authenticator: Authenticator
     grants: Grants
-    trust: Trust
-    storage_password: Secret | None
+    shared_rates: SharedRates | None
     listener: ListenerTls | None
 
 
-async def compile_configuration(loaded: Loaded, vault: Vault, emit: Emit) -> CompiledConfiguration:
-    """Compiles a configuration. Raises `ConfigurationError` with all problems."""
+async def compile_configuration(
+    loaded: Loaded, vault: Vault, rates: Rates, emit: Emit
+) -> CompiledConfiguration:
+    """Compiles a configuration, apart from `trust_of`. Raises `ConfigurationError`.
+
+    `rates` count while the storage of shared rate limits is away.
+    """
     settings, file = loaded.settings, str(loaded.file)
     secrets, problems = await _secrets(loaded, vault)
     authenticator, wrong = build_authenticator(settings, secrets, emit)
     problems += [p for p in with_file(wrong, loaded) if not _unresolved(p, problems)]
     grants, wrong = compile_grants(settings.callers, file)
     problems += wrong
-    trust, password, listener = None, None, None
+    listener = await attempt(asyncio.to_thread(listener_tls, settings.listen), problems)
+    shared_rates = await attempt(_shared_rates(loaded, vault, rates, emit), problems)
+    if problems:
+        raise ConfigurationError(with_file(problems, loaded))
+    return CompiledConfiguration(authenticator, grants, shared_rates, listener)
+
+
+async def attempt(made: Awaitable[T], problems: list[Problem]) -> T | None:
+    """The result of `made`; None, and its problems in the list, if the configuration is wrong."""
     try:
-        listener = listener_tls(settings.listen)
-    except ConfigurationError as error:
-        problems += [problem._replace(file=file) for problem in error.problems]
-    try:
-        trust = await asyncio.to_thread(trust_of, settings.upstream, file)
-        if settings.limits.storage_password is not None:
-            source, key = settings.limits.storage_password, "limits.storage_password"
-            password = await vault.resolve(source, file, key)
+        return await made
     except ConfigurationError as error:
         problems += error.problems
-    if problems or trust is None:
-        raise ConfigurationError(problems)
-    return CompiledConfiguration(authenticator, grants, trust, password, listener)
+        return None
 
 
 def with_file(problems: Iterable[Problem], loaded: Loaded) -> list[Problem]:
-    """The problems, with the configuration file in the place of no file."""
+    """The problems; those that name no file get the configuration file."""
     return [p._replace(file=p.file or str(loaded.file)) for p in problems]
 
 
-def trust_of(upstream: Upstream, file: str) -> Trust:
-    """Whom to take for Invopop. Raises `ConfigurationError` for an unusable `ca_file`."""
+async def trust_of(loaded: Loaded) -> Trust:
+    """How Invopop is verified. Raises `ConfigurationError` for an unusable `upstream.ca_file`."""
+    return await asyncio.to_thread(_trust_of, loaded.settings.upstream, str(loaded.file))
+
+
+def _trust_of(upstream: Upstream, file: str) -> Trust:
     try:
         anchor = upstream.ca_file.read_bytes() if upstream.ca_file else b""
         return Trust(client_context(upstream.ca_file, ca_only=upstream.ca_only), anchor)
     except (OSError, ssl.SSLError):
         found, expected = f'"{upstream.ca_file}"', "a readable PEM file of certificates"
         raise ConfigurationError([Problem(file, "upstream.ca_file", found, expected)]) from None
+
+
+def trust_nobody() -> Trust:
+    """Accepts no certificate: in place of a wrong `ca_file` until that problem is reported."""
+    return Trust(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), b"")
+
+
+async def _shared_rates(
+    loaded: Loaded, vault: Vault, rates: Rates, emit: Emit
+) -> SharedRates | None:
+    limits, password = loaded.settings.limits, None
+    if not is_shared(limits):
+        return None
+    if limits.storage_password is not None:
+        key = "limits.storage_password"
+        password = await vault.resolve(limits.storage_password, str(loaded.file), key)
+    return connect(limits, password, rates, emit)
 
 
 def new_transport(upstream: Upstream, trust: ssl.SSLContext, emit: Emit) -> Transport:

@@ -95,10 +95,10 @@ async def _look(
 ) -> tuple[list[TenantRow], dict[Slot, WorkspaceFound], list[str]]:
     """Tenants' keys, what Invopop says of them, and which issuers' secrets are missing."""
     async with offline(loaded) as gateway:
-        await gateway.vault.read_stores()
+        await gateway.services.vault.read_stores()
         missing = await _missing_secrets(gateway)
         answers = await _ask_all(gateway) if online else {}
-        return gateway.vault.tenants(), answers, missing
+        return gateway.services.vault.tenants(), answers, missing
 
 
 async def _missing_secrets(gateway: Gateway) -> list[str]:
@@ -117,7 +117,7 @@ async def _ask_all(gateway: Gateway) -> dict[Slot, WorkspaceFound]:
     ask = WorkspaceCheck(gateway.services.sender).ask
     answers: dict[Slot, WorkspaceFound] = {}
     gate = asyncio.Semaphore(AT_ONCE)
-    keys = gateway.vault.held()
+    keys = gateway.services.vault.held()
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("Asking Invopop", total=len(keys))
 

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from gateway.app import Gateway
+from gateway.app import Gateway, open_gateway
 from gateway.errors import ConfigurationError, Problem
 from gateway.observe.logs import Logger
 from gateway.observe.writer import LineWriter
@@ -67,9 +67,8 @@ async def wired(loaded: Loaded) -> AsyncIterator[Gateway]:
     """
     writer = LineWriter(os.open(os.devnull, os.O_WRONLY))
     try:
-        gateway = Gateway(loaded, os.environ, Logger(writer, "error", "json"))
+        gateway = await open_gateway(loaded, os.environ, Logger(writer, "error", "json"))
         try:
-            await gateway.load()
             yield gateway
         finally:
             await gateway.aclose()

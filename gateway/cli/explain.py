@@ -76,7 +76,7 @@ async def _judge(gateway: Gateway, question: Question) -> Forecast:
     caller = Caller(question.caller, "")
     services.vault.require(services.grants.tenant_of(caller, headers))
     told = services.grants.explain(caller, headers, question.method, target.path)
-    lines = [*_rule(told), *_presets(gateway.loaded.settings.callers.get(question.caller))]
+    lines = [*_rule(told), *_presets(gateway.in_use.loaded.settings.callers.get(question.caller))]
     if told.grant is None or told.error is not None:
         return _refused(told.error or GatewayError("internal_error"), lines)
     lines.append(("tenant", told.grant.tenant))
@@ -86,7 +86,7 @@ async def _judge(gateway: Gateway, question: Question) -> Forecast:
         lines.append(("key", await _key(services.vault, told.grant.tenant, question.caller)))
     except GatewayError as error:
         return _refused(error, lines)
-    url = gateway.loaded.settings.upstream.url + target.raw.decode()
+    url = gateway.in_use.loaded.settings.upstream.url + target.raw.decode()
     lines.append(("sends", f"{question.method} {url}"))
     return Forecast(True, [("allowed", "yes"), *lines])
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import typer
 
-from gateway.app import Gateway
+from gateway.app import open_gateway
 from gateway.cli.configuration import ConfigOption, fail, load_or_exit
 from gateway.errors import ConfigurationError
 from gateway.observe.logs import Logger, bridge_library_logs
@@ -35,17 +35,16 @@ async def _serve(loaded: Loaded, writer: LineWriter, at_end: ExitStack) -> int:
     settings = loaded.settings
     logger = Logger(writer, settings.log.level, settings.log.format)
     bridge_library_logs(logger)
-    gateway = Gateway(loaded, os.environ, logger)
-    await gateway.load()
+    gateway = await open_gateway(loaded, os.environ, logger)
     at_end.callback(gateway.observers.audit_and_traces.close)
     gateway.observers.audit_and_traces.open(gateway.services, gateway.events)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.ask_reload)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.reloader.ask)
     service = Service(
         gateway.callers,
         gateway.admin,
         gateway.events.emit,
         gateway.new_request_id,
         gateway.drain,
-        gateway.listener_tls.on_bound,
+        gateway.in_use.listener_tls.on_bound,
     )
     return await run(service, settings)

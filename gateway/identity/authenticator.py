@@ -94,10 +94,11 @@ class Authenticator:
                 keys.adopt(other)
 
     async def run(self) -> None:
-        """Keeps remote key sets fresh until cancelled."""
+        """Keeps remote key sets fresh until cancelled, also if there are none."""
         async with asyncio.TaskGroup() as group:
             for keys in self._methods.remote:
                 group.create_task(keys.run())
+            await asyncio.get_running_loop().create_future()
 
     def issuers(self) -> tuple[IssuerState, ...]:
         """The state of each issuer with remote keys: for readiness and the status page."""

@@ -66,8 +66,8 @@ def listener_tls(listen: Listen) -> ListenerTls | None:
 class CurrentListenerTls:
     """The TLS in use. To turn TLS on or off takes a restart."""
 
-    def __init__(self) -> None:
-        self.current: ListenerTls | None = None
+    def __init__(self, current: ListenerTls | None) -> None:
+        self.current = current
         self._renew: Renew | None = None
 
     def on_bound(self, renew: Renew) -> None:

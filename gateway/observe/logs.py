@@ -144,7 +144,12 @@ class _Bridge(logging.Handler):
 
 
 def describe_exception(error: BaseException | None) -> Fields:
-    """An exception's type and the places it passed; never its text, which may quote a header."""
+    """An exception's type and the places it passed; never its text, which may quote a header.
+
+    Of a group, which only says that tasks failed, the first one's.
+    """
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
     frames = traceback.extract_tb(error.__traceback__) if error is not None else []
     places = [f"{f.filename.rsplit('/', 2)[-1]}:{f.lineno} {f.name}" for f in frames[-8:]]
     return {"exception": type(error).__name__, "at": places}

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final, cast
 
-from gateway.app import Gateway
+from gateway.app import Gateway, open_gateway
 from gateway.identity.tokens import hash_token
 from gateway.observe.logs import Logger
 from gateway.observe.writer import LineWriter
@@ -156,9 +156,8 @@ class Inside:
     async def _gateway(self) -> Gateway:
         loaded = load(self._folder / "gateway.toml", {})
         writer = LineWriter(os.open(os.devnull, os.O_WRONLY))
-        gateway = Gateway(loaded, {}, Logger(writer, "info", "json"))
-        await gateway.load()
-        vars(gateway.transport)["_dial"] = _dial_memory
+        gateway = await open_gateway(loaded, {}, Logger(writer, "info", "json"))
+        vars(gateway.in_use.transport)["_dial"] = _dial_memory
         if not self._told:
             vars(gateway.events)["_subscribers"].clear()
         return gateway

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.app import Gateway
+from gateway.app import Gateway, open_gateway
 from gateway.events import ExchangeEnded
 from gateway.model import Exchange, Peer
 from gateway.observe.logs import Logger
@@ -124,8 +124,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     )
     writer = LineWriter(1)
     loaded = load(tmp_path / "gateway.toml", KEYS)
-    gateway = Gateway(loaded, KEYS, Logger(writer, "error", "json"))
-    await gateway.load()
+    gateway = await open_gateway(loaded, KEYS, Logger(writer, "error", "json"))
     yield World(gateway, Wire())
     await gateway.aclose()
     writer.close()

@@ -41,6 +41,9 @@ async def test_the_gateways_own_share_holds_no_waiting(world: World) -> None:
         async def take(self, *_: object) -> None:
             await asyncio.sleep(1)
 
+        async def aclose(self) -> None:
+            """Nothing is open."""
+
     class Slow(httpx.AsyncByteStream):
         async def __aiter__(self) -> AsyncIterator[bytes]:
             await asyncio.sleep(1)

@@ -1,22 +1,15 @@
 """A reload is whole or is not at all, also where only its last part cannot be made."""
 
+import asyncio
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from gateway import app
+from gateway import compiled, reload
 from gateway.errors import ConfigurationError, Problem
 from gateway.events import ConfigReloaded
+from gateway.identity.authenticator import Authenticator
 from tests.unit.pipeline.conftest import ACME, World
-
-
-class Group:
-    """In the place of the life span's task group: background loops do not run here."""
-
-    def create_task(self, loop: Any) -> None:
-        """Forgets it."""
-        loop.close()
 
 
 @pytest.fixture
@@ -24,13 +17,12 @@ def reloads(world: World) -> list[ConfigReloaded]:
     """How each reload ended."""
     told: list[ConfigReloaded] = []
     world.gateway.events.subscribe(ConfigReloaded, told.append)
-    vars(world.gateway)["_group"] = Group()
     return told
 
 
 def change(world: World, extra: str = "") -> Path:
     """Another upstream, another key, a stricter rule and shared limits, in one save."""
-    file = world.gateway.loaded.file
+    file = world.gateway.in_use.loaded.file
     text = file.read_text().replace('"access.workspace.update"', '"utils.*"')
     shared = 'max_in_flight = 2\nstorage = "redis://127.0.0.1:1"\n'
     text = text.replace("max_in_flight = 2\n", shared) + extra
@@ -48,11 +40,19 @@ async def test_what_cannot_be_made_last_changes_nothing_before(
     def connect(*_: object) -> None:
         raise ConfigurationError([Problem("", "limits.storage", "a Redis URL", "the extra")])
 
-    monkeypatch.setattr(app, "connect", connect)
+    monkeypatch.setattr(compiled, "connect", connect)
     file = change(world)
-    before = (world.gateway.loaded, world.gateway.transport, world.gateway.services.grants)
-    await world.gateway.reload()
-    assert (world.gateway.loaded, world.gateway.transport, world.gateway.services.grants) == before
+    before = (
+        world.gateway.in_use.loaded,
+        world.gateway.in_use.transport,
+        world.gateway.services.grants,
+    )
+    await world.gateway.reloader.reload()
+    assert (
+        world.gateway.in_use.loaded,
+        world.gateway.in_use.transport,
+        world.gateway.services.grants,
+    ) == before
     assert (await world.call(headers=ACME))[0] == 200
     assert world.wire.keys() == ["Bearer key-acme-1"]
     reason = f"{file}: limits.storage: found a Redis URL; expected the extra"
@@ -62,13 +62,13 @@ async def test_what_cannot_be_made_last_changes_nothing_before(
 async def test_with_it_all_is_taken_into_use(world: World, reloads: list[ConfigReloaded]) -> None:
     """The same change, where nothing is missing: every part of it."""
     change(world)
-    before = world.gateway.transport
-    await world.gateway.reload()
+    before = world.gateway.in_use.transport
+    await world.gateway.reloader.reload()
     assert reloads == [ConfigReloaded("success")]
-    assert world.gateway.transport is not before
+    assert world.gateway.in_use.transport is not before
     assert world.gateway.services.shared_rates is not None
     assert world.gateway.services.sender.forwarder.authority.host == b"other.invopop.test"
-    assert world.gateway.vault.key("acme").secret.reveal() == "key-globex"
+    assert world.gateway.services.vault.key("acme").secret.reveal() == "key-globex"
     status, headers, _ = await world.call(headers=ACME)
     assert (status, headers["x-gateway-error"]) == (403, "operation_denied")
 
@@ -81,10 +81,10 @@ async def test_a_defect_is_a_failed_reload(
     async def broken(*_: object) -> None:
         raise ZeroDivisionError("secret words")
 
-    monkeypatch.setattr(app, "compile_configuration", broken)
+    monkeypatch.setattr(reload, "compile_configuration", broken)
     change(world)
     with pytest.raises(ZeroDivisionError):
-        await world.gateway.reload()
+        await world.gateway.reloader.reload()
     assert reloads == [ConfigReloaded("failure", ("a defect: ZeroDivisionError",))]
     assert (await world.call(headers=ACME))[0] == 200
 
@@ -93,20 +93,49 @@ async def test_files_that_may_mend_it_are_watched(
     world: World, reloads: list[ConfigReloaded], tmp_path: Path
 ) -> None:
     """A file that is not there yet is looked for, until a good reload no longer names it."""
-    watched = vars(world.gateway)["_watcher"]._marks
+    watched = vars(world.gateway.reloader)["_watcher"]._marks
     missing = tmp_path / "keys.json"
-    file = world.gateway.loaded.file
+    file = world.gateway.in_use.loaded.file
     sound = file.read_text()
     file.write_text(
         f'{sound}\n[[issuers]]\nissuer = "https://id"\naudience = "a"\n'
         f'algorithms = ["RS256"]\njwks_file = "{missing}"\n'
     )
     assert missing not in watched
-    await world.gateway.reload()
-    watched = vars(world.gateway)["_watcher"]._marks
+    await world.gateway.reloader.reload()
+    watched = vars(world.gateway.reloader)["_watcher"]._marks
     assert {missing, file, tmp_path / "vault.toml"} <= watched.keys()
     file.write_text(sound)
-    await world.gateway.reload()
-    watched = vars(world.gateway)["_watcher"]._marks
+    await world.gateway.reloader.reload()
+    watched = vars(world.gateway.reloader)["_watcher"]._marks
     assert missing not in watched
     assert [reload.outcome for reload in reloads] == ["failure", "success"]
+
+
+async def test_the_new_version_refreshes_its_issuers_keys(
+    world: World, reloads: list[ConfigReloaded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In place of the old version, which stops."""
+    running: list[Authenticator] = []
+    turned = asyncio.Condition()
+
+    async def run(self: Authenticator) -> None:
+        running.append(self)
+        async with turned:
+            turned.notify_all()
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            running.remove(self)
+
+    monkeypatch.setattr(Authenticator, "run", run)
+    reloader, services = world.gateway.reloader, world.gateway.services
+    before = services.authenticator
+    async with turned, asyncio.timeout(5), asyncio.TaskGroup() as group:
+        refreshing = group.create_task(reloader.refresh_issuers())
+        await turned.wait_for(lambda: running == [before])
+        await reloader.reload()
+        await turned.wait_for(lambda: running == [services.authenticator])
+        refreshing.cancel()
+    assert services.authenticator is not before
+    assert [reload.outcome for reload in reloads] == ["success"]
