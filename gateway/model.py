@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final, Literal, NamedTuple, Protocol
 
-from gateway.errors import ErrorKey
+from gateway.errors import ErrorKey, UpstreamError
 from gateway.secret import Secret
 from gateway.trace import Trace
 
@@ -144,21 +144,45 @@ class ReplyBody(Protocol):
         ...
 
 
-class Reply(NamedTuple):
-    """Invopop's answer: end-to-end headers only, and its body as it arrives."""
+class ReplySender(Protocol):
+    """Whoever sent the request that a reply answers."""
 
-    status: int
-    headers: Headers
-    body: ReplyBody
+    def broke_off(self, error: UpstreamError, tenant: str, request_id: str) -> None:
+        """The body of a reply to it ended in an error."""
+        ...
+
+
+class Reply:
+    """Invopop's answer: end-to-end headers only, and its body as it arrives.
+
+    Its `sender` sent the request with a key of `tenant`, and needed `attempts` for it.
+    """
+
+    __slots__ = ("attempts", "body", "headers", "sender", "status", "tenant")
+
+    def __init__(self, status: int, headers: Headers, body: ReplyBody) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self.sender: ReplySender | None = None
+        self.tenant = ""
+        self.attempts = 0
+
+    def broke_off(self, error: UpstreamError, request_id: str) -> None:
+        """Reports to its sender, and to no later one, that the body ended in an error."""
+        if self.sender is not None:
+            self.sender.broke_off(error, self.tenant, request_id)
 
 
 @dataclass(slots=True)
 class Exchange:
-    """One request with its reply, as it is told to metrics, logs and audit. Times are seconds.
+    """One request with its reply, for metrics, logs, audit and traces. Times are seconds.
+
+    It only remembers: nothing about a request is decided by what stands here.
 
     `started` is `time.perf_counter()`. `status` 499 means that the caller left. `overhead` is the
-    gateway's own share; waiting for Invopop, for a store or for the caller is not in it. `deadline`
-    is on the same clock as `started`. Without a `trace` the exchange is not traced.
+    gateway's own share; waiting for Invopop, for a store or for the caller is not in it. Without a
+    `trace` the exchange is not traced.
     """
 
     started: float
@@ -187,7 +211,6 @@ class Exchange:
     waited_seconds: float = 0.0
     seconds: float = 0.0
     trace_id: str = ""
-    deadline: float = inf
     trace: Trace | None = None
 
     def step(self, name: str) -> None:

@@ -6,18 +6,19 @@ and every exchange, however it ends, is told exactly once.
 
 import asyncio
 from collections.abc import Callable
+from math import inf
 from time import perf_counter, time
 
 from gateway.asgi import Receive, Scope, Send
 from gateway.attempts import Attempts
-from gateway.errors import CallerError, GatewayError, GatewayFault, UpstreamError
+from gateway.errors import CallerError, GatewayError, GatewayFault
 from gateway.events import Emit, ExchangeEnded, Noticed
 from gateway.identity.authenticator import SigningKeyNeeded
 from gateway.inbound import Head, InboundBody, begin_exchange, read_inbound
 from gateway.model import Caller, Exchange, Grant
 from gateway.observe.logs import describe_exception
 from gateway.policy.grants import OperationDenied
-from gateway.relay import cut, refuse, relay, within
+from gateway.relay import Answer, cut, within
 from gateway.services import Services
 
 
@@ -27,13 +28,12 @@ class Pipeline:
     def __init__(self, services: Services, new_request_id: Callable[[], str], emit: Emit) -> None:
         self._services = services
         self._new_request_id = new_request_id
-        self._attempts = Attempts(services)
         self._emit = emit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         x = begin_exchange(scope["headers"], self._new_request_id, self._services.tracer)
         try:
-            await self._answer(x, scope, receive, send)
+            await self._answer(x, scope, receive, Answer(x, send))
         except asyncio.CancelledError as reason:  # the caller left, or the drain's time is over
             cut(x, reason)
             raise
@@ -41,18 +41,18 @@ class Pipeline:
             x.seconds = perf_counter() - x.started
             self._emit(ExchangeEnded(x))
 
-    async def _answer(self, x: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves, or says why not; an error leaves here only once it can no longer be told."""
+    async def _answer(self, x: Exchange, scope: Scope, receive: Receive, answer: Answer) -> None:
+        """Serves, or says why not; an error is raised only when it is too late to answer it."""
         try:
-            await self._serve(x, scope, receive, send)
+            await self._serve(x, scope, receive, answer)
         except GatewayError as error:
-            await refuse(error, x, send)
-        except Exception as error:  # noqa: BLE001 - our own defect: told and answered, never shown
+            await answer.refuse(error)
+        except Exception as error:  # noqa: BLE001 - our own defect: logged; its text is never shown
             fields = {"request_id": x.request_id} | describe_exception(error)
             self._emit(Noticed("internal_error", "error", fields))
-            await refuse(GatewayFault("internal_error"), x, send)
+            await answer.refuse(GatewayFault("internal_error"))
 
-    async def _serve(self, x: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve(self, x: Exchange, scope: Scope, receive: Receive, answer: Answer) -> None:
         head = read_inbound(scope, x.request_id, self._services.sender.forwarder.authority)
         x.method, x.peer = head.inbound.method, head.inbound.peer.address
         x.trace_id = head.trace_id or x.trace_id
@@ -65,10 +65,13 @@ class Pipeline:
         permit = self._services.permits.acquire(grant.tenant)
         try:
             if head.timeout is None:
-                await self._forward(x, head, grant, body, send)
+                attempts = Attempts(self._services, x, head.inbound, body, inf)
+                await self._forward(attempts, grant, answer)
             else:
-                async with within(head.timeout, x):
-                    await self._forward(x, head, grant, body, send)
+                deadline = perf_counter() + head.timeout
+                attempts = Attempts(self._services, x, head.inbound, body, deadline)
+                async with within(head.timeout):
+                    await self._forward(attempts, grant, answer)
         finally:
             permit.release()
             x.bytes_in = body.received
@@ -108,14 +111,9 @@ class Pipeline:
             x.tenant = grant.tenant
         return grant
 
-    async def _forward(
-        self, x: Exchange, head: Head, grant: Grant, body: InboundBody, send: Send
-    ) -> None:
-        reply = await self._attempts.send(x, head.inbound, grant, body)
+    async def _forward(self, attempts: Attempts, grant: Grant, answer: Answer) -> None:
+        reply = await attempts.send(grant)
         try:
-            await relay(reply, x, send)
-        except UpstreamError as error:
-            self._services.sender.broke_off(error, grant.tenant, x.request_id)
-            raise
+            await answer.relay(reply)
         finally:
             await reply.body.aclose()

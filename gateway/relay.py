@@ -1,6 +1,6 @@
 """Answers to the caller: Invopop's reply chunk by chunk, or an error of our own.
 
-Law: a reply that fails after its head was passed on is cut off, never completed as if whole.
+A reply that fails after its head was passed on is cut off, never completed as if whole.
 """
 
 from asyncio import CancelledError, timeout
@@ -10,57 +10,81 @@ from time import perf_counter
 from typing import Final
 
 from gateway.asgi import Send
-from gateway.errors import GatewayError, GatewayFault, problem
+from gateway.errors import GatewayError, GatewayFault, UpstreamError, problem
 from gateway.model import CALLER_STALLED, DRAIN_CUT, Exchange, Headers, Reply
 
 LEFT: Final = 499  # the status of an exchange whose caller left before the end of its reply
 
 
-async def relay(reply: Reply, x: Exchange, send: Send) -> None:
-    """Passes a reply on as it arrives; waiting in `send` is the back-pressure.
+class Answer:
+    """The one answer to a request. What is passed on, or refused, is noted in the exchange."""
 
-    Raises whatever the body raises. The caller of this function closes the reply.
-    """
-    head_received = perf_counter()
-    x.status = reply.status
-    x.phase = "response"
-    headers = reply.headers + _attempts(x)
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    whole = reply.body.ready
-    if whole is None:
+    __slots__ = ("_begun", "_send", "_x")
+
+    def __init__(self, x: Exchange, send: Send) -> None:
+        self._x = x
+        self._send = send
+        self._begun = False
+
+    async def relay(self, reply: Reply) -> None:
+        """Passes a reply on as it arrives; waiting in `send` is the back-pressure.
+
+        Raises whatever the body raises; that it broke off is then reported to the reply's sender.
+        The caller of this method closes the reply.
+        """
+        x, send = self._x, self._send
+        head_received = perf_counter()
+        x.status = reply.status
+        x.phase = "response"
+        self._begun = True
+        headers = _with_attempts(reply.headers, x.attempts)
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        whole = reply.body.ready
+        if whole is None:
+            x.overhead_seconds += perf_counter() - head_received
+            await self._stream(reply)
+            return
+        x.bytes_out = len(whole)
+        await send({"type": "http.response.body", "body": whole, "more_body": False})
         x.overhead_seconds += perf_counter() - head_received
-        async for chunk in reply.body:
-            x.bytes_out += len(chunk)
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+    async def _stream(self, reply: Reply) -> None:
+        x, send = self._x, self._send
+        try:
+            async for chunk in reply.body:
+                x.bytes_out += len(chunk)
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        except UpstreamError as error:
+            reply.broke_off(error, x.request_id)
+            raise
         await send({"type": "http.response.body", "body": b"", "more_body": False})
-        return
-    x.bytes_out = len(whole)
-    await send({"type": "http.response.body", "body": whole, "more_body": False})
-    x.overhead_seconds += perf_counter() - head_received
+
+    async def refuse(self, error: GatewayError) -> None:
+        """Answers with an error of the gateway's own.
+
+        Raises it again where a reply's head was passed on already: then the server cuts the
+        connection.
+        """
+        x = self._x
+        x.error = error.key
+        if x.trace is not None:
+            x.trace.leave(error.key)
+        x.cause = x.cause or error.cause
+        if self._begun:
+            raise error
+        headers, body = problem(error, x.request_id)
+        headers = _with_attempts(headers, x.attempts)
+        x.status = error.status
+        x.bytes_out = 0 if x.method == "HEAD" else len(body)
+        await self._send(
+            {"type": "http.response.start", "status": error.status, "headers": headers}
+        )
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-async def refuse(error: GatewayError, x: Exchange, send: Send) -> None:
-    """Answers with an error of the gateway's own.
-
-    Raises it again where a head was sent already: then the server cuts the connection.
-    """
-    x.error = error.key
-    if x.trace is not None:
-        x.trace.leave(error.key)
-    x.cause = x.cause or error.cause
-    if x.phase == "response":
-        raise error
-    headers, body = problem(error, x.request_id)
-    headers += _attempts(x)
-    x.status = error.status
-    x.bytes_out = 0 if x.method == "HEAD" else len(body)
-    await send({"type": "http.response.start", "status": error.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
-
-
-def _attempts(x: Exchange) -> Headers:
-    """What tells a caller that its request may have been at work more than once."""
-    return [(b"x-gateway-attempts", b"%d" % x.attempts)] if x.attempts > 1 else []
+def _with_attempts(headers: Headers, attempts: int) -> Headers:
+    """Lets a caller know that its request may have been at work more than once."""
+    return headers if attempts < 2 else [*headers, (b"x-gateway-attempts", b"%d" % attempts)]
 
 
 def cut(x: Exchange, reason: CancelledError) -> None:
@@ -75,9 +99,8 @@ def cut(x: Exchange, reason: CancelledError) -> None:
 
 
 @asynccontextmanager
-async def within(seconds: float, x: Exchange) -> AsyncIterator[None]:
+async def within(seconds: float) -> AsyncIterator[None]:
     """Bounds all of an exchange: 504 if its head is not out yet, else the reply is cut."""
-    x.deadline = perf_counter() + seconds
     try:
         async with timeout(seconds):
             yield

@@ -60,17 +60,19 @@ class Forwarder:
         raises UpstreamError where it breaks off; its `aclose` must be awaited in the end.
         """
         try:
-            status, raw, body = await self._exchange(outbound)
+            reply = await self._exchange(outbound)
         except UpstreamError as error:
             self._emit(UpstreamFailed(error.kind, request_id))
             raise
-        headers, echoed = reply_headers(raw, key, self._host, request_id)
+        headers, echoed = reply_headers(reply.headers, key, self._host, request_id)
         if echoed:
             self._emit(KeyEchoed(key.tenant))
-        if status in (204, 205):
-            await body.aclose()
-            return Reply(status, _bodiless(status, headers), NoBody())
-        return Reply(status, headers, body)
+        reply.headers = headers
+        if reply.status in (204, 205):
+            await reply.body.aclose()
+            reply.headers = _bodiless(reply.status, headers)
+            reply.body = NoBody()
+        return reply
 
     async def _native(self, outbound: Outbound) -> Reply:
         reply = await self._pool.exchange(encode(outbound, self._timeouts))

@@ -5,6 +5,7 @@ refused reply is given up before the next.
 """
 
 from asyncio import sleep
+from math import inf
 from time import perf_counter, time
 
 from gateway.errors import GatewayError, UpstreamError
@@ -27,7 +28,7 @@ from gateway.upstream.retry import (
 
 
 class Sender:
-    """Sends what `forwarder` has prepared, through it. Attempts are counted in the exchange."""
+    """Sends what `forwarder` has prepared, through it."""
 
     def __init__(
         self, forwarder: Forwarder, retries: Retries, breaker: Breaker, emit: Emit
@@ -46,14 +47,19 @@ class Sender:
         """Raises GatewayFault("circuit_open") while requests are held back."""
         self._breaker.check(tenant, perf_counter())
 
-    async def send(self, outbound: Outbound, key: Key, x: Exchange) -> Reply:
+    async def send(
+        self, outbound: Outbound, key: Key, x: Exchange, made: int = 0, deadline: float = inf
+    ) -> Reply:
         """The reply that stands, its head there. Its body's `aclose` must be awaited in the end.
 
         `outbound.body` may have `replayable`; it is then iterated from its start for each attempt.
-        Raises UpstreamError, GatewayFault, or what the outbound body raises.
+        `made` attempts at the same request were made before. None is repeated after `deadline`
+        (`time.perf_counter()`). Raises UpstreamError, GatewayFault, or what the outbound body
+        raises.
         """
         self._retries.request(perf_counter())
         while True:
+            made += 1
             try:
                 if x.trace is None:
                     reply = await self._attempt(outbound, key, x)
@@ -61,16 +67,18 @@ class Sender:
                     reply = await self._traced(outbound, key, x, x.trace)
             except UpstreamError as error:
                 kind = STALE if isinstance(error, StaleConnectionError) else error.kind
-                retry = self._retry(outbound, x, failed(kind, sent=error.sent))
+                outcome = failed(kind, sent=error.sent)
+                retry = self._retry(outbound, outcome, made, deadline)
                 if retry is None:
                     raise
                 if kind == STALE:  # the others that were kept may be closed as well
                     outbound = outbound._replace(fresh=True)
             else:
+                reply.attempts = made
                 if reply.status not in STATUSES:
                     return reply
                 outcome = replied(reply.status, reply.headers, time())
-                retry = self._retry(outbound, x, outcome)
+                retry = self._retry(outbound, outcome, made, deadline)
                 if retry is None:
                     return reply
                 await reply.body.aclose()
@@ -108,6 +116,7 @@ class Sender:
         ok: bool | None = None
         try:
             reply = await self.forwarder.send(outbound, key, x.request_id)
+            reply.sender, reply.tenant = self, tenant
             ok = reply.status not in FAILING_STATUSES
         except StaleConnectionError:  # closed while idle: as everyone may
             raise
@@ -121,12 +130,20 @@ class Sender:
                 self._report(breaker.record(tenant, perf_counter(), ok, probe))
         return reply
 
-    def _retry(self, outbound: Outbound, x: Exchange, outcome: AttemptOutcome) -> Retry | None:
+    def _retry(
+        self, outbound: Outbound, outcome: AttemptOutcome, made: int, deadline: float
+    ) -> Retry | None:
         if self._breaker.open:  # it would be held back: better the outcome that is here
             return None
         body, now = outbound.body, perf_counter()
         replayable = body is None or getattr(body, "replayable", False)
-        tried = Tried(outbound.method, x.attempts, replayable, outcome, x.deadline - now)
+        tried = Tried(
+            method=outbound.method,
+            attempts=made,
+            replayable=replayable,
+            outcome=outcome,
+            patience=deadline - now,
+        )
         return self._retries.next(tried, now)
 
     def _report(self, change: CircuitChanged | None) -> None:

@@ -91,10 +91,11 @@ class World:
         patience: float = inf,
     ) -> int:
         """The status that stands, or of the error that does."""
-        self.x = Exchange(0.0, "id", deadline=perf_counter() + patience)
+        self.x = Exchange(0.0, "id")
         outbound = Outbound(method, b"/x", [(b"host", b"api.invopop.com")], body)
         try:
-            reply = await self.sender.send(outbound, key(tenant), self.x)
+            deadline = perf_counter() + patience
+            reply = await self.sender.send(outbound, key(tenant), self.x, deadline=deadline)
         except GatewayError as error:
             return error.status
         assert await content(reply) == b"whole"

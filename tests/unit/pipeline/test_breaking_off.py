@@ -8,6 +8,9 @@ import pytest
 
 from gateway.errors import UpstreamError
 from gateway.model import CALLER_LEFT, CALLER_STALLED, DRAIN_CUT
+from gateway.upstream.breaker import Breaker
+from gateway.upstream.retry import Retries, RetryRules
+from gateway.upstream.sender import Sender
 from tests.unit.pipeline.conftest import ACME, World
 
 
@@ -83,6 +86,38 @@ async def test_a_reply_that_breaks_off_is_never_completed(world: World) -> None:
     (x,) = world.exchanges
     assert (x.status, x.phase, x.error) == (200, "response", "upstream_protocol_error")
     assert (x.bytes_out, world.gateway.services.permits.in_flight) == (4, 0)
+
+
+async def test_a_reply_that_breaks_off_is_charged_to_whoever_sent_it(world: World) -> None:
+    """A reload replaces the sender in mid-reply: the failure is counted by the old one."""
+    services = world.gateway.services
+    old, new = Charged(services.sender), Charged(services.sender)
+
+    class Reloaded(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            services.sender = new.sender
+            yield b"half"
+            raise httpx.ReadError("cut")
+
+    services.sender = old.sender
+    world.wire.answer = lambda _: httpx.Response(200, stream=Reloaded())
+    with pytest.raises(UpstreamError):
+        await world.call(headers=ACME)
+    assert (old.tenants, new.tenants) == (["acme"], [])
+
+
+class Charged:
+    """A sender like that one, whose breaker remembers whom it was told of a broken reply for."""
+
+    def __init__(self, like: Sender) -> None:
+        self.tenants: list[str] = []
+        breaker = Breaker(0.5, 5.0)
+        breaker.broke_off = self._broke_off  # type: ignore[method-assign]
+        retries = Retries(RetryRules(0, frozenset()), lambda: 0.0)
+        self.sender = Sender(like.forwarder, retries, breaker, lambda _: None)
+
+    def _broke_off(self, tenant: str, now: float) -> None:
+        self.tenants.append(tenant)
 
 
 async def test_a_reply_that_breaks_off_is_counted(world: World) -> None:

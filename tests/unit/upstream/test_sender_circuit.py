@@ -131,7 +131,8 @@ async def test_replies_that_break_off_open_the_circuit() -> None:
     world = World(200)
     for index in range(20):
         tenant = ("acme", "globex")[index % 2]
-        await world.send(tenant=tenant)
-        world.sender.broke_off(failure("truncated", sent=True), tenant, "id")
+        reply = await world.sender.send(Outbound("GET", b"/x", [], None), key(tenant), world.x)
+        reply.broke_off(failure("truncated", sent=True), "id")
+        await reply.body.aclose()
     assert UpstreamFailed("truncated", "id") in world.told
     assert world.breaker.open
