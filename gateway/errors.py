@@ -86,18 +86,48 @@ KINDS: Final[dict[ErrorKey, ErrorKind]] = {
     "loop_detected": ErrorKind(508, "Request loop", "proxy_loop_detected"),
 }
 
-# What to do, where whoever raises the error has nothing better to say.
-_REMEDIES: Final = {
-    "unauthenticated": "Show a valid token of this gateway's: Authorization: Bearer …",
-    "caller_unknown": "This identity is not in the gateway's configuration: ask its operator.",
-    "tenant_required": "Name the tenant: by your token's claim, or by X-Invopop-Tenant.",
-    "request_timeout": "Send a request's head and body without stalling.",
-    "headers_too_large": "Send fewer or smaller header fields, or a shorter target.",
-    "internal_error": "A defect of the gateway: report it with the request id.",
-    "upstream_unreachable": "Invopop cannot be reached, or broke off: try again later.",
-    "upstream_protocol_error": "Invopop's reply was broken; the request may have taken effect.",
-    "upstream_tls_error": "Invopop's certificate is not trusted: ask the gateway's operator.",
-    "upstream_timeout": "Invopop did not answer in time; the request may have taken effect.",
+# What to do about each error, in the words of the README's table. Callers read it as `detail` where
+# whoever raises the error has nothing more exact to say; operators read it on the status page.
+REMEDIES: Final[dict[ErrorKey, str]] = {
+    "bad_request": "Fix the request's framing, target or header; detail says which.",
+    "unauthenticated": (
+        "Send a valid token as Authorization: Bearer; cause in the gateway's log says what was "
+        "wrong."
+    ),
+    "caller_unknown": (
+        "The caller is not configured: add it to [callers], or list the issuer that it uses."
+    ),
+    "browser_refused": (
+        "A web page must not use an identity that comes from an address: use a token, or a "
+        "local name in Host."
+    ),
+    "tenant_required": "Name the tenant in X-Invopop-Tenant or in the token's claim.",
+    "tenant_denied": "The caller may not use this tenant, or it does not exist; see explain.",
+    "operation_denied": "The operation is not in allow, or is in deny; see explain.",
+    "method_not_allowed": "Use a method of Invopop's API.",
+    "request_timeout": "Send head and body without stalling.",
+    "body_too_large": "Send less, or raise limits.max_body.",
+    "misdirected": "Name the upstream's host in the absolute URL.",
+    "rate_limited": "Wait for Retry-After.",
+    "headers_too_large": "Send fewer or smaller headers, or a shorter target.",
+    "internal_error": "This is a defect in the gateway: report it with the request id.",
+    "upstream_unreachable": "Invopop, or the network on the way to it, is down: try again later.",
+    "upstream_protocol_error": (
+        "Invopop's reply was malformed or broke off; the request may have taken effect."
+    ),
+    "upstream_tls_error": "Invopop's certificate is not trusted; see upstream.ca_file.",
+    "key_rejected": "Invopop refuses the tenant's key: rotate it.",
+    "overloaded": "Wait for Retry-After; raise limits.max_in_flight or add replicas.",
+    "circuit_open": "Invopop is failing: wait for Retry-After.",
+    "key_unavailable": "The key's source cannot be read; see the log and check.",
+    "audit_unavailable": (
+        "The audit log must be written first and cannot be; see audit_failed in the log."
+    ),
+    "upstream_timeout": (
+        "Invopop did not answer in time, or the time in X-Request-Timeout is over; the request "
+        "may have taken effect."
+    ),
+    "loop_detected": "The gateway's upstream leads back to a gateway: correct upstream.url.",
 }
 
 ALLOW: Final = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
@@ -186,7 +216,7 @@ def problem(error: GatewayError, request_id: str) -> tuple[Headers, bytes]:
     `Content-Length` is among the headers; hop-by-hop fields are the server's business.
     """
     kind = KINDS[error.key]
-    detail = error.detail or _REMEDIES.get(error.key) or kind.title
+    detail = error.detail or REMEDIES[error.key]
     body = orjson.dumps(
         {
             "type": f"urn:invopop-gateway:error:{error.key}",

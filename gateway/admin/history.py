@@ -7,8 +7,9 @@ import time
 from bisect import bisect_left
 from collections import deque
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
+from gateway.errors import ErrorKey
 from gateway.events import Events, ExchangeEnded, UpstreamFailed
 from gateway.model import Exchange
 
@@ -36,7 +37,7 @@ class Failure:
     method: str
     route: str
     status: int
-    error: str
+    error: ErrorKey | Literal[""]
     cause: str
 
 
