@@ -130,7 +130,7 @@ async def test_a_key_has_leaked(stage: Stage) -> None:
 async def test_a_token_has_leaked(stage: Stage) -> None:
     """The old token is refused with the next request; the log says from where it was used."""
     reader = await stage.start()
-    make, replace, look = chapter("A callers token has leaked").commands
+    make, replace, look = chapter("A caller's token has leaked").commands
     used = 'curl -fsS $GATEWAY/access/v1/workspace -H "Authorization: Bearer $TOKEN"'
     await reader.run(f"{used}\n{make}")
     assert (await reader.run(replace)).endswith("401\n")
