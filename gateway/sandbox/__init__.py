@@ -1,6 +1,7 @@
 """Invopop, emulated well enough to develop against without an account; imported by cli and tests.
 
-`sandbox` holds the state and is the ASGI app, `serve` puts it behind real TLS with a certificate
-of its own `certificates`. One file per service: `silo` and `files`, `gobl`, `transform` and
-`jobs`, `sequence`, `access`, `ping`. Law: everything lives in memory, a workspace sees only itself.
+`sandbox` is the ASGI app, on the `state` of its workspaces; `serve` puts it and the hosts of its
+files behind real TLS, with a CA of its own. One file per service: `silo` with `query`, `meta` and
+`files`, `gobl`, `transform` and `jobs`, `sequence`, `access` and `enrollments`, `apps`. Everything
+lives in memory; a workspace sees only itself.
 """

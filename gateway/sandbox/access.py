@@ -65,8 +65,8 @@ async def update(call: Call) -> Response:
 
 
 def _shown(workspace: Workspace) -> Json:
-    names = ("id", "name", "slug", "country", "created_at", "updated_at")
-    return {name: getattr(workspace, name) for name in names} | {"sandbox": True}
+    names = ("id", "name", "slug", "country", "sandbox", "created_at", "updated_at")
+    return {name: getattr(workspace, name) for name in names}
 
 
 ENDPOINTS: Final = (

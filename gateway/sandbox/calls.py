@@ -1,18 +1,19 @@
-"""A request that showed a valid key, and how handlers read it. Law: reads, checks, never acts."""
+"""A request, how handlers read it, and pages of lists. Reads and checks; changes nothing."""
 
 import base64
 import binascii
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.sandbox.identifiers import normal_timestamp, version_of
-from gateway.sandbox.refusals import bad_request, invalid_field
-from gateway.sandbox.signing import Signer
+from gateway.sandbox.refusals import bad_request, invalid_field, unauthorized
+from gateway.sandbox.signing import Claims
+from gateway.sandbox.state import State
 from gateway.sandbox.store import Job, Json, SiloEntry, Workspace
 
 T = TypeVar("T", SiloEntry, Job)
@@ -21,18 +22,20 @@ Shape = Mapping[str, type]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request, the workspace that its key opens, and what the sandbox lends to handlers."""
+    """A request, the sandbox that it came to, and the workspace that its key opens, if any."""
 
     request: Request
-    workspace: Workspace
-    signer: Signer
-    job_seconds: float
+    state: State
+    opened: Workspace | None
+    claims: Claims | None
+    key: str
 
     @property
-    def origin(self) -> str:
-        """The origin that the caller sees, for URLs in replies."""
-        url = self.request.url
-        return f"{url.scheme}://{url.netloc}"
+    def workspace(self) -> Workspace:
+        """The workspace that the key opens. Raises a 401 refusal."""
+        if self.opened is None:
+            raise unauthorized()
+        return self.opened
 
     def path(self, name: str) -> str:
         """A path parameter, percent-decoded."""
@@ -84,7 +87,7 @@ class Call:
     async def body(self, shape: Shape) -> Json:
         """The members of the JSON body that `shape` names; null counts as absent.
 
-        Raises a 400 refusal for what is no JSON object, or a member of another type.
+        Raises a 400 refusal for what is not a JSON object, or a member of another type.
         """
         try:
             members = orjson.loads(await self.request.body() or b"{}")
@@ -105,12 +108,17 @@ def _typed(name: str, value: Any, kind: type) -> Any:
     return value
 
 
+# Who may call: any valid key, only the token of an enrolled application, or anybody.
+Access = Literal["key", "enrolled", "anybody"]
+
+
 class Endpoint(NamedTuple):
-    """One method of one path template, and who answers it."""
+    """One method of one path template, who answers it, and for whom."""
 
     method: str
     template: str
     handle: Callable[[Call], Awaitable[Response]]
+    access: Access = "key"
 
 
 def page(call: Call, items: Sequence[T], render: Callable[[T], Json]) -> Json:

@@ -10,6 +10,8 @@ from gateway.sandbox.identifiers import TIME_BASED, timestamp, version_of
 from gateway.sandbox.refusals import bad_request, conflict, invalid_field
 from gateway.sandbox.rules import SCHEMAS
 from gateway.sandbox.signing import Signer
+from gateway.sandbox.snippets import snippet_of
+from gateway.sandbox.state import State
 from gateway.sandbox.store import Json, SiloEntry, Version, Workspace
 
 MERGE_PATCH: Final = "application/merge-patch+json"
@@ -73,7 +75,7 @@ def keep(entry: SiloEntry, built: Built) -> None:
     entry.updated_at = now
 
 
-def shown(entry: SiloEntry, origin: str, *, data: bool = True) -> Json:
+def shown(entry: SiloEntry, state: State, *, data: bool = True) -> Json:
     """An entry as the API shows it; lists leave the envelope out."""
     envelope = entry.envelope
     answer: Json = {
@@ -87,13 +89,13 @@ def shown(entry: SiloEntry, origin: str, *, data: bool = True) -> Json:
         "signed": entry.signed,
         "invalid": entry.invalid,
         "digest": envelope["head"]["dig"],
-        "snippet": _snippet(envelope["doc"]),
+        "snippet": snippet_of(envelope["doc"]),
         "version": entry.versions[-1].version,
         "versions": [_shown_version(version) for version in reversed(entry.versions)],
         "attachments": [
-            shown_file(file, origin) for file in entry.files.values() if not file.superseded
+            shown_file(file, state) for file in entry.files.values() if not file.superseded
         ],
-        "meta": [],
+        "meta": [row for row in entry.meta.values() if not row.get("secure")],
     }
     optional = {
         "key": entry.key,
@@ -171,12 +173,3 @@ def _object(data: Any) -> Json:
 def _folder(schema: str) -> str:
     short = schema.removeprefix(SCHEMAS)
     return next((folder for start, folder in _FOLDERS.items() if short.startswith(start)), "docs")
-
-
-def _snippet(document: Json) -> Json:
-    names = ("type", "series", "code", "issue_date", "currency", "name", "title")
-    snippet: Json = {name: document[name] for name in names if name in document}
-    totals = document.get("totals")
-    if isinstance(totals, dict) and "payable" in totals:
-        snippet["payable"] = totals["payable"]
-    return snippet

@@ -1,11 +1,13 @@
-"""Files of a silo entry: uploaded inline or to their URL, downloaded with a key or by their URL."""
+"""Files of a silo entry: made inline or as placeholders, downloaded with a key.
+
+Their URLs lead to other origins, which `file_host` serves.
+"""
 
 import base64
 import binascii
 import hashlib
-import hmac
 import mimetypes
-import secrets
+import uuid
 from typing import Final
 from urllib.parse import quote
 
@@ -14,10 +16,9 @@ from starlette.responses import Response
 from gateway.sandbox.calls import Call, Endpoint
 from gateway.sandbox.identifiers import timestamp, uuid7
 from gateway.sandbox.refusals import conflict, invalid_field, not_found, reply
-from gateway.sandbox.store import File, Json, SiloEntry, Workspace
+from gateway.sandbox.state import State
+from gateway.sandbox.store import File, Json, SiloEntry
 
-LINK: Final = "sig"
-FILE: Final = "/silo/v1/entries/{entry_id}/files/{id}"
 _CREATE: Final = {
     "name": str, "data": str, "category": str, "key": str, "desc": str, "mime": str, "meta": dict,
     "embeddable": bool, "private": bool, "sha256": str, "size": int,
@@ -32,13 +33,6 @@ def find_entry(call: Call, name: str = "entry_id") -> SiloEntry:
     if entry is None:
         raise not_found("entry")
     return entry
-
-
-def linked(workspace: Workspace, entry_id: str, file_id: str, link: str) -> bool:
-    """Whether a URL's signature opens that file, so that no key is needed."""
-    entry = workspace.entries.get(entry_id.lower())
-    file = entry.files.get(file_id.lower()) if entry else None
-    return file is not None and hmac.compare_digest(file.link.encode(), link.encode())
 
 
 def attach(entry: SiloEntry, file_id: str, request: Json) -> File:
@@ -62,7 +56,7 @@ def attach(entry: SiloEntry, file_id: str, request: Json) -> File:
     return file
 
 
-def shown_file(file: File, origin: str) -> Json:
+def shown_file(file: File, state: State) -> Json:
     """A file as the API shows it. Its URL downloads it, or uploads it while it is not stored."""
     answer: Json = {
         "id": file.id,
@@ -78,9 +72,18 @@ def shown_file(file: File, origin: str) -> Json:
     if file.previous:
         answer["previous"] = file.previous
     if not (file.request.get("private") and file.content is not None):
-        path = FILE.format(entry_id=file.entry_id, id=file.id)
-        answer["url"] = f"{origin}{path}?{LINK}={file.link}"
+        answer["url"] = _url(file, state)
     return answer
+
+
+def _url(file: File, state: State) -> str:
+    """As Invopop's are: `https://silo.invopop.com/6HXS…/4reo…/a.pdf?h=e420fe0b8eabffb5`."""
+    secret = state.link(file)
+    if file.content is None:
+        return f"{state.files.uploads}/upload/{secret}"
+    entry = base64.urlsafe_b64encode(uuid.UUID(file.entry_id).bytes).decode().rstrip("=")
+    name = quote(file.name, safe="")
+    return f"{state.files.downloads}/{entry}/{secret}/{name}?h={file.sha256[:16]}"
 
 
 def _made(entry: SiloEntry, file_id: str, request: Json) -> File:
@@ -102,7 +105,6 @@ def _made(entry: SiloEntry, file_id: str, request: Json) -> File:
     return File(
         id=file_id,
         entry_id=entry.id,
-        link=secrets.token_urlsafe(24),
         request=request,
         name=request["name"],
         mime=request.get("mime") or guess,
@@ -143,26 +145,13 @@ def download(name: str, mime: str, content: bytes) -> Response:
 async def create(call: Call) -> Response:
     """POST /silo/v1/entries/{entry_id}/files."""
     body = await call.body(_CREATE)
-    return reply(shown_file(attach(find_entry(call), uuid7(), body), call.origin))
+    return reply(shown_file(attach(find_entry(call), uuid7(), body), call.state))
 
 
-async def create_or_upload(call: Call) -> Response:
-    """PUT of a file: with the signature of its URL its contents, else what it shall be."""
-    if call.query(LINK):
-        return await _upload(call)
+async def create_with_id(call: Call) -> Response:
+    """PUT /silo/v1/entries/{entry_id}/files/{id}, idempotent."""
     body = await call.body(_CREATE)
-    return reply(shown_file(attach(find_entry(call), call.new_id(), body), call.origin))
-
-
-async def _upload(call: Call) -> Response:
-    content = await call.request.body()
-    file = _find(call)
-    if not hmac.compare_digest(file.link.encode(), call.query(LINK).encode()):
-        raise not_found("file")
-    if hashlib.sha256(content).hexdigest() != file.sha256 or len(content) != file.size:
-        raise invalid_field("data", "does not match sha256 and size")
-    file.content = content
-    return reply(shown_file(file, call.origin))
+    return reply(shown_file(attach(find_entry(call), call.new_id(), body), call.state))
 
 
 async def fetch(call: Call) -> Response:
@@ -180,8 +169,10 @@ def _find(call: Call) -> File:
     return file
 
 
+_FILES: Final = "/silo/v1/entries/{entry_id}/files"
+
 ENDPOINTS: Final = (
-    Endpoint("POST", "/silo/v1/entries/{entry_id}/files", create),
-    Endpoint("GET", FILE, fetch),
-    Endpoint("PUT", FILE, create_or_upload),
+    Endpoint("POST", _FILES, create),
+    Endpoint("GET", _FILES + "/{id}", fetch),
+    Endpoint("PUT", _FILES + "/{id}", create_with_id),
 )

@@ -142,7 +142,7 @@ async def correct_gobl(call: Call) -> Response:
 async def sign_gobl(call: Call) -> Response:
     """POST /silo/v1/gobl/sign."""
     return reply(
-        {"data": sign(build(_data(await call.body({"data": dict}))), call.signer).envelope}
+        {"data": sign(build(_data(await call.body({"data": dict}))), call.state.signer).envelope}
     )
 
 

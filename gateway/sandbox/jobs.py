@@ -1,7 +1,7 @@
-"""The transform service's jobs: created, waited for, fetched, listed."""
+"""The transform service's jobs: created, waited for, fetched, listed, poked."""
 
 import asyncio
-import contextlib
+from functools import partial
 from typing import Final
 
 from starlette.responses import Response
@@ -10,15 +10,17 @@ from gateway.sandbox import entries
 from gateway.sandbox.calls import Call, Endpoint, page
 from gateway.sandbox.files import shown_file
 from gateway.sandbox.identifiers import TIME_BASED, timestamp, uuid7
-from gateway.sandbox.refusals import conflict, invalid_field, not_found, reply
+from gateway.sandbox.refusals import bad_request, conflict, invalid_field, not_found, reply
 from gateway.sandbox.runner import settle
+from gateway.sandbox.state import Outcome, State
 from gateway.sandbox.store import Job, Json, SiloEntry
 
 LONGEST_WAIT: Final = 60
-# Seconds: a timer may fire a tick of the clock early.
-_TICK: Final = 0.001
 _CREATE: Final = {
     "workflow_id": str, "silo_entry_id": str, "data": dict, "key": str, "args": dict, "tags": list,
+}  # fmt: skip
+_UPDATE: Final = {
+    "id": str, "job_id": str, "ref": str, "status": str, "code": str, "message": str,
 }  # fmt: skip
 
 
@@ -43,7 +45,7 @@ async def fetch(call: Call) -> Response:
     job = call.workspace.jobs.get(call.path("id").lower())
     if job is None:
         raise not_found("job")
-    return reply(_shown(job, call.origin))
+    return reply(_shown(job, call.state))
 
 
 async def fetch_by_key(call: Call) -> Response:
@@ -51,13 +53,13 @@ async def fetch_by_key(call: Call) -> Response:
     job_id = call.workspace.job_keys.get(call.path("key"))
     if job_id is None:
         raise not_found("job")
-    return reply(_shown(call.workspace.jobs[job_id], call.origin))
+    return reply(_shown(call.workspace.jobs[job_id], call.state))
 
 
 async def find(call: Call) -> Response:
     """GET /transform/v1/jobs, newest first."""
     jobs = list(call.workspace.jobs.values())
-    return reply(page(call, jobs, lambda job: _shown(job, call.origin)))
+    return reply(page(call, jobs, lambda job: _shown(job, call.state)))
 
 
 def _job(call: Call, job_id: str, body: Json) -> Job:
@@ -68,6 +70,7 @@ def _job(call: Call, job_id: str, body: Json) -> Job:
         raise conflict("job already exists with same key")
     if workflow is None or workflow.content.get("draft"):
         raise invalid_field("workflow_id", "not found, or still a draft")
+    loop = asyncio.get_running_loop()
     job = Job(
         id=job_id,
         key=key,
@@ -75,8 +78,9 @@ def _job(call: Call, job_id: str, body: Json) -> Job:
         entry=_entry(call, body),
         workflow={"id": workflow.id, **workflow.content},
         created_at=timestamp(),
-        due=asyncio.get_running_loop().time() + call.job_seconds,
+        due=loop.time() + call.state.job_seconds,
     )
+    loop.call_at(job.due, partial(settle, call.state, workspace, job.due))
     workspace.jobs[job_id] = job
     workspace.pending.append(job)
     if key:
@@ -92,31 +96,60 @@ def _entry(call: Call, body: Json) -> SiloEntry | None:
             raise invalid_field("silo_entry_id", "not found")
         return entry
     if "data" in body:
-        return entries.create(call.workspace, uuid7(), {"data": body["data"]}, call.signer)
+        return entries.create(call.workspace, uuid7(), {"data": body["data"]}, call.state.signer)
     if not body.get("args"):
         raise invalid_field("silo_entry_id", "cannot be blank without data or args")
     return None
 
 
 async def _accepted(call: Call, job: Job) -> Response:
-    """202 with the job: at once, or when it is done, or when the caller has waited enough."""
+    """202 with the job at once, or after `wait` seconds; 200 as soon as it has ended by then."""
     wait = call.number("wait", 0, LONGEST_WAIT)
-    clock = asyncio.get_running_loop().time
     if wait and not job.completed_at:
-        await _caller_left(call, within=max(0.0, min(wait, job.due - clock())))
-        settle(call.workspace, call.signer, clock() + _TICK)
-    return reply(_shown(job, call.origin), 202)
+        await _ended(call, job, wait)
+    return reply(_shown(job, call.state), 200 if wait and job.completed_at else 202)
 
 
-async def _caller_left(call: Call, within: float) -> None:
-    """Returns after that many seconds, or as soon as nobody waits for the reply any more."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(within):
-            while (await call.request.receive())["type"] != "http.disconnect":
-                pass
+async def _ended(call: Call, job: Job, within: float) -> None:
+    """Returns when the job has ended, after that many seconds, or when the caller has left."""
+    waiting = (asyncio.create_task(job.done.wait()), asyncio.create_task(_caller_left(call)))
+    try:
+        await asyncio.wait(waiting, timeout=within, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
 
 
-def _shown(job: Job, origin: str) -> Json:
+async def _caller_left(call: Call) -> None:
+    while (await call.request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def update_intent(call: Call) -> Response:
+    """POST /transform/v1/jobs/intents: an event for an intent that waits, such as `POKE`."""
+    body = await call.body(_UPDATE)
+    if not body.get("status"):
+        raise invalid_field("status", "cannot be blank")
+    job = _waiting(call, body)
+    intent = next(intent for intent in job.intents if intent["id"] == job.waiting_for)
+    if job.resume is not None:
+        job.resume(Outcome(body["status"], body.get("message", ""), body.get("code", "")))
+    return reply(intent)
+
+
+def _waiting(call: Call, body: Json) -> Job:
+    """The job whose intent the body names and that waits for it. Raises a refusal: 400, 404."""
+    intent_id, reference = body.get("id", "").lower(), body.get("ref", "")
+    if not intent_id and not reference:
+        raise bad_request("id or ref is required")
+    for job in call.workspace.jobs.values():
+        named = job.waiting_for == intent_id if intent_id else job.reference == reference
+        if job.waiting_for and named and body.get("job_id", job.id).lower() == job.id:
+            return job
+    raise not_found("intent")
+
+
+def _shown(job: Job, state: State) -> Json:
     answer: Json = {
         "id": job.id,
         "created_at": job.created_at,
@@ -133,7 +166,7 @@ def _shown(job: Job, origin: str) -> Json:
         "intents": job.intents,
         "faults": job.faults,
         "envelope": job.envelope,
-        "attachments": [shown_file(file, origin) for file in job.files],
+        "attachments": [shown_file(file, state) for file in job.files],
     }
     return answer | {name: value for name, value in optional.items() if value}
 
@@ -141,6 +174,7 @@ def _shown(job: Job, origin: str) -> Json:
 ENDPOINTS: Final = (
     Endpoint("GET", "/transform/v1/jobs", find),
     Endpoint("POST", "/transform/v1/jobs", create),
+    Endpoint("POST", "/transform/v1/jobs/intents", update_intent, "enrolled"),
     Endpoint("GET", "/transform/v1/jobs/{id}", fetch),
     Endpoint("PUT", "/transform/v1/jobs/{id}", create_with_id),
     Endpoint("GET", "/transform/v1/jobs/key/{key}", fetch_by_key),

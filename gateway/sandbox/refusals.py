@@ -1,6 +1,6 @@
 """Invopop's error shape: JSON with `key` and `message`, and `fields` and `faults` for a 422.
 
-Law: a message never repeats a key or what else a client sent as a secret.
+A message never repeats a key, or anything else that a client sent as a secret.
 """
 
 from collections.abc import Iterable, Mapping
@@ -43,7 +43,8 @@ class Refusal(Exception):
 
     def response(self) -> Response:
         """The reply in Invopop's error shape."""
-        body: dict[str, Any] = {"key": self.key, "message": self.message}
+        body: dict[str, Any] = {"key": self.key} if self.key else {}
+        body["message"] = self.message
         if self.faults:
             body["fields"] = _nested(self.faults)
             body["faults"] = [
@@ -62,13 +63,18 @@ def bad_request(message: str) -> Refusal:
     return Refusal(400, "bad-request", message)
 
 
-def unauthorized(message: str) -> Refusal:
-    """401: no key, or not a valid one."""
-    return Refusal(401, "unauthorized", message, headers={"WWW-Authenticate": "Bearer"})
+def unauthorized() -> Refusal:
+    """401: no key, or not a valid one. Invopop says no more than that, and has no `key` for it."""
+    return Refusal(401, "", "Unauthorized", headers={"WWW-Authenticate": "Bearer"})
+
+
+def forbidden(message: str) -> Refusal:
+    """403: the key is valid, but not for this."""
+    return Refusal(403, "forbidden", message)
 
 
 def not_found(what: str = "resource") -> Refusal:
-    """404: there is no such thing in this workspace."""
+    """404: this workspace has nothing of that name."""
     return Refusal(404, "not-found", f"{what} not found")
 
 

@@ -1,11 +1,15 @@
-"""What a job does: runs its workflow's steps on its entry, and tells each as an intent.
+"""What a job does: runs its workflow's steps on its entry, and records each as an intent.
 
-Emulated are `silo.close` (sign), `silo.state`, `sequence.enumerate` and the provider `pdf`;
-any other action succeeds and does nothing. A job runs within one call, so it never runs halfway.
+Emulated are `silo.close` (sign), `silo.state`, `sequence.enumerate`, the providers `pdf` and
+`webhook`, and waiting: an action with a part `wait`, such as `agreement.wait.approval`, goes on
+once an application pokes it. Any other action succeeds and does nothing. Between two waits a job
+runs within one call, so nobody sees it halfway.
 """
 
 import base64
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from gateway.sandbox import entries
@@ -15,41 +19,56 @@ from gateway.sandbox.identifiers import timestamp, uuid7
 from gateway.sandbox.pdf import render
 from gateway.sandbox.refusals import Refusal, invalid_field
 from gateway.sandbox.sequence import number
-from gateway.sandbox.signing import Signer
+from gateway.sandbox.state import Outcome, State
 from gateway.sandbox.store import Job, Json, SiloEntry, Workspace
+
+FINAL: Final = ("OK", "KO", "SKIP", "TIMEOUT")
+# A step that waits is sent what somebody else says of it; a run of steps ends with its status.
+Steps = Generator[None, Outcome, str]
 
 
 class _Run(NamedTuple):
+    state: State
     workspace: Workspace
     job: Job
-    signer: Signer
 
 
-def settle(workspace: Workspace, signer: Signer, now: float) -> None:
-    """Runs every job of the workspace whose time has come; `now` is the loop's time."""
+def settle(state: State, workspace: Workspace, now: float) -> None:
+    """Starts every job of the workspace whose time has come; `now` is the loop's time."""
     due = [job for job in workspace.pending if job.due <= now]
     for job in due:
         workspace.pending.remove(job)
-        _finish(_Run(workspace, job, signer))
+        steps = _job(_Run(state, workspace, job))
+        job.resume = partial(_go_on, steps)
+        _go_on(steps, None)
 
 
-def _finish(run: _Run) -> None:
+def _go_on(steps: Generator[None, Any, None], outcome: Outcome | None) -> None:
+    """Runs up to the next wait, or to the end."""
+    with contextlib.suppress(StopIteration):
+        steps.send(outcome)
+
+
+def _job(run: _Run) -> Generator[None, Outcome, None]:
+    """The whole of a job. One that was rescued ends well, its faults kept."""
     job = run.job
-    outcome = _steps(run, job.workflow.get("steps") or [])
-    if outcome == "KO":
-        _steps(run, job.workflow.get("rescue") or [])
-    job.status = "KO" if outcome == "KO" else "OK"
+    status = yield from _steps(run, job.workflow.get("steps") or [])
+    rescue = job.workflow.get("rescue") or []
+    if status == "KO" and rescue:
+        status = yield from _steps(run, rescue)
+    job.status = "KO" if status == "KO" else "OK"
     job.completed_at = timestamp()
     job.envelope = job.entry.envelope if job.entry else None
+    job.done.set()
 
 
-def _steps(run: _Run, steps: Sequence[Json]) -> str:
+def _steps(run: _Run, steps: Sequence[Json]) -> Steps:
     """Runs steps in turn: "OK" at the end, "STOP" where one says so, "KO" at an unmanaged one."""
     for step in steps:
-        status = _step(run, step)
+        status = yield from _step(run, step)
         following = [n for n in step.get("next") or [] if n.get("status") in (None, "", status)]
         for branch in following:
-            outcome = _steps(run, branch.get("steps") or [])
+            outcome = yield from _steps(run, branch.get("steps") or [])
             if outcome != "OK" or branch.get("stop"):
                 return "STOP" if outcome == "OK" else outcome
         if status == "KO" and not following:
@@ -57,40 +76,97 @@ def _steps(run: _Run, steps: Sequence[Json]) -> str:
     return "OK"
 
 
-def _step(run: _Run, step: Json) -> str:
+def _step(run: _Run, step: Json) -> Steps:
     """Runs one step and records its intent; its status."""
     action = str(step["action"])
     provider = action.partition(".")[0]
-    act = _pdf if provider == "pdf" else _ACTIONS.get(action)
-    status, message = "OK", ""
-    if act is not None:
-        try:
-            act(run, _entry(run), step.get("config") or {})
-        except Refusal as refusal:
-            status, message = "KO", refusal.message
-            run.job.faults.append({"provider": provider, "code": refusal.key, "message": message})
-    run.job.intents.append(_intent(step, provider, status, message))
-    return status
+    intent = _intent(step, provider)
+    run.job.intents.append(intent)
+    if provider == "webhook" and run.state.deliver is not None:
+        outcome = yield from _delivered(run, step, intent)
+    elif "wait" in action.split("."):
+        outcome = yield from _waited(run, step, intent)
+    else:
+        outcome = _acted(run, step)
+    _record(intent, outcome)
+    if outcome.status == "KO":
+        fault = {"provider": provider, "code": outcome.code, "message": outcome.message}
+        run.job.faults.append({name: value for name, value in fault.items() if value})
+    intent["completed"] = True
+    return outcome.status
 
 
-def _intent(step: Json, provider: str, status: str, message: str) -> Json:
+def _acted(run: _Run, step: Json) -> Outcome:
+    action = str(step["action"])
+    act = _pdf if action.partition(".")[0] == "pdf" else _ACTIONS.get(action)
+    if act is None:
+        return Outcome("OK")
+    try:
+        act(run, _entry(run), step.get("config") or {})
+    except Refusal as refusal:
+        return Outcome("KO", refusal.message, refusal.key)
+    return Outcome("OK")
+
+
+def _delivered(run: _Run, step: Json, intent: Json) -> Generator[None, Outcome, Outcome]:
+    """Sends a webhook, and waits for what comes of it."""
+    job, deliver = run.job, run.state.deliver
+    if deliver is None or job.resume is None:
+        return Outcome("OK")
+    body = {
+        "id": intent["id"],
+        "event": str((step.get("config") or {}).get("event", "")),
+        "transform_job_id": job.id,
+        "silo_entry_id": job.entry.id if job.entry else "",
+        "owner_id": run.workspace.id,
+        "key": job.key,
+        "args": job.request.get("args") or {},
+        "faults": list(job.faults),
+    }
+    deliver(body, job.resume)
+    outcome = yield
+    return outcome
+
+
+def _waited(run: _Run, step: Json, intent: Json) -> Generator[None, Outcome, Outcome]:
+    """Waits to be poked, or for a final status; anything else is only recorded."""
+    job = run.job
+    job.waiting_for = intent["id"]
+    job.reference = str((step.get("config") or {}).get("ref", ""))
+    outcome = yield
+    while outcome.status not in (*FINAL, "POKE"):
+        _record(intent, outcome)
+        outcome = yield
+    job.waiting_for = job.reference = ""
+    if outcome.status == "POKE":
+        _record(intent, outcome)
+        outcome = Outcome("OK")
+    return outcome
+
+
+def _intent(step: Json, provider: str) -> Json:
     now = timestamp()
-    events: list[Json] = [
-        {"index": index, "status": told, "at": now}
-        for index, told in enumerate(("QUEUED", "RUN", status))
-    ]
-    if message:
-        events[-1]["message"] = message
-    return {
+    intent: Json = {
         "id": uuid7(),
         "step_id": step.get("id", ""),
         "name": step.get("name", ""),
         "provider": provider,
         "created_at": now,
         "updated_at": now,
-        "completed": True,
-        "events": events,
+        "completed": False,
+        "events": [],
     }
+    for status in ("QUEUED", "RUN"):
+        _record(intent, Outcome(status))
+    return intent
+
+
+def _record(intent: Json, outcome: Outcome) -> None:
+    at = timestamp()
+    event: Json = {"index": len(intent["events"]), "status": outcome.status, "at": at}
+    event |= {name: value for name, value in outcome._asdict().items() if value}
+    intent["events"].append(event)
+    intent["updated_at"] = at
 
 
 def _entry(run: _Run) -> SiloEntry:
@@ -100,7 +176,7 @@ def _entry(run: _Run) -> SiloEntry:
 
 
 def _close(run: _Run, entry: SiloEntry, _config: Json) -> None:
-    entries.keep(entry, sign(build(entry.envelope), run.signer))
+    entries.keep(entry, sign(build(entry.envelope), run.state.signer))
 
 
 def _state(run: _Run, entry: SiloEntry, config: Json) -> None:

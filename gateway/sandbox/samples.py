@@ -53,10 +53,10 @@ def _address(num: str, street: str, locality: str, code: str) -> Json:
 
 
 def workflow() -> Json:
-    """The body that makes the sample workflow: sign the document, draw its PDF, mark it as sent."""
+    """The body that makes the sample workflow: sign, draw a PDF, mark as sent, send a webhook."""
     return {
         "name": "Issue invoice",
-        "description": "Signs the document, draws its PDF, marks it as sent.",
+        "description": "Signs the document, draws its PDF, marks it as sent, sends a webhook.",
         "schema": "bill/invoice",
         "country": "ES",
         "steps": [
@@ -76,6 +76,12 @@ def workflow() -> Json:
                 "action": "silo.state",
                 "config": {"state": "sent"},
             },
+            {
+                "id": "01890000-0000-7000-8000-000000000015",
+                "name": "Send webhook",
+                "action": "webhook.send",
+                "config": {"event": "sent"},
+            },
         ],
         "rescue": [
             {
@@ -83,6 +89,12 @@ def workflow() -> Json:
                 "name": "Mark as failed",
                 "action": "silo.state",
                 "config": {"state": "error"},
-            }
+            },
+            {
+                "id": "01890000-0000-7000-8000-000000000016",
+                "name": "Send webhook",
+                "action": "webhook.send",
+                "config": {"event": "error"},
+            },
         ],
     }

@@ -28,13 +28,13 @@ _STATE: Final = {"key": str, "notes": str, "meta": dict}
 async def create(call: Call) -> Response:
     """POST /silo/v1/entries."""
     body = await call.body(_CREATE)
-    return _entry(call, entries.create(call.workspace, uuid7(), body, call.signer))
+    return _entry(call, entries.create(call.workspace, uuid7(), body, call.state.signer))
 
 
 async def create_with_id(call: Call) -> Response:
     """PUT /silo/v1/entries/{id}."""
     body = await call.body(_CREATE)
-    return _entry(call, entries.create(call.workspace, call.new_id(), body, call.signer))
+    return _entry(call, entries.create(call.workspace, call.new_id(), body, call.state.signer))
 
 
 async def fetch(call: Call) -> Response:
@@ -54,7 +54,7 @@ async def update(call: Call) -> Response:
     """PATCH /silo/v1/entries/{id}."""
     body = await call.body(_UPDATE)
     entry = find_entry(call, "id")
-    entries.update(entry, body, call.signer)
+    entries.update(entry, body, call.state.signer)
     return _entry(call, entry)
 
 
@@ -62,7 +62,7 @@ async def find(call: Call) -> Response:
     """GET /silo/v1/entries, a page of one folder or of all."""
     folder = call.query("folder")
     found = [entry for entry in call.workspace.entries.values() if folder in ("", entry.folder)]
-    answer = page(call, found, lambda entry: entries.shown(entry, call.origin, data=False))
+    answer = page(call, found, lambda entry: entries.shown(entry, call.state, data=False))
     return reply(answer | ({"folder": folder} if folder else {}))
 
 
@@ -78,7 +78,7 @@ async def search(call: Call) -> Response:
         if folder in ("", entry.folder)
         and query.casefold() in orjson.dumps(entry.envelope["doc"]).decode().casefold()
     ]
-    shown = [entries.shown(e, call.origin, data=False) for e in found[offset : offset + limit]]
+    shown = [entries.shown(e, call.state, data=False) for e in found[offset : offset + limit]]
     answer = {"list": shown, "query": query, "limit": limit, "offset": offset}
     return reply(answer | ({"folder": folder} if folder else {}))
 
@@ -109,7 +109,7 @@ def _related(call: Call, wanted: set[str]) -> Response:
     found = [call.workspace.entries[entry_id] for entry_id in contexts]
 
     def show(entry: SiloEntry) -> Json:
-        shown = entries.shown(entry, call.origin, data=False)
+        shown = entries.shown(entry, call.state, data=False)
         return shown | {"context": contexts[entry.id]}
 
     return reply(page(call, found, show))
@@ -194,7 +194,7 @@ async def delete_spooled(call: Call) -> Response:
 
 
 def _entry(call: Call, entry: SiloEntry) -> Response:
-    return reply(entries.shown(entry, call.origin))
+    return reply(entries.shown(entry, call.state))
 
 
 _ENTRIES: Final = "/silo/v1/entries"

@@ -3,6 +3,8 @@
 A handler reads and writes between two awaits, so within one event loop each change is atomic.
 """
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,11 +13,13 @@ Json = dict[str, Any]
 
 @dataclass(slots=True, kw_only=True)
 class File:
-    """A file of an entry. `content` is None until it has been uploaded; `link` opens its URL."""
+    """A file of an entry. `content` is None until it has been uploaded.
+
+    `link` is the secret of the URL that was shown last, or "".
+    """
 
     id: str
     entry_id: str
-    link: str
     request: Json
     name: str
     mime: str
@@ -23,6 +27,7 @@ class File:
     size: int
     created_at: str
     content: bytes | None
+    link: str = ""
     previous: list[Json] = field(default_factory=list)
     superseded: bool = False
 
@@ -50,6 +55,7 @@ class SiloEntry:
     files: dict[str, File] = field(default_factory=dict)
     states: dict[str, Json] = field(default_factory=dict)
     faults: list[Json] = field(default_factory=list)
+    meta: dict[str, Json] = field(default_factory=dict)
 
     @property
     def envelope(self) -> Json:
@@ -81,7 +87,10 @@ class Workflow:
 
 @dataclass(slots=True, kw_only=True)
 class Job:
-    """A workflow at work on an entry. It runs, all at once, when the loop's time reaches `due`."""
+    """A workflow at work on an entry. It starts when the loop's time reaches `due`.
+
+    `resume` goes on with the intent of that id, which waits for somebody else.
+    """
 
     id: str
     key: str
@@ -96,6 +105,10 @@ class Job:
     faults: list[Json] = field(default_factory=list)
     files: list[File] = field(default_factory=list)
     envelope: Json | None = None
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+    waiting_for: str = ""
+    reference: str = ""
+    resume: Callable[[Any], None] | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -111,6 +124,17 @@ class Series:
 
 
 @dataclass(slots=True, kw_only=True)
+class Enrollment:
+    """The application's place in a workspace, with data of its own."""
+
+    id: str
+    created_at: str
+    updated_at: str
+    data: Any = None
+    disabled: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
 class Workspace:
     """A tenant's world at Invopop. Dictionaries keep the order of creation."""
 
@@ -118,6 +142,8 @@ class Workspace:
     slug: str
     name: str
     country: str
+    sandbox: bool
+    enrollment: Enrollment | None
     created_at: str
     updated_at: str
     logo_url: str = ""

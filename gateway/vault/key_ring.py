@@ -5,10 +5,11 @@ and with a pin only once Invopop has named the pinned workspace for that very va
 """
 
 import math
+import re
 from collections.abc import Hashable
 from dataclasses import dataclass
 from math import inf
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import jwt
 
@@ -35,21 +36,37 @@ def key_unavailable(cause: str, retry_after: float) -> GatewayFault:
 
 
 LATEST: Final = 253_402_300_799  # the end of the year 9999: beyond it there are no dates
+# A few words such as `silo:read`, and nothing long enough to be a secret.
+_SCOPE: Final = re.compile(r"[A-Za-z][A-Za-z0-9:._ -]{0,63}")
 
 
 def expiry(secret: Secret) -> float | None:
-    """The key's `exp` in seconds since the epoch; None if it is no JWT or has none."""
-    value = secret.reveal()
-    if value.count(".") != 2:
-        return None
-    try:
-        claims = jwt.decode(value, options={"verify_signature": False})
-    except (jwt.PyJWTError, ValueError, RecursionError):
-        return None
-    found = claims.get("exp")
+    """The key's `exp` in seconds since the epoch; None if it is not a JWT, or never expires.
+
+    Invopop's keys that never expire have an `exp` of 0.
+    """
+    found = _claims(secret).get("exp")
     if not isinstance(found, int | float) or isinstance(found, bool):
         return None
-    return float(found) if 0 <= found <= LATEST else None
+    return float(found) if 0 < found <= LATEST else None
+
+
+def scope(secret: Secret) -> str:
+    """The key's `scope` (RFC 8693 4.2), or "" if it is not a JWT, has none, or an odd one."""
+    found = _claims(secret).get("scope")
+    return found if isinstance(found, str) and _SCOPE.fullmatch(found) else ""
+
+
+def _claims(secret: Secret) -> dict[str, Any]:
+    """What a JWT says of itself, not verified; nothing for any other key."""
+    value = secret.reveal()
+    if value.count(".") != 2:
+        return {}
+    try:
+        claims: dict[str, Any] = jwt.decode(value, options={"verify_signature": False})
+    except (jwt.PyJWTError, ValueError, RecursionError):
+        return {}
+    return claims
 
 
 NEVER: Final = -inf

@@ -56,3 +56,15 @@ async def globex(
     key = {"Authorization": f"Bearer {invopop.sandbox.mint_key('globex')}"}
     async with httpx.AsyncClient(base_url=invopop.url, verify=trust, headers=key) as client:
         yield client
+
+
+@pytest.fixture
+async def application(
+    invopop: RunningSandbox, trust: ssl.SSLContext
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client with the application's token in the workspace acme."""
+    sandbox = invopop.sandbox
+    token = sandbox.signer.mint(sandbox.workspaces["acme"].id, 600, "enrolled")
+    key = {"Authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(base_url=invopop.url, verify=trust, headers=key) as client:
+        yield client

@@ -74,10 +74,12 @@ async def test_placeholders_are_uploaded_to_their_url(
     assert made["stored"] is False
     assert (await acme.get(f"{files}/{made['id']}")).status_code == 404
     assert (await nobody.put(made["url"], content=b"other")).status_code == 422
-    assert (await acme.put(f"{files}/{made['id']}?sig=x", content=CONTENT)).status_code == 404
-    assert (await nobody.put(made["url"], content=CONTENT)).json()["stored"] is True
-    fetched = await nobody.get(made["url"])
+    assert (await nobody.get(made["url"])).status_code == 405
+    stored = (await nobody.put(made["url"], content=CONTENT)).json()
+    assert stored["stored"] is True
+    fetched = await nobody.get(stored["url"])
     assert (fetched.content, fetched.headers["content-type"]) == (CONTENT, "application/x-own")
+    assert (await nobody.put(made["url"], content=CONTENT)).status_code == 404
 
 
 async def test_private_files_have_no_public_link(acme: httpx.AsyncClient, files: str) -> None:

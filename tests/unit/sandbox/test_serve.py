@@ -51,11 +51,11 @@ async def test_plain_http_fails(invopop: RunningSandbox) -> None:
 
 
 async def test_samples_are_for_their_owner_only(invopop: RunningSandbox, tmp_path: Path) -> None:
-    """`ca.pem` and a working key of each workspace, mode 0600, also over files that were there."""
+    """`ca.pem`, keys, the application's secret: mode 0600, also over files that were there."""
     directory = tmp_path / "new"
     invopop.write_samples(directory)
     paths = invopop.write_samples(directory)
-    assert sorted(paths) == ["acme.key", "ca.pem", "globex.key"]
+    assert sorted(paths) == ["acme.key", "application.json", "ca.pem", "globex.key"]
     for path in paths.values():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     context = ssl.create_default_context(cafile=str(paths["ca.pem"]))

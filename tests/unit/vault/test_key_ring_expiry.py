@@ -7,7 +7,7 @@ import jwt
 import pytest
 
 from gateway.secret import Secret
-from gateway.vault.key_ring import LATEST, expiry
+from gateway.vault.key_ring import LATEST, expiry, scope
 
 SIGNING = "a-signing-key-of-some-length-or-other"
 
@@ -22,7 +22,8 @@ def token(**claims: Any) -> str:
     [
         (token(exp=1_900_000_000), 1_900_000_000.0),
         (token(exp=1), 1.0),
-        (token(exp=0), 0.0),
+        (token(exp=0), None),
+        (token(exp=0.0), None),
         (token(exp=LATEST), 253_402_300_799.0),
         (token(exp=LATEST + 1), None),
         (token(sub="acme"), None),
@@ -34,7 +35,8 @@ def token(**claims: Any) -> str:
     ids=[
         "jwt",
         "past",
-        "first",
+        "never",
+        "never, as a float",
         "latest",
         "too late",
         "no exp",
@@ -64,3 +66,24 @@ def test_a_deeply_nested_token_is_no_expiry() -> None:
     payload = jwt.utils.base64url_encode(b"[" * 10_000).decode()
     header = token(exp=1).partition(".")[0]
     assert expiry(Secret(f"{header}.{payload}.x")) is None
+
+
+@pytest.mark.parametrize(
+    ("claims", "expected"),
+    [
+        ({"scope": "api"}, "api"),
+        ({"scope": "silo:read transform:write"}, "silo:read transform:write"),
+        ({}, ""),
+        ({"scope": ["api"]}, ""),
+        ({"scope": "x" * 65}, ""),
+        ({"scope": "a\x1b[31m"}, ""),
+    ],
+)
+def test_a_scope_is_a_few_words(claims: dict[str, Any], expected: str) -> None:
+    """Anything longer or stranger is not shown: it may be anything, a secret too."""
+    assert scope(Secret(token(exp=0, **claims))) == expected
+
+
+def test_a_key_that_is_not_a_token_has_no_scope() -> None:
+    """Nothing of an opaque key is shown."""
+    assert scope(Secret("sk_live_opaque")) == ""
