@@ -23,6 +23,7 @@ import pytest
 
 from tests.support.certificates import Authority, server_context
 from tests.support.crowd import ask_all
+from tests.support.gateway import eventually
 from tests.support.identity_world import NO_ISSUERS, UNOBSERVED
 from tests.support.jwt import Issuer
 from tests.support.key_server import JWKS, KeyServer
@@ -78,7 +79,7 @@ async def test_herd_and_storm(
             made = World(tmp_path, changes(server, authority), environ=UNOBSERVED)
             world = stack.enter_context(made)
             herd = asyncio.ensure_future(ask_all(world.gateway.port, lawful, 500))
-            await asyncio.sleep(0.5)  # the crowd must have gathered before the answer comes
+            await asyncio.to_thread(eventually, lambda: world.gateway.open_files() > 500, 30)
             assert server.fetches() == 1
         assert [answer.status for answer in await herd] == [200] * 500
         assert server.fetches() == 1

@@ -143,7 +143,7 @@ async def reload(gateway: GatewayProcess) -> None:
     """Rotates all keys, and asks for a reload in between, for as long as it may."""
     path, version = gateway.directory / "vault.toml", 1
     while True:
-        await asyncio.sleep(0.7)
+        await asyncio.sleep(0.7)  # the pace of reloads
         version += 1
         fresh = write_toml(path.with_suffix(".new"), vault(version))
         fresh.replace(path)

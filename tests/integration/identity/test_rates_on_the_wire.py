@@ -111,10 +111,15 @@ async def test_replicas_share_a_limit(worlds: Worlds, redis: RedisServer) -> Non
     refused = closed.exchange(raw)
     assert 1 <= int(refused.get("retry-after") or "") <= 120
 
+    def let_in() -> float:
+        return opened.gateway.metric("requests_total", status="200")
+
+    before = let_in()
+
     async def kill_and_start() -> None:
-        await asyncio.sleep(0.3)  # some load before, while it is away, and after
         redis.kill()
-        await asyncio.sleep(1.0)
+        await asyncio.to_thread(eventually, lambda: let_in() == before + 6)
+        await asyncio.to_thread(_is_away, closed)
         await asyncio.to_thread(redis.start)
         await asyncio.to_thread(_is_back, opened)
         await asyncio.to_thread(_is_back, closed)
@@ -139,6 +144,10 @@ async def test_replicas_share_a_limit(worlds: Worlds, redis: RedisServer) -> Non
         told = "\n".join([*world.gateway.lines(), world.gateway.metrics_text()])
         assert PASSWORD not in told
         assert world.gateway.told("rate_storage_away")[0]["level"] == "warning"
+
+
+def _is_away(world: World) -> None:
+    eventually(lambda: world.gateway.events("rate_storage_away"))
 
 
 def _is_back(world: World) -> None:

@@ -57,7 +57,7 @@ async def test_a_short_token_is_renewed_while_nobody_reads(
     token = server.token("invopop", ttl="2s", explicit_max_ttl="1h")
     source = source_for(sources, settings(server), token)
     await source.read(at("secret/invopop/acme"))
-    await asyncio.sleep(2.4)
+    await asyncio.sleep(2.4)  # longer than the first lease
     assert (await source.read(at("secret/invopop/acme"))).reveal() == "key-acme"
 
 
