@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from tests.support.certificates import Authority, server_context
-from tests.support.crowd import ask_all
+from tests.support.concurrent_callers import ask_all
 from tests.support.gateway import eventually
 from tests.support.identity_world import NO_ISSUERS, UNOBSERVED
 from tests.support.jwt import Issuer

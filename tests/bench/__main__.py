@@ -15,13 +15,13 @@ from rich.console import Console
 from rich.progress import Progress
 
 from tests.bench.bulk import measure_bulk
+from tests.bench.environment import Stage, set_up, start_origin
 from tests.bench.load import Load, Sample, measure
 from tests.bench.machine import BenchError, Cores, Process
 from tests.bench.picture import draw
 from tests.bench.results import Figures, Results, middle, show, write_json
 from tests.bench.rivals import LABELS, Rival, start_all
 from tests.bench.scale import measure_crowd, measure_pair
-from tests.bench.stage import Stage, set_up, start_origin
 
 
 class Plan(NamedTuple):

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Final, NamedTuple, Self
 
+from tests.bench.environment import TOKEN, Stage
 from tests.bench.machine import BenchError, Process, free_port
 from tests.bench.rivals import start_gateway
-from tests.bench.stage import TOKEN, Stage
 
 _PIECE: Final = 256 * 1024
 _PATH: Final = "/silo/v1/files/bench"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.bench.dashboard_drawing import Series, draw
-from tests.bench.dashboard_play import SECONDS, stage
+from tests.bench.dashboard_scenario import SECONDS, stage
 from tests.support.prometheus import DASHBOARD, DEPLOY, Prometheus, scraping
 
 PICTURE: Final = DEPLOY / "grafana" / "dashboard.svg"

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.bench.environment import ISSUER, KEY, Stage
 from tests.bench.machine import BenchError, Process
-from tests.bench.stage import ISSUER, KEY, Stage
 
 
 def start_envoy(stage: Stage, port: int, *, cached: bool) -> Process:

@@ -18,7 +18,7 @@ from gateway.server.listener import Limits, Listener
 from gateway.server.protocol import HttpProtocol
 from gateway.settings.load import load
 from gateway.upstream.wire import Reader, Wire
-from tests.bench.stage import ISSUER, KEY, TOKEN
+from tests.bench.environment import ISSUER, KEY, TOKEN
 from tests.support.certificates import Authority
 from tests.support.jwt import Issuer
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from tests.bench.environment import PATH
 from tests.bench.machine import BenchError, Cores, Process, busy_seconds
 from tests.bench.rivals import Rival
-from tests.bench.stage import PATH
 
 _TRIES: Final = 3
 # What others may take of the rival's cores before a measurement is made again, as a share.

@@ -16,11 +16,11 @@ from typing import Final, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
+from tests.bench.environment import set_up, start_origin
 from tests.bench.load import Load, measure
 from tests.bench.machine import BenchError, Cores
 from tests.bench.pipeline import can_count, instructions
 from tests.bench.rivals import Rival, configure_gateway, run_gateway
-from tests.bench.stage import set_up, start_origin
 
 LIMIT: Final = 0.10
 _DRIVES: Final = ("whole GET, JWT", "whole POST 1 KiB, JWT")

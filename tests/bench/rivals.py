@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from gateway.identity.tokens import hash_token
+from tests.bench.environment import ISSUER, KEY, TOKEN, Stage, start_nginx
 from tests.bench.envoy_rival import start_envoy
 from tests.bench.machine import Process, free_port
-from tests.bench.stage import ISSUER, KEY, TOKEN, Stage, start_nginx
 
 LABELS: Final = {
     "gateway-token": "invopop-gateway, opaque token",

@@ -6,10 +6,10 @@ from statistics import median
 from typing import NamedTuple
 
 from gateway.identity.tokens import hash_token
+from tests.bench.environment import TOKEN, Stage
 from tests.bench.load import Load, Sample, measure, measure_group
 from tests.bench.machine import free_port
 from tests.bench.rivals import Rival, start_gateway, write_vault
-from tests.bench.stage import TOKEN, Stage
 
 
 class Crowd(NamedTuple):

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.support.gateway import eventually
-from tests.support.tls_wire import Seen, Wire
+from tests.support.tls_server import Seen, Wire
 from tests.support.world import World, chunked, fields, request
 
 MIB = 1 << 20

@@ -9,7 +9,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.observe.families import FAMILIES
-from tests.support.tls_wire import Seen, Wire
+from tests.support.tls_server import Seen, Wire
 from tests.support.world import SERIES_PER_CASE, TOK_B, World, fields, request, series
 
 

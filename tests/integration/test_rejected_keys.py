@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.gateway import eventually, token_hash
-from tests.support.tls_wire import Seen
+from tests.support.tls_server import Seen
 from tests.support.world import KEY_A, KEY_B, VAULT, World, fields, request
 
 TOKEN = "igw_sentinel-token-of-rotating-000000000000"

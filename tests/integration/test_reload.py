@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.edited_gateway import WITHIN, Operated, replace
 from tests.support.gateway import eventually, token_hash
-from tests.support.operated import WITHIN, Operated, replace
 from tests.support.world import ISSUER, KEY_A, KEY_B, TOK_B, VAULT, fields, request
 
 TOK_C = "igw_sentinel-token-of-a-newcomer-000000000c"

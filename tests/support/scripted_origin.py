@@ -8,9 +8,9 @@ import time
 from collections import deque
 from collections.abc import Iterator
 
-from tests.support.answers import ECHO, Action, Held, Play, Sending, Steps, echo
 from tests.support.gateway import eventually
-from tests.support.tls_wire import Acceptor, EndedError, GoneError, Reader, Seen, Wire
+from tests.support.origin_answers import ECHO, Action, Held, Play, Sending, Steps, echo
+from tests.support.tls_server import Acceptor, EndedError, GoneError, Reader, Seen, Wire
 
 
 class ScriptedOrigin:

@@ -16,7 +16,7 @@ from tests.support.certificates import Authority, server_context
 from tests.support.gateway import GatewayProcess, eventually, token_hash, tracebacks
 from tests.support.jwt import Issuer, compact, hs256
 from tests.support.scripted_origin import ScriptedOrigin
-from tests.support.tls_wire import Seen
+from tests.support.tls_server import Seen
 
 KEY_A = "sentinel-key-of-acme-00000000000000000aa"
 KEY_B = "sentinel-key-of-globex-000000000000000bb"

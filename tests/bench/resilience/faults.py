@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from tests.bench.resilience.fault_plays import READ_TIMEOUT, Fault, all_faults
+from tests.bench.resilience.fault_scenarios import READ_TIMEOUT, Fault, all_faults
 from tests.support.caller import Reply
 from tests.support.gateway import token_hash
 from tests.support.world import TOK_A, VAULT, World, request

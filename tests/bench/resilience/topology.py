@@ -54,7 +54,7 @@ class Instance:
         vault = {"tenants": {name: {"key": {"value": key_of(name)}} for name in TENANTS}}
         self.process = GatewayProcess(directory, merged(settings, own), vault, _ENVIRON)
         self.process.port, self.process.admin_port = port, admin_port
-        self.process.program = ("-m", "tests.bench.resilience.watched", str(self._report))
+        self.process.program = ("-m", "tests.bench.resilience.instrumented", str(self._report))
         self.lines: list[str] = []
 
     async def start(self) -> None:

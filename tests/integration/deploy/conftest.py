@@ -13,7 +13,7 @@ import yaml
 
 from tests.support.gateway import GatewayProcess
 from tests.support.manifests import KUBERNETES, Build, Manifest
-from tests.support.observed import Sandbox, compose_file, sandbox_process
+from tests.support.status_gateway import Sandbox, compose_file, sandbox_process
 
 
 @pytest.fixture(scope="session")

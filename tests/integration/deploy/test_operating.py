@@ -10,7 +10,7 @@ import pytest
 from gateway.sandbox.sandbox import Sandbox
 from gateway.sandbox.serve import RunningSandbox, running
 from tests.support.gateway import GatewayProcess, eventually, token_hash
-from tests.support.guide import Chapter, Reader
+from tests.support.guide_runner import Chapter, Reader
 from tests.support.openbao import ROOT, OpenBaoServer
 
 GUIDE = Path(__file__).parents[3] / "deploy" / "operating.md"

@@ -7,7 +7,6 @@ import httpx
 import pytest
 
 from tests.support.gateway import GatewayProcess, eventually
-from tests.support.observed import TRACE, Sandbox, a_little_of_everything, observed
 from tests.support.prometheus import (
     Prometheus,
     left_side,
@@ -15,6 +14,7 @@ from tests.support.prometheus import (
     shipped_panels,
     shipped_rules,
 )
+from tests.support.status_gateway import TRACE, Sandbox, a_little_of_everything, observed
 
 EXPRESSIONS = [target["expr"] for panel in shipped_panels() for target in panel["targets"]]
 RULES = {rule.get("alert") or rule["record"]: rule["expr"] for rule in shipped_rules()}

@@ -16,11 +16,11 @@ from typing import Any
 import uvloop
 
 from tests.support.certificates import Authority, server_context
-from tests.support.crowd import Line
+from tests.support.concurrent_callers import Line
 from tests.support.gateway import GatewayProcess, token_hash, tracebacks, write_toml
 from tests.support.identity_world import UNOBSERVED
 from tests.support.jwt import Issuer
-from tests.support.witness import Witness
+from tests.support.recording_origin import RecordingOrigin
 from tests.support.world import AUDIENCE, ISSUER
 
 CALLERS, TENANTS, CONNECTIONS, SEED = 200, 50, 64, 20_270_131
@@ -151,13 +151,13 @@ async def reload(gateway: GatewayProcess) -> None:
         gateway.signal(signal.SIGHUP)
 
 
-async def run(directory: Path) -> tuple[Run, Witness, GatewayProcess]:
+async def run(directory: Path) -> tuple[Run, RecordingOrigin, GatewayProcess]:
     """Starts everything, lets it run, and waits until the origin's record is complete."""
     authority = Authority(directory)
     context = server_context(authority.certificate("localhost"))
     issuer, allowed = Issuer(directory, ISSUER, AUDIENCE), rights()
-    async with Witness(context, SEED) as witness:
-        made = settings(witness.authority, authority.ca_file, issuer, allowed)
+    async with RecordingOrigin(context, SEED) as origin:
+        made = settings(origin.authority, authority.ca_file, issuer, allowed)
         gateway = GatewayProcess(directory, made, vault(1), UNOBSERVED)
         await asyncio.to_thread(gateway.__enter__)
         try:
@@ -172,24 +172,24 @@ async def run(directory: Path) -> tuple[Run, Witness, GatewayProcess]:
             assert await asyncio.to_thread(gateway.stop) == 0
         finally:
             await asyncio.to_thread(gateway.kill)
-    return crowd, witness, gateway
+    return crowd, origin, gateway
 
 
 def test_no_request_under_another_tenants_key(tmp_path: Path) -> None:
     """Case 161: 200 callers of 50 tenants, some leaving, with retries, failures and reloads."""
     started = time.monotonic()
-    crowd, witness, gateway = uvloop.run(run(tmp_path))
+    crowd, origin, gateway = uvloop.run(run(tmp_path))
     seconds = time.monotonic() - started
     told = f"{crowd.asked} requests in {seconds:.0f} s: {dict(crowd.outcomes)}"
-    print(told, f"{witness.seen} seen, {witness.failed} failed, {len(witness.versions)} keys")  # noqa: T201
-    assert witness.wrong == []
+    print(told, f"{origin.seen} seen, {origin.failed} failed, {len(origin.versions)} keys")  # noqa: T201
+    assert origin.wrong == []
     assert crowd.mixed_up == []
     # It was a run worth the name: every tenant, every kind of trouble, several reloads.
     assert crowd.asked >= max(WANTED, 500)
-    assert len(witness.tenants) == TENANTS
-    assert len(witness.versions) >= 3
+    assert len(origin.tenants) == TENANTS
+    assert len(origin.versions) >= 3
     assert min(crowd.outcomes[kind] for kind in ("200", "403", "left")) > 10
-    assert witness.failed > 10
+    assert origin.failed > 10
     assert set(crowd.outcomes) <= {"200", "403", "502", "503", "left", "cut"}
     lines = gateway.lines()
     assert not tracebacks(lines)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.crowd import keep_asking
+from tests.support.concurrent_callers import keep_asking
 from tests.support.gateway import eventually, token_hash
 from tests.support.identity_world import UNOBSERVED, Worlds
 from tests.support.redis_server import PASSWORD, RedisServer

@@ -13,7 +13,7 @@ import pytest
 from gateway.observe.audit import EVENTS
 from gateway.secret import Secret
 from tests.support.gateway import eventually, run, write_toml
-from tests.support.tls_wire import Seen, Wire
+from tests.support.tls_server import Seen, Wire
 from tests.support.world import (
     ENVIRON,
     KEY_A,

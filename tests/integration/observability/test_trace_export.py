@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.support.certificates import server_context
 from tests.support.collector import Collector
 from tests.support.gateway import GatewayProcess, run, write_toml
-from tests.support.traced import Traced
+from tests.support.traced_gateway import Traced
 from tests.support.world import ENVIRON, VAULT, World, settings
 
 COLLECTOR_KEY = "sentinel-key-of-the-collector-000000000001"

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.collector import Collector
 from tests.support.gateway import eventually
-from tests.support.traced import PARENT, SPAN_ID, TRACE_ID, Traced
+from tests.support.traced_gateway import PARENT, SPAN_ID, TRACE_ID, Traced
 from tests.support.world import KEY_B, SECRETS, TOK_A, TOK_B, TOK_S, fields, request
 
 UNSAMPLED = PARENT[:-2] + "00"

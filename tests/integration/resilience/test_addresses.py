@@ -53,7 +53,7 @@ async def with_file(directory: Path, *addresses: str, max_age: float = 300) -> A
     place = Place(directory, origin, instance)
     place.name(*addresses)
     hosts = str(directory / "hosts.json")
-    instance.process.program = ("-m", "tests.support.resolving", hosts, str(max_age))
+    instance.process.program = ("-m", "tests.support.resolver_gateway", hosts, str(max_age))
     await instance.start()
     try:
         yield place

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.bench.resilience.fault_plays import Fault, all_faults
+from tests.bench.resilience.fault_scenarios import Fault, all_faults
 from tests.bench.resilience.faults import (
     METHODS,
     TABLE,

@@ -8,7 +8,7 @@ import pytest
 from gateway.admin.charts import HEIGHT, WIDTH, Chart, charts
 from gateway.admin.history import STEPS
 from gateway.admin.view import Moment, Traffic
-from tests.support.statuses import AT
+from tests.support.example_status import AT
 
 QUIET = Moment(at=AT, requests=0, refused=0, failed=0, p50=None, p95=None)
 BUSY = Moment(at=AT, requests=200, refused=10, failed=2, p50=0.002, p95=0.04)

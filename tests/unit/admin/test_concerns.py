@@ -6,7 +6,7 @@ import pytest
 
 from gateway.admin import concerns
 from gateway.admin.view import Check, Concern, Status
-from tests.support.statuses import status_of
+from tests.support.example_status import status_of
 
 SOME = status_of("x", number=0)
 # Nothing to look at in any part.

@@ -7,7 +7,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 from gateway.admin.page import Page
-from tests.support.statuses import status_of
+from tests.support.example_status import status_of
 
 HOSTILE = (
     "</title></style></script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{7777*7}}"

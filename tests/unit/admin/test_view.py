@@ -17,7 +17,7 @@ from gateway.events import ConfigReloaded, Events
 from gateway.settings.load import Loaded
 from gateway.settings.schema import Settings
 from gateway.settings.vault_file import VaultFile
-from tests.support.statuses import PLAIN, leaves_of, rows_within, status_of
+from tests.support.example_status import PLAIN, leaves_of, rows_within, status_of
 
 CANARY = "canary-2b1f"
 CANARY_HASH = "c0ffee" + "0" * 58

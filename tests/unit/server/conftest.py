@@ -17,7 +17,7 @@ from gateway.model import Exchange
 from gateway.server.http1 import RequestHead, parse_request_head
 from gateway.server.listener import Limits, Listener
 from gateway.server.protocol import HttpProtocol
-from tests.support.wire import Wire
+from tests.support.async_caller import Wire
 from tests.unit.server.processes import Start, spawn
 
 

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-from tests.support.wire import Wire
+from tests.support.async_caller import Wire
 
 SCRIPT = Path(__file__).with_name("served_process.py")
 

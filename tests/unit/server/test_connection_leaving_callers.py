@@ -8,7 +8,7 @@ import pytest
 from gateway.asgi import Receive, Scope, Send
 from gateway.model import CALLER_LEFT
 from gateway.server import connection
-from tests.support.wire import Wire
+from tests.support.async_caller import Wire
 from tests.unit.server.conftest import Recorder, Serve, answer, piece
 
 GET = b"GET /x HTTP/1.1\r\nHost: gw\r\n\r\n"

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.server import handshake
 from gateway.server.handshake import TlsServer
-from tests.support.wire import Wire
+from tests.support.async_caller import Wire
 from tests.unit.server.opened import GET, Authority, opened
 
 

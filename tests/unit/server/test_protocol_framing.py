@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from gateway.asgi import Receive, Scope, Send
-from tests.support.wire import Wire
+from tests.support.async_caller import Wire
 from tests.unit.server.conftest import Recorder, Serve, answer
 
 

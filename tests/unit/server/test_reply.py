@@ -8,7 +8,7 @@ import pytest
 from gateway.asgi import App, Message, Receive, Scope, Send
 from gateway.errors import GatewayFault
 from gateway.events import Noticed
-from tests.support.wire import Wire
+from tests.support.async_caller import Wire
 from tests.unit.server.conftest import Recorder, Serve, answer, piece
 
 GET = b"GET /x HTTP/1.1\r\nHost: gw\r\n\r\n"

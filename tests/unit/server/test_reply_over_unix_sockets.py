@@ -7,7 +7,7 @@ import pytest
 
 from gateway.errors import GatewayFault
 from gateway.server.reply import HELD
-from tests.support.wire import Wire
+from tests.support.async_caller import Wire
 from tests.unit.server.opened import Bare, Opened
 
 

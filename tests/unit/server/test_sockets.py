@@ -11,7 +11,7 @@ import trustme
 
 from gateway.server.sockets import open_callers
 from gateway.settings.schema import Settings
-from tests.support.wire import Wire
+from tests.support.async_caller import Wire
 from tests.unit.server.processes import Start
 
 GET = b"GET /%b HTTP/1.1\r\nHost: gw\r\n\r\n"

@@ -6,7 +6,7 @@ from math import inf
 from pathlib import Path
 
 from gateway.model import Peer
-from tests.support.wire import Wire
+from tests.support.async_caller import Wire
 from tests.unit.server.opened import GET, Authority, opened
 
 

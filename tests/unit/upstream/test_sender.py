@@ -12,7 +12,7 @@ from gateway.model import Outbound
 from gateway.upstream import sender as module
 from gateway.upstream.connection import StaleConnectionError
 from gateway.upstream.errors_map import failure, overloaded
-from tests.support.sending import Body, Step, World, key
+from tests.support.scripted_sender import Body, Step, World, key
 
 REFUSED = failure("connect_refused", sent=False)
 SILENT = failure("read_timeout", sent=True)

@@ -12,7 +12,7 @@ from gateway.model import CALLER_LEFT, Outbound
 from gateway.upstream import sender as module
 from gateway.upstream.connection import StaleConnectionError
 from gateway.upstream.errors_map import failure, overloaded
-from tests.support.sending import Step, World, key
+from tests.support.scripted_sender import Step, World, key
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from gateway.upstream.retry import Retries, RetryRules
 from gateway.upstream.sender import Sender
 from gateway.upstream.transport import Transport
 from tests.support.origin import Connection, Origin, Script, answering, in_turn, ok
-from tests.support.sending import IDEMPOTENT, content, key
+from tests.support.scripted_sender import IDEMPOTENT, content, key
 
 Origins = Callable[[Script], Origin]
 Transports = Callable[..., Transport]

@@ -1,6 +1,6 @@
 """The gateway, unchanged, as a process that tells on SIGUSR1 how many tasks and objects live.
 
-`python -m tests.bench.resilience.watched REPORT serve --config FILE`; REPORT becomes JSON.
+`python -m tests.bench.resilience.instrumented REPORT serve --config FILE`; REPORT becomes JSON.
 """
 
 import asyncio

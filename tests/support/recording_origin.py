@@ -13,7 +13,7 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _KEYS = re.compile(rb"\r\nauthorization: *([^\r]*)\r\n", re.IGNORECASE)
 
 
-class Witness:
+class RecordingOrigin:
     """A context manager. `wrong` are the requests under another tenant's key, which must not be."""
 
     def __init__(self, context: ssl.SSLContext, seed: int) -> None:

@@ -18,7 +18,7 @@ import httpx
 
 from gateway.sandbox.samples import invoice
 from tests.support.gateway import GatewayProcess
-from tests.support.observed import (
+from tests.support.status_gateway import (
     BILLING,
     REPORTING,
     Sandbox,

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from tests.support.caller import Connection
 from tests.support.certificates import Authority, server_context
-from tests.support.tls_wire import Seen, Wire
+from tests.support.tls_server import Seen, Wire
 from tests.support.world import World, fields
 
 READ_TIMEOUT: Final = 0.8  # seconds; a busy machine answers within it

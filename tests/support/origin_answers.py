@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from tests.support.tls_wire import EndedError, Reader, Seen, Wire
+from tests.support.tls_server import EndedError, Reader, Seen, Wire
 
 ECHO = b'{"echo":true}'
 Play = Callable[[Wire, Seen], None]

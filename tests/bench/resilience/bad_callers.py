@@ -1,6 +1,6 @@
 """Good callers among bad ones: slow heads, idle connections, ten times too many requests.
 
-`python -m tests.bench.resilience.crowd [--seconds 10]`, Envoy beside it: needs nginx, wrk, Envoy.
+`python -m tests.bench.resilience.bad_callers [--seconds 10]`; needs nginx, wrk and Envoy.
 """
 
 import argparse
@@ -17,10 +17,10 @@ from typing import Final, NamedTuple, cast
 
 import uvloop
 
+from tests.bench.environment import PATH, Stage, set_up, start_origin
 from tests.bench.machine import Cores, Process
 from tests.bench.resilience.client import Caller, LostError, Tally, request
 from tests.bench.rivals import Rival, start_all
-from tests.bench.stage import PATH, Stage, set_up, start_origin
 
 _GOOD: Final = 20  # callers, each at ten requests a second
 _PACE: Final = 0.1
@@ -163,7 +163,7 @@ async def _flooded(stage: Stage, rival: Rival, seconds: float) -> Case:
 
 def main() -> int:
     """Prints a table."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.resilience.crowd")
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.resilience.bad_callers")
     parser.add_argument("--seconds", type=float, default=10.0)
     seconds = parser.parse_args().seconds
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:

@@ -1,7 +1,7 @@
 """The gateway as a process whose resolver is a file, and whose connections may age faster.
 
-`python -m tests.support.resolving HOSTS MAX_AGE serve --config FILE`; HOSTS is a JSON object of
-names with their addresses, read at each look-up.
+`python -m tests.support.resolver_gateway HOSTS MAX_AGE serve --config FILE`; HOSTS is a JSON object
+of names with their addresses, read at each look-up.
 """
 
 import json
