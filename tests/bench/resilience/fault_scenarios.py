@@ -34,7 +34,7 @@ _POSITIONS: Final = {
 }
 _ENDS: Final = {
     "is reset": "reset",
-    "is closed in order": "close",
+    "is closed properly": "close",
     "is closed without a TLS close_notify": "abort",
     "turns into a broken TLS record": "garble",
 }
@@ -71,9 +71,9 @@ def all_faults() -> list[Fault]:
 def _connecting() -> list[Fault]:
     return [
         Fault("refuses connections", lambda world: world.origin.away()),
-        Fault("accepts connections, then is silent", lambda world: world.origin.mute()),
-        Fault("resets connections within the TLS handshake", _resetting),
-        Fault("speaks plain text where TLS should be", lambda world: world.origin.showing(None)),
+        Fault("accepts connections and then sends nothing", lambda world: world.origin.mute()),
+        Fault("resets connections during the TLS handshake", _resetting),
+        Fault("answers plain text instead of TLS", lambda world: world.origin.showing(None)),
         Fault("shows a certificate of an unknown authority", _unknown_authority),
         Fault("shows a certificate for another name", _wrong_name),
         Fault("shows an expired certificate", _expired),
@@ -142,7 +142,7 @@ def _expired_context(world: World) -> ssl.SSLContext:
 def _kept() -> list[Fault]:
     return [
         *(
-            Fault(f"meets a request on a kept connection: it {name}", _once(b"", end), warm=True)
+            Fault(f"gets a request on a kept connection, which {name}", _once(b"", end), warm=True)
             for name, end in _ENDS.items()
         ),
         Fault("answers with `Connection: close`, and closes", _once(_goodbye(), "close")),
@@ -213,11 +213,11 @@ def _break(part: bytes, end: str) -> Play:
 
 
 def _stalling() -> list[Fault]:
-    stalls = [Fault(f"stands still {where}", _stall(part)) for where, part in _POSITIONS.items()]
+    stalls = [Fault(f"stalls {where}", _stall(part)) for where, part in _POSITIONS.items()]
     return [
         *stalls,
-        Fault("sends its head byte by byte, slower in all than the timeout", _slow_head),
-        Fault("sends its body byte by byte, slower in all than the timeout", _slow_body),
+        Fault("sends its head byte by byte, taking longer than the timeout", _slow_head),
+        Fault("sends its body byte by byte, taking longer than the timeout", _slow_body),
     ]
 
 
@@ -277,7 +277,7 @@ def _answering() -> list[Fault]:
         Fault("refuses the tenant's key (401), takes its other one", _once(_status(401)),
               two_keys=True),
         Fault("refuses every key (401)", _always(_status(401))),
-        Fault("answers in no HTTP", _once(b"EHLO\r\n\r\n", "close")),
+        Fault("answers with something other than HTTP", _once(b"EHLO\r\n\r\n", "close")),
         Fault("answers with two lengths", _once(
             fields("200 OK", "Content-Length: 1", "Content-Length: 2") + b"ab")),
     ]  # fmt: skip

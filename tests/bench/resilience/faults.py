@@ -20,12 +20,13 @@ TOKEN: Final = "igw_token-of-a-caller-whose-tenants-turn-000"
 _PREFACE: Final = """\
 # Faults
 
-What a request comes to, in how many attempts, by what the origin does with the first of them (or
-with each: then it says so). A number with a `key` is the gateway's own answer, a bare one the
-origin's; *cut* is a connection closed in the middle, never a body that looks whole. HEAD and
-OPTIONS fare as GET, DELETE as PUT, PATCH as POST. `upstream.max_retries` is 2, its default.
+What happens to a request, and how many attempts it takes, for each thing that the origin can do
+wrong. The origin does it in the first attempt, or in every attempt where the row says so. A status
+with a `key` is the gateway's own answer, a bare status is the origin's, and *cut* means that the
+connection is closed in the middle, so that the body never looks whole. HEAD and OPTIONS behave like
+GET, DELETE like PUT, and PATCH like POST. `upstream.max_retries` is 2, its default.
 
-Written by `python -m tests.bench.resilience.faults`; `test_faults_table.py` holds each row.
+Written by `python -m tests.bench.resilience.faults`; `test_faults_table.py` checks each row.
 
 """
 

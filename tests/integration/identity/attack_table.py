@@ -23,13 +23,13 @@ from tests.support.world import HS_SECRET, KEY_A, TOK_A, TOK_B, TOK_S, TOK_T, Wo
 FILE: Final = Path(__file__).with_name("attacks.md")
 _LONGEST: Final = 100
 _HEAD: Final = """\
-# Attacks
+# Forged and refused credentials
 
-Each row is sent to the program as a process and must be answered so; nothing of it reaches the
-origin. All 401 answers are one, byte for byte but for the request id; so are all `tenant_denied`
-ones: for another caller's tenant, for one that does not exist, for one that cannot be a name.
+Each row is sent to the running program and must get the answer shown; nothing of it reaches the
+origin. All 401 answers are identical except for the request id. So are all `tenant_denied` answers,
+whether the tenant is another caller's, does not exist, or has an impossible name.
 
-Written by `python -m tests.integration.identity.attack_table`; `test_attack_table.py` holds it.
+Written by `python -m tests.integration.identity.attack_table`; `test_attack_table.py` checks it.
 """
 _ELSEWHERE: Final = (
     ("one credential right, another wrong", "401, or 400 for two of one field",
@@ -42,19 +42,19 @@ _ELSEWHERE: Final = (
      "test_mutual_tls.py::test_bad_certificates"),
     ("a certificate that expires while its connection or TLS session lives", "403 `caller_unknown`",
      "test_mutual_tls.py::test_expired_while_the_session_lives"),
-    ("a certificate of nobody, nearly somebody's, or of two callers", "403 `caller_unknown`",
+    ("a certificate that matches no caller, almost one, or two", "403 `caller_unknown`",
      "test_mutual_tls.py::test_certificates_of_nobody"),
     ("another uid, or an unmapped one, on the socket", "401", "test_unix_socket.py::test_by_uid"),
     ("another pod's service account, namespace or audience", "401, or 403 `caller_unknown`",
      "test_service_accounts.py::test_projected_tokens"),
     ("a key that its issuer has withdrawn", "401", "test_remote_issuers.py::test_rotation"),
-    ("an issuer that lies, redirects, stalls or floods", "its tokens go on; nothing is followed",
-     "test_remote_issuers.py::test_outage"),
+    ("an issuer that lies, redirects, stalls or floods",
+     "its tokens stay valid; no redirect is followed", "test_remote_issuers.py::test_outage"),
     ("a discovery document of another issuer, or that leaves HTTPS", "401",
      "test_remote_issuers.py::test_discovery"),
-    ("10,000 unknown `kid`s", "401, and one fetch in a cool-down",
+    ("10,000 unknown `kid`s", "401, and one fetch per cool-down",
      "../../attacks/test_jwks_storm.py::test_herd_and_storm"),
-    ("`alg` confusion, and keys that the token brings", "401",
+    ("`alg` confusion, and keys inside the token", "401",
      "../../attacks/test_algorithm_confusion.py::test_forged"),
     ("a tenant named by query, host, cookie, or against the claim", "403",
      "../../attacks/test_tenant_confusion.py::test_nothing_else_names_a_tenant"),
@@ -62,9 +62,9 @@ _ELSEWHERE: Final = (
      "test_forward_proxy.py::test_other_sites_are_not_served"),
     ("a path that policy and origin could read in two ways", "403 `operation_denied`, or 400",
      "test_rules_on_the_wire.py::test_explain_and_the_wire_agree"),
-    ("one tenant that takes all there is", "429 `rate_limited`, 503 `overloaded`",
+    ("one tenant that sends as much as it can", "429 `rate_limited`, 503 `overloaded`",
      "test_rates_on_the_wire.py::test_one_tenant_cannot_starve_the_rest"),
-    ("another tenant's key, by chance of timing", "never",
+    ("another tenant's key, by a race", "never",
      "test_isolation_run.py::test_no_request_under_another_tenants_key"),
 )  # fmt: skip
 _NAMES: Final = {
@@ -93,7 +93,7 @@ def text() -> str:
     told += [_forged(name) for name in forgeries.ATTACKS]
     other = [_row("attack", "answer", "test"), _row("---", "---", "---")]
     other += [_row(attack, answer, f"`{test}`") for attack, answer, test in _ELSEWHERE]
-    return "\n".join([_HEAD, *told, "", "And elsewhere:", "", *other, ""])
+    return "\n".join([_HEAD, *told, "", "Attacks that other tests run:", "", *other, ""])
 
 
 def elsewhere() -> list[tuple[Path, str]]:
