@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
-import httpx
-
 from gateway.errors import ConfigurationError, Problem
 from gateway.events import Emit
 from gateway.identity.authenticator import Authenticator
@@ -28,9 +26,11 @@ from gateway.settings.load import Loaded
 from gateway.settings.schema import Settings, Upstream
 from gateway.settings.vault_file import STORES, KeySource
 from gateway.upstream.breaker import Breaker
-from gateway.upstream.forwarder import Forwarder, Timeouts
+from gateway.upstream.forwarder import Forwarder
+from gateway.upstream.request_encoder import Timeouts
 from gateway.upstream.retry import Retries, RetryRules
 from gateway.upstream.sender import Sender
+from gateway.upstream.target import authority_of
 from gateway.upstream.tls import client_context
 from gateway.upstream.transport import Limits, Transport
 from gateway.vault.sources.source import SourceError
@@ -141,12 +141,11 @@ def new_transport(upstream: Upstream, trust: ssl.SSLContext, emit: Emit) -> Tran
     return Transport(trust, emit, limits=limits, proxy=way)
 
 
-def new_sender(
-    transport: httpx.AsyncBaseTransport, upstream: Upstream, emit: Emit, *, circuit: bool
-) -> Sender:
+def new_sender(transport: Transport, upstream: Upstream, emit: Emit, *, circuit: bool) -> Sender:
     """Forwarding with retries, and, if `circuit`, with a circuit breaker of its own."""
     timeouts = Timeouts(connect=upstream.connect_timeout, read=upstream.read_timeout)
-    forwarder = Forwarder(transport, upstream.url, timeouts, emit)
+    authority = authority_of(upstream.url)
+    forwarder = Forwarder(transport.exchange_with(authority, timeouts), authority, emit)
     rules = RetryRules(upstream.max_retries, frozenset(upstream.retry_methods))
     ratio = upstream.circuit_failure_ratio if circuit else 0.0
     breaker = Breaker(ratio, upstream.circuit_open_for)

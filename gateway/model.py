@@ -4,7 +4,7 @@ Each is frozen, made in one place and asked for by the next signature: nothing c
 a grant and a key. `Exchange` is the one mutable record; it ends as the event `ExchangeEnded`.
 """
 
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from math import inf
 from typing import Final, Literal, NamedTuple, Protocol
@@ -114,6 +114,24 @@ class Key:
         return self.secret.fingerprint
 
 
+class RequestBody(Protocol):
+    """A request's body, which is iterated once for each attempt to send it."""
+
+    @property
+    def ready(self) -> bytes | None:
+        """The whole body, if all of it is in memory: it then needs no iteration."""
+        ...
+
+    @property
+    def replayable(self) -> bool:
+        """Whether another iteration would give all of it again."""
+        ...
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """The body as it arrives; raises CallerError where it breaks off."""
+        ...
+
+
 class Outbound(NamedTuple):
     """A request after us. Its headers hold exactly one `authorization`, with a tenant's key.
 
@@ -123,7 +141,7 @@ class Outbound(NamedTuple):
     method: str
     target: bytes
     headers: Headers
-    body: AsyncIterable[bytes] | None
+    body: RequestBody | None
     fresh: bool = False
 
 

@@ -5,11 +5,12 @@ Law: whatever is not a whole, lawful exchange ends in a closed connection, never
 
 import asyncio
 import math
-from collections.abc import AsyncIterable, Callable
+from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
 
 from gateway.errors import UpstreamError
-from gateway.upstream.errors_map import failure
+from gateway.model import RequestBody
+from gateway.upstream.failures import failure
 from gateway.upstream.reply_parser import ReplyParser
 from gateway.upstream.reply_stream import HIGH_WATER, ReplyStream
 from gateway.upstream.request_encoder import BodyEncoder, Encoded
@@ -53,8 +54,8 @@ class Connection:
         self._lifetime = lifetime
         self._loop = asyncio.get_running_loop()
         self._reply: ReplyStream | None = None
-        self._read_timeout: float | None = None
-        self._write_timeout: float | None = None
+        self._read_timeout = math.inf
+        self._write_timeout = math.inf
         self._not_taken = 0  # bytes, when the write timeout was armed last
         # One timer, re-armed lazily: most deadlines are moved on before it fires.
         self._deadline = math.inf
@@ -79,7 +80,7 @@ class Connection:
         the request's stream raises, or CancelledError; the connection is closed then.
         """
         self._check_fit()
-        self._read_timeout = request.timeouts.get("read")
+        self._read_timeout = request.timeouts.read
         self._reply = reply = ReplyStream(self, ReplyParser(to_head=request.to_head))
         self._wire.write(request.data)
         if request.stream is None:
@@ -166,16 +167,14 @@ class Connection:
         if self.closed:
             raise StaleConnectionError(sent=False)
 
-    async def _upload(
-        self, reply: ReplyStream, request: Encoded, stream: AsyncIterable[bytes]
-    ) -> None:
+    async def _upload(self, reply: ReplyStream, request: Encoded, stream: RequestBody) -> None:
         """Sends the body as the caller delivers it; goes on while an early reply streams."""
         wire, parser, encoder = self._wire, reply.parser, BodyEncoder(request.length)
         try:
             async for data in stream:
                 wire.write(encoder.piece(data))
                 if wire.congested:
-                    await self._drain(reply, request.timeouts.get("write"))
+                    await self._drain(reply, request.timeouts.write)
             wire.write(encoder.end())
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - its reader's to raise
             self._fail(error)
@@ -184,7 +183,7 @@ class Connection:
             if not parser.status or reply.waiting:
                 self._arm(self._read_timeout, "read_timeout")
 
-    async def _drain(self, reply: ReplyStream, timeout: float | None) -> None:  # noqa: ASYNC109
+    async def _drain(self, reply: ReplyStream, timeout: float) -> None:  # noqa: ASYNC109
         """Waits until the upstream has read enough. After the head only its reader's time runs."""
         if not reply.parser.status:
             self._write_timeout, self._not_taken = timeout, self._wire.not_taken()
@@ -231,9 +230,9 @@ class Connection:
         if not reply.parser.complete and reply.error is None:
             reply.fail(failure("closed", sent=True))
 
-    def _arm(self, seconds: float | None, expired: Expiring) -> None:
+    def _arm(self, seconds: float, expired: Expiring) -> None:
         self._expired = expired
-        self._deadline = math.inf if seconds is None else self._loop.time() + seconds
+        self._deadline = self._loop.time() + seconds
         if self._deadline < self._timer_at:
             if self._timer is not None:
                 self._timer.cancel()

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import httptools
 
-from gateway.upstream.errors_map import failure
+from gateway.upstream.failures import failure
 from gateway.upstream.wire import Wire
 
 STAGGER: Final = 0.25  # seconds until the next address is tried beside the last: RFC 8305 5

@@ -1,55 +1,46 @@
-"""The forwarder: an Outbound goes to the upstream by any httpx transport, a Reply comes back.
+"""The forwarder: an Outbound goes to the upstream, a Reply comes back; both with the right headers.
 
 Law: speaks for one upstream; no request leaves with a key other than the one it was prepared with.
 """
 
-from collections.abc import AsyncIterable, Awaitable, Callable
-from typing import NamedTuple
-
-import httpx
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from gateway.errors import UpstreamError
 from gateway.events import Emit, KeyEchoed, UpstreamFailed
-from gateway.model import Headers, Inbound, Key, Outbound, Reply
-from gateway.upstream.foreign import Foreign, NoBody
+from gateway.model import Headers, Inbound, Key, Outbound, Reply, RequestBody
 from gateway.upstream.headers import outbound_headers, reply_headers
-from gateway.upstream.request_encoder import encode
 from gateway.upstream.target import Authority
-from gateway.upstream.transport import Transport
 
 Exchange = Callable[[Outbound], Awaitable[Reply]]
+"""One attempt: the reply as it came, its head there; raises GatewayError."""
 
 
-class Timeouts(NamedTuple):
-    """Seconds: to connect, of silence from the upstream, of its not reading, in line for a slot."""
+class _NoBody:
+    """The body of a reply that has none."""
 
-    connect: float = 5.0
-    read: float = 75.0
-    write: float = 75.0
-    pool: float = 5.0
+    ready: bytes | None = b""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """There is nothing to give up."""
 
 
 class Forwarder:
-    """Sends requests to one upstream, the origin `https://host[:port]`."""
+    """Sends requests to one upstream, by `exchange`."""
 
-    def __init__(
-        self, transport: httpx.AsyncBaseTransport, url: str, timeouts: Timeouts, emit: Emit
-    ) -> None:
-        origin = httpx.URL(url)
-        self._timeouts: dict[str, float] = timeouts._asdict()
-        self._exchange: Exchange
-        if isinstance(transport, Transport):  # past httpx's own objects: they cost a quarter more
-            self._exchange = self._native
-            self._pool = transport.pool(origin)
-        else:
-            self._exchange = Foreign(transport, origin, self._timeouts).exchange
+    def __init__(self, exchange: Exchange, authority: Authority, emit: Emit) -> None:
+        self.authority = authority
+        self._exchange = exchange
         self._emit = emit
-        self._host = origin.netloc
-        host = self._host.rpartition(b":")[0] if origin.port else self._host
-        self.authority = Authority(host, origin.port or 443)
+        self._host = authority.host_field
 
-    def prepare(self, inbound: Inbound, key: Key, body: AsyncIterable[bytes] | None) -> Outbound:
-        """The request as it goes upstream. `body` may have `ready`: all of it, in memory."""
+    def prepare(self, inbound: Inbound, key: Key, body: RequestBody | None) -> Outbound:
+        """The request as it goes upstream."""
         headers = outbound_headers(inbound, self._host, key)
         return Outbound(inbound.method, inbound.target, headers, body)
 
@@ -71,12 +62,8 @@ class Forwarder:
         if reply.status in (204, 205):
             await reply.body.aclose()
             reply.headers = _bodiless(reply.status, headers)
-            reply.body = NoBody()
+            reply.body = _NoBody()
         return reply
-
-    async def _native(self, outbound: Outbound) -> Reply:
-        reply = await self._pool.exchange(encode(outbound, self._timeouts))
-        return Reply(reply.parser.status, reply.parser.headers, reply)
 
 
 def _bodiless(status: int, headers: Headers) -> Headers:

@@ -6,13 +6,13 @@ cancellation can lose it. Idle connections and waiting requests never exist at t
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from gateway.upstream.connection import Connection, StaleConnectionError
-from gateway.upstream.errors_map import overloaded
+from gateway.upstream.failures import overloaded
 from gateway.upstream.reply_stream import ReplyStream
-from gateway.upstream.request_encoder import Encoded
+from gateway.upstream.request_encoder import Encoded, Timeouts
 
 WAITING_PER_CONNECTION: Final = 4  # more than these in line would only time out there
 _STALE_RETRIES: Final = 2  # a fresh connection is never stale, one handed on in line may be
@@ -24,7 +24,7 @@ _Grant = Connection | None
 class Pool:
     """At most `limit` connections, the most recently used first."""
 
-    def __init__(self, dial: Callable[[float | None], Awaitable[Connection]], limit: int) -> None:
+    def __init__(self, dial: Callable[[float], Awaitable[Connection]], limit: int) -> None:
         self._dial = dial
         self._limit = limit
         self._slots = 0  # connections, and those being dialled
@@ -66,7 +66,7 @@ class Pool:
             connection = await self._acquire(request.timeouts)
         return await connection.exchange(request)
 
-    async def _acquire(self, timeouts: Mapping[str, float | None]) -> Connection:
+    async def _acquire(self, timeouts: Timeouts) -> Connection:
         """A fresh connection, or the next that comes free if there is no slot left.
 
         Of `timeouts`, `pool` bounds the wait in line and `connect` the dialling. Raises
@@ -75,13 +75,13 @@ class Pool:
         if self._slots >= self._limit and self._idle:
             self._idle.pop(0).close()
         if self._slots >= self._limit:  # while anyone waits, it is so
-            granted = await self._wait(timeouts.get("pool"))
+            granted = await self._wait(timeouts.pool)
             if granted is not None:
                 return granted
         else:
             self._slots += 1
         try:
-            return await self._dial(timeouts.get("connect"))
+            return await self._dial(timeouts.connect)
         except BaseException:
             self._free_slot()
             raise
@@ -109,7 +109,7 @@ class Pool:
         for connection in tuple(self._idle):
             connection.close()
 
-    async def _wait(self, timeout: float | None) -> _Grant:  # noqa: ASYNC109
+    async def _wait(self, timeout: float) -> _Grant:  # noqa: ASYNC109
         if len(self._waiters) >= self._limit * WAITING_PER_CONNECTION:
             raise overloaded()
         waiter: asyncio.Future[_Grant] = asyncio.get_running_loop().create_future()

@@ -10,7 +10,7 @@ from typing import Final
 import httptools
 
 from gateway.model import Headers
-from gateway.upstream.errors_map import failure
+from gateway.upstream.failures import failure
 
 MAX_HEAD: Final = 128 * 1024
 MAX_HEADERS: Final = 512

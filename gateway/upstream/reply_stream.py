@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Final, Protocol
 
-import httpx
-
 from gateway.upstream.reply_parser import ReplyParser
 
 HIGH_WATER: Final = 256 * 1024  # bytes of body held before the upstream has to wait
@@ -24,7 +22,7 @@ class Source(Protocol):
         """The reader wants no more of it."""
 
 
-class ReplyStream(httpx.AsyncByteStream):
+class ReplyStream:
     """A reply. `source` is None once the connection is done with it, whether well or not.
 
     One reader at a time. Iterating raises UpstreamError where the body breaks off; `aclose` must

@@ -3,13 +3,21 @@
 Law: adds nothing, changes nothing; refuses what would read as two requests. No I/O.
 """
 
-from collections.abc import AsyncIterable, Mapping
 from typing import Final, NamedTuple
 
 from gateway.errors import GatewayFault
-from gateway.model import Headers, Outbound
+from gateway.model import Headers, Outbound, RequestBody
 
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
+
+
+class Timeouts(NamedTuple):
+    """Seconds: to connect, of silence from the upstream, of its not reading, in line for a slot."""
+
+    connect: float = 5.0
+    read: float = 75.0
+    write: float = 75.0
+    pool: float = 5.0
 
 
 class Encoded(NamedTuple):
@@ -21,20 +29,20 @@ class Encoded(NamedTuple):
 
     data: bytes
     length: int | None
-    stream: AsyncIterable[bytes] | None
+    stream: RequestBody | None
     to_head: bool
     fresh: bool
-    timeouts: Mapping[str, float | None]
+    timeouts: Timeouts
 
 
-def encode(outbound: Outbound, timeouts: Mapping[str, float | None]) -> Encoded:
-    """A request ready to be sent; its body may have `ready`: all of it, already in memory.
+def encode(outbound: Outbound, timeouts: Timeouts) -> Encoded:
+    """A request ready to be sent, with its body if that is `ready`.
 
     Raises GatewayFault("internal_error") for a body that is not of its declared length.
     """
     method, target, headers, body, fresh = outbound
     head, length = encode_head(method, target, headers)
-    ready: bytes | None = b"" if body is None else getattr(body, "ready", None)
+    ready = b"" if body is None else body.ready
     to_head = method == "HEAD"
     if ready is None:
         return Encoded(head, length, body, to_head, fresh, timeouts)

@@ -52,7 +52,7 @@ class Sender:
     ) -> Reply:
         """The reply that stands, its head there. Its body's `aclose` must be awaited in the end.
 
-        `outbound.body` may have `replayable`; it is then iterated from its start for each attempt.
+        Its body is iterated from its start for each attempt.
         `made` attempts at the same request were made before. None is repeated after `deadline`
         (`time.perf_counter()`). Raises UpstreamError, GatewayFault, or what the outbound body
         raises.
@@ -136,7 +136,7 @@ class Sender:
         if self._breaker.open:  # it would be held back: better the outcome that is here
             return None
         body, now = outbound.body, perf_counter()
-        replayable = body is None or getattr(body, "replayable", False)
+        replayable = body is None or body.replayable
         tried = Tried(
             method=outbound.method,
             attempts=made,

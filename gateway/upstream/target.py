@@ -5,6 +5,7 @@ Law: decides, never changes a byte of what it lets through; does no I/O.
 
 import re
 from typing import Final, NamedTuple
+from urllib.parse import urlsplit
 
 from gateway.errors import CallerError
 
@@ -26,14 +27,20 @@ _ABSOLUTE: Final = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOT
 _AUTHORITY: Final = re.compile(
     rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9!$&'()*+,;=._~%-]+)(?::([0-9]{0,5}))?"
 )
+_TLS_PORT: Final = 443
 _PLAIN_PORT: Final = 80  # what a client means that speaks plain HTTP to its proxy
 
 
 class Authority(NamedTuple):
-    """The upstream's host, lower-case and with brackets if it is an IPv6 address, and its port."""
+    """An origin's host, lower-case and with brackets if it is an IPv6 address, and its port."""
 
     host: bytes
     port: int
+
+    @property
+    def host_field(self) -> bytes:
+        """The value of `Host` for it (RFC 9110 7.2): the port is named if it is not https's own."""
+        return self.host if self.port == _TLS_PORT else b"%b:%d" % (self.host, self.port)
 
 
 class Target(NamedTuple):
@@ -42,6 +49,15 @@ class Target(NamedTuple):
     raw: bytes
     path: bytes
     proxy_form: bool
+
+
+def authority_of(url: str) -> Authority:
+    """Where `https://host[:port]` leads. Raises ValueError for any other scheme: keys go by TLS."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" or not parts.hostname:
+        raise ValueError("not an https:// URL")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return Authority(host.encode("ascii"), parts.port or _TLS_PORT)
 
 
 def check_target(target: bytes) -> bytes:

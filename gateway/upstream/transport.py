@@ -1,4 +1,4 @@
-"""The transport: httpx's interface over pooled connections of our own, made for forwarding.
+"""The transport: pooled connections to each origin, made for forwarding.
 
 Law: sends the headers it is given and nothing else; follows, stores, decompresses nothing.
 """
@@ -6,18 +6,17 @@ Law: sends the headers it is given and nothing else; follows, stores, decompress
 import asyncio
 import random
 import ssl
-from collections.abc import AsyncIterable
-from typing import NamedTuple, cast
-
-import httpx
+from typing import NamedTuple
 
 from gateway.errors import UpstreamError
 from gateway.events import Emit, UpstreamConnected
-from gateway.model import Outbound
+from gateway.model import Outbound, Reply
 from gateway.upstream.connection import Connection, Hooks, Lifetime
 from gateway.upstream.dial import Route, dial
+from gateway.upstream.forwarder import Exchange
 from gateway.upstream.pool import Pool
-from gateway.upstream.request_encoder import encode
+from gateway.upstream.request_encoder import Timeouts, encode
+from gateway.upstream.target import Authority
 from gateway.upstream.wire import Wire
 
 
@@ -33,14 +32,26 @@ class Limits(NamedTuple):
     max_age: float = 300.0
 
 
-class Transport(httpx.AsyncBaseTransport):
-    """HTTP/1.1 over verified TLS, pooled by origin.
+class PooledOrigin:
+    """One origin, and its pooled connections."""
 
-    A request's extensions are `target` (bytes, sent as they are) and `timeout` (`connect`, `read`,
-    `write`, `pool`: seconds or None). Its stream may have `ready`: the whole body, already in
-    memory, which goes out in one write with the head. A reply's stream has the same `ready`.
-    Raises UpstreamError, and GatewayFault("overloaded").
-    """
+    __slots__ = ("_pool", "_timeouts")
+
+    def __init__(self, pool: Pool, timeouts: Timeouts) -> None:
+        self._pool = pool
+        self._timeouts = timeouts
+
+    async def exchange(self, outbound: Outbound) -> Reply:
+        """One attempt: the reply as it came, once its head is there.
+
+        Raises UpstreamError, GatewayFault("overloaded"), or what the outbound body raises.
+        """
+        reply = await self._pool.exchange(encode(outbound, self._timeouts))
+        return Reply(reply.parser.status, reply.parser.headers, reply)
+
+
+class Transport:
+    """HTTP/1.1 over verified TLS, pooled by origin."""
 
     def __init__(
         self,
@@ -54,45 +65,34 @@ class Transport(httpx.AsyncBaseTransport):
         self._emit = emit
         self._limits = limits or Limits()
         self._proxy = proxy
-        self._pools: dict[tuple[bytes, int | None], Pool] = {}
+        self._pools: dict[Authority, Pool] = {}
 
     @property
     def pools(self) -> tuple[Pool, ...]:
         """Each origin's pool, for its figures."""
         return tuple(self._pools.values())
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Sends a request whose header names are lower-case."""
-        body = cast("AsyncIterable[bytes]", request.stream)
-        target: bytes = request.extensions.get("target", request.url.raw_path)
-        outbound = Outbound(request.method, target, request.headers.raw, body)
-        encoded = encode(outbound, request.extensions.get("timeout") or {})
-        reply = await self.pool(request.url).exchange(encoded)
-        return httpx.Response(reply.parser.status, headers=reply.parser.headers, stream=reply)
-
-    def pool(self, url: httpx.URL) -> Pool:
-        """The connections to a URL's origin. Raises httpx.UnsupportedProtocol unless https."""
-        return self._pools.get((url.raw_host, url.port)) or self._add_pool(url)
+    def exchange_with(self, authority: Authority, timeouts: Timeouts) -> Exchange:
+        """What sends requests to that origin."""
+        pool = self._pools.get(authority) or self._add_pool(authority)
+        return PooledOrigin(pool, timeouts).exchange
 
     async def aclose(self) -> None:
         """Closes idle connections; those in use close when their exchange is over."""
         for pool in self._pools.values():
             pool.close()
 
-    def _add_pool(self, url: httpx.URL) -> Pool:
-        if url.scheme != "https":
-            raise httpx.UnsupportedProtocol("only https:// is spoken")
-        host, port = url.raw_host.decode("ascii"), url.port or 443
+    def _add_pool(self, authority: Authority) -> Pool:
+        host = authority.host.strip(b"[]").decode("ascii")
+        route = Route(host, authority.port, self._context, self._proxy)
 
-        async def connect(timeout: float | None) -> Connection:  # noqa: ASYNC109
-            route = Route(host, port, self._context, self._proxy)
+        async def connect(timeout: float) -> Connection:  # noqa: ASYNC109
             return self._wrap(await self._dial(route, timeout), pool)
 
-        pool = Pool(connect, self._limits.max_connections)
-        self._pools[url.raw_host, url.port] = pool
+        pool = self._pools[authority] = Pool(connect, self._limits.max_connections)
         return pool
 
-    async def _dial(self, route: Route, timeout: float | None) -> Wire:  # noqa: ASYNC109
+    async def _dial(self, route: Route, timeout: float) -> Wire:  # noqa: ASYNC109
         try:
             wire = await dial(route, timeout)
         except UpstreamError as error:

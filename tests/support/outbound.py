@@ -1,14 +1,20 @@
 """Requests as the forwarder hands them to a transport, in one line."""
 
 from collections.abc import AsyncIterator
+from typing import NamedTuple
 
-import httpx
+from gateway.model import Outbound, Reply
+from gateway.upstream.request_encoder import Timeouts
+from gateway.upstream.target import authority_of
+from gateway.upstream.transport import Transport
 
-TIMEOUTS = {"connect": 5.0, "read": 5.0, "write": 5.0, "pool": 5.0}
+TIMEOUTS = Timeouts(connect=5.0, read=5.0, write=5.0, pool=5.0)
 
 
-class Body(httpx.AsyncByteStream):
+class Body:
     """A request body: all of it `ready` in memory, or piece by piece."""
+
+    replayable = True
 
     def __init__(self, *pieces: bytes, ready: bytes | None = None) -> None:
         self.ready = ready
@@ -19,36 +25,42 @@ class Body(httpx.AsyncByteStream):
             yield piece
 
 
+class Sending(NamedTuple):
+    """A request, where it goes, and how long it may take."""
+
+    url: str
+    outbound: Outbound
+    timeouts: Timeouts
+
+
 def request(
     url: str,
     method: str = "GET",
-    body: httpx.AsyncByteStream | None = None,
+    body: Body | None = None,
     *,
     target: bytes = b"/x",
     headers: tuple[tuple[bytes, bytes], ...] = (),
-    **timeouts: float | None,
-) -> httpx.Request:
+    **timeouts: float,
+) -> Sending:
     """A request with a `Host`, these headers, and the framing of its body."""
     fields = [(b"host", b"localhost"), *headers]
-    ready = getattr(body, "ready", None)
-    if ready is not None:
-        fields.append((b"content-length", b"%d" % len(ready)))
+    if body is not None and body.ready is not None:
+        fields.append((b"content-length", b"%d" % len(body.ready)))
     elif body is not None and not any(name == b"content-length" for name, _ in fields):
         fields.append((b"transfer-encoding", b"chunked"))
-    return httpx.Request(
-        method,
-        url,
-        headers=fields,
-        stream=body or Body(ready=b""),
-        extensions={"target": target, "timeout": TIMEOUTS | timeouts},
-    )
+    return Sending(url, Outbound(method, target, fields, body), TIMEOUTS._replace(**timeouts))
 
 
-async def fetch(transport: httpx.AsyncBaseTransport, sent: httpx.Request) -> tuple[int, bytes]:
+async def begin(transport: Transport, sending: Sending) -> Reply:
+    """A request's reply, once its head is there."""
+    exchange = transport.exchange_with(authority_of(sending.url), sending.timeouts)
+    return await exchange(sending.outbound)
+
+
+async def fetch(transport: Transport, sending: Sending) -> tuple[int, bytes]:
     """Status and body of a request's whole reply."""
-    reply = await transport.handle_async_request(sent)
-    assert isinstance(reply.stream, httpx.AsyncByteStream)
+    reply = await begin(transport, sending)
     try:
-        return reply.status_code, b"".join([piece async for piece in reply.stream])
+        return reply.status, b"".join([piece async for piece in reply.body])
     finally:
-        await reply.stream.aclose()
+        await reply.body.aclose()

@@ -11,9 +11,10 @@ from gateway.events import CircuitChanged, Event, UpstreamRetried
 from gateway.model import Exchange, Key, Outbound, Reply
 from gateway.secret import Secret
 from gateway.upstream.breaker import Breaker
-from gateway.upstream.forwarder import Forwarder, Timeouts
+from gateway.upstream.forwarder import Forwarder
 from gateway.upstream.retry import Retries, RetryRules
 from gateway.upstream.sender import Sender
+from tests.support.httpx_exchange import AUTHORITY, HttpxExchange
 
 Step = int | BaseException | httpx.Response
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
@@ -77,7 +78,7 @@ class World:
         self.wire = Wire(list(steps))
         self.told: list[Event] = []
         self.breaker = Breaker(ratio, 5.0)
-        forwarder = Forwarder(self.wire, "https://api.invopop.com", Timeouts(), self.told.append)
+        forwarder = Forwarder(HttpxExchange(self.wire), AUTHORITY, self.told.append)
         retries = Retries(RetryRules(2, IDEMPOTENT), lambda: 0.0)
         self.sender = Sender(forwarder, retries, self.breaker, self.told.append)
         self.x = Exchange(0.0, "id")

@@ -12,7 +12,7 @@ from gateway.model import Exchange
 from gateway.observe.families import FAMILIES, OWN_SECONDS, SECONDS, SOURCES, UPSTREAM_KINDS, Family
 from gateway.observe.metrics import Metrics
 from gateway.settings import vault_file
-from gateway.upstream import errors_map
+from gateway.upstream import failures
 
 
 def samples(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -147,7 +147,7 @@ def test_no_family_outgrows_max_series(family: Family) -> None:
 
 def test_the_closed_lists_are_those_of_the_rooms() -> None:
     """What the rooms can emit is what the table knows from the start."""
-    assert set(UPSTREAM_KINDS) == set(errors_map.KINDS)
+    assert set(UPSTREAM_KINDS) == set(failures.KINDS)
     assert SOURCES == vault_file.KINDS
 
 

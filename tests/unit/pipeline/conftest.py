@@ -19,9 +19,10 @@ from gateway.observe.writer import LineWriter
 from gateway.pipeline import Pipeline
 from gateway.settings.load import load
 from gateway.upstream.breaker import Breaker
-from gateway.upstream.forwarder import Forwarder, Timeouts
+from gateway.upstream.forwarder import Forwarder
 from gateway.upstream.retry import Retries, RetryRules
 from gateway.upstream.sender import Sender
+from tests.support.httpx_exchange import AUTHORITY, HttpxExchange
 
 TOKEN = "igw_billing"
 ACME = {"x-invopop-tenant": "acme"}
@@ -40,7 +41,7 @@ class Wire(httpx.AsyncBaseTransport):
         stream = request.stream
         assert isinstance(stream, httpx.AsyncByteStream)
         body = b"".join([chunk async for chunk in stream])
-        self.sent.append((request, body or getattr(stream, "ready", None) or b""))
+        self.sent.append((request, body))
         return self.answer(request)
 
     def keys(self) -> list[str]:
@@ -55,7 +56,7 @@ class World:
         self.exchanges: list[Exchange] = []
         gateway.events.subscribe(ExchangeEnded, lambda e: self.exchanges.append(e.exchange))
         emit = gateway.events.emit
-        forwarder = Forwarder(wire, "https://api.invopop.com", Timeouts(), emit)
+        forwarder = Forwarder(HttpxExchange(wire), AUTHORITY, emit)
         retries = Retries(RetryRules(2, frozenset({"GET", "PUT"})), lambda: 0.0)
         gateway.services.sender = Sender(forwarder, retries, Breaker(0.5, 5.0), emit)
         self.pipeline = Pipeline(gateway.services, gateway.new_request_id, gateway.events.emit)

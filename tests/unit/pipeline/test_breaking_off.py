@@ -9,6 +9,7 @@ import pytest
 from gateway.errors import UpstreamError
 from gateway.model import CALLER_LEFT, CALLER_STALLED, DRAIN_CUT
 from gateway.upstream.breaker import Breaker
+from gateway.upstream.failures import failure
 from gateway.upstream.retry import Retries, RetryRules
 from gateway.upstream.sender import Sender
 from tests.unit.pipeline.conftest import ACME, World
@@ -78,7 +79,7 @@ async def test_a_reply_that_breaks_off_is_never_completed(world: World) -> None:
     class Broken(httpx.AsyncByteStream):
         async def __aiter__(self) -> AsyncIterator[bytes]:
             yield b"half"
-            raise httpx.ReadError("cut")
+            raise failure("closed", sent=True)
 
     world.wire.answer = lambda _: httpx.Response(200, stream=Broken())
     with pytest.raises(UpstreamError):
@@ -97,7 +98,7 @@ async def test_a_reply_that_breaks_off_is_charged_to_whoever_sent_it(world: Worl
         async def __aiter__(self) -> AsyncIterator[bytes]:
             services.sender = new.sender
             yield b"half"
-            raise httpx.ReadError("cut")
+            raise failure("closed", sent=True)
 
     services.sender = old.sender
     world.wire.answer = lambda _: httpx.Response(200, stream=Reloaded())

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 
+from gateway.upstream.failures import failure
 from tests.unit.pipeline.conftest import ACME, TOKEN, World
 
 
@@ -90,7 +91,7 @@ async def test_a_reply_tells_its_attempts(world: World) -> None:
     assert (status, "x-gateway-attempts" in headers) == (200, False)
 
     def away(_: httpx.Request) -> httpx.Response:
-        raise httpx.ConnectError("")
+        raise failure("connect", sent=False)
 
     world.wire.answer = away
     status, headers, _ = await world.call("POST", "/silo/v1/entries", headers=ACME, body=b"{}")

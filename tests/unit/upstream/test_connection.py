@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from math import inf
 from typing import Any, cast
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from gateway.errors import UpstreamError
 from gateway.upstream.connection import Connection, Hooks, Lifetime, StaleConnectionError
 from gateway.upstream.reply_stream import HIGH_WATER, ReplyStream
-from gateway.upstream.request_encoder import Encoded
+from gateway.upstream.request_encoder import Encoded, Timeouts
 from gateway.upstream.wire import Wire
 
 
@@ -38,6 +39,8 @@ class FakeWire:
 class Endless:
     """A request body that does not end."""
 
+    ready = None
+    replayable = False
     stopped = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -59,10 +62,10 @@ class Rig:
         self.connection = Connection(cast("Wire", self.wire), hooks, lifetime)
 
     async def exchange(
-        self, *pieces: bytes, read: float | None = None, body: Endless | None = None
+        self, *pieces: bytes, read: float = inf, body: Endless | None = None
     ) -> ReplyStream:
         """A request whose reply comes in these pieces, in one turn of the event loop."""
-        timeouts = {"read": read, "write": 0.02}
+        timeouts = Timeouts(read=read, write=0.02)
         request = Encoded(b"HEAD", None, body, False, False, timeouts)
         task = asyncio.ensure_future(self.connection.exchange(request))
         for _ in range(3):

@@ -5,15 +5,12 @@ import random
 import threading
 from collections.abc import Callable
 
-import httpx
 import pytest
 
 from gateway.errors import GatewayFault, UpstreamError
-from gateway.model import Outbound
-from gateway.upstream.request_encoder import encode
 from gateway.upstream.transport import Transport
 from tests.support.origin import Connection, Origin, Script, answering, ok
-from tests.support.outbound import Body, fetch, request
+from tests.support.outbound import TIMEOUTS, Body, Sending, begin, fetch, request
 
 Origins = Callable[[Script], Origin]
 Transports = Callable[..., Transport]
@@ -49,7 +46,7 @@ async def test_the_line_is_bounded(origin: Origins, transport: Transports) -> No
     tasks = [asyncio.create_task(fetch(t, request(u.url))) for _ in range(5)]
     await turns(lambda: bool(t.pools) and t.pools[0].waiting == 4)
     with pytest.raises(GatewayFault, match="overloaded"):
-        await fetch(t, request(u.url, pool=None))
+        await fetch(t, request(u.url, pool=60.0))
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)
@@ -63,10 +60,9 @@ async def test_a_request_that_wants_no_kept_connection_takes_its_place(
     u = origin(answering(ok()))
     t = transport(max_connections=1)
     await fetch(t, request(u.url))
-    url = httpx.URL(u.url)
-    outbound = Outbound("GET", b"/x", [(b"host", b"localhost")], None, fresh=True)
-    reply = await t.pool(url).exchange(encode(outbound, {"connect": 5.0, "read": 5.0, "pool": 0.0}))
-    await reply.aclose()
+    url, outbound, _ = request(u.url)
+    fresh = Sending(url, outbound._replace(fresh=True), TIMEOUTS._replace(pool=0.0))
+    await (await begin(t, fresh)).body.aclose()
     assert [len(connection.requests) for connection in u.connections] == [1, 1]
 
 
@@ -152,9 +148,9 @@ async def test_a_reply_closed_half_read_closes_its_connection(
 
     u = origin(endless)
     t = transport()
-    reply = await t.handle_async_request(request(u.url))
-    await reply.stream.aclose()  # type: ignore[union-attr]
-    await reply.stream.aclose()  # type: ignore[union-attr]
+    reply = await begin(t, request(u.url))
+    await reply.body.aclose()
+    await reply.body.aclose()
     assert (t.pools[0].active, t.pools[0].idle) == (0, 0)
     await asyncio.to_thread(u.wait, lambda: u.connections[0].ended)
 

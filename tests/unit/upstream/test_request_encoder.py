@@ -1,12 +1,10 @@
 """The request encoder: bytes as given, lengths held, nothing that reads as two requests."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from gateway.errors import GatewayFault
 from gateway.model import Outbound
-from gateway.upstream.request_encoder import BodyEncoder, Encoded, encode, encode_head
+from gateway.upstream.request_encoder import BodyEncoder, Encoded, Timeouts, encode, encode_head
 from tests.support.outbound import Body
 
 
@@ -72,7 +70,7 @@ CHUNKED = (b"transfer-encoding", b"chunked")
 
 def test_a_ready_body_joins_the_head() -> None:
     """One write."""
-    encoded = encode(outbound("PUT", Body(ready=b"abc"), THREE), {})
+    encoded = encode(outbound("PUT", Body(ready=b"abc"), THREE), Timeouts())
     assert encoded.data.endswith(b"content-length: 3\r\n\r\nabc")
     assert encoded.stream is None
 
@@ -82,7 +80,7 @@ def test_a_ready_body_joins_the_head() -> None:
 )
 def test_a_ready_body_may_be_chunked(body: bytes, wire: bytes) -> None:
     """Framing is the headers' business alone."""
-    encoded = encode(outbound("POST", Body(ready=body), CHUNKED), {})
+    encoded = encode(outbound("POST", Body(ready=body), CHUNKED), Timeouts())
     assert encoded.data.endswith(b"chunked\r\n\r\n" + wire)
 
 
@@ -91,18 +89,13 @@ def test_a_ready_body_may_be_chunked(body: bytes, wire: bytes) -> None:
 def test_a_body_that_is_announced_and_missing_is_refused(body: Body | None, length: bytes) -> None:
     """An upstream would wait for it until the time-out, and take the next request for it."""
     with pytest.raises(GatewayFault):
-        encode(outbound("POST", body, (b"content-length", length)), {})
-
-
-async def pieces() -> AsyncIterator[bytes]:
-    """A body of which nothing is ready."""
-    yield b"abc"
+        encode(outbound("POST", body, (b"content-length", length)), Timeouts())
 
 
 def test_all_that_the_connection_needs_goes_along() -> None:
     """How long the body is, whether a reply has one, and whether an old connection will do."""
     head = b"%b / HTTP/1.1\r\nhost: h\r\ncontent-length: 3\r\n\r\n"
-    headers, body, times = [(b"host", b"h"), THREE], pieces(), {"read": 1.0}
+    headers, body, times = [(b"host", b"h"), THREE], Body(b"abc"), Timeouts(read=1.0)
     sent = encode(Outbound("HEAD", b"/", headers, body, fresh=True), times)
     assert sent == Encoded(head % b"HEAD", 3, body, True, True, times)
     sent = encode(Outbound("PUT", b"/", headers, Body(ready=b"abc"), fresh=False), times)
@@ -113,12 +106,12 @@ def test_all_that_the_connection_needs_goes_along() -> None:
 def test_a_ready_body_of_another_length_is_refused(body: bytes) -> None:
     """Case 74: before anything is sent."""
     with pytest.raises(GatewayFault):
-        encode(outbound("POST", Body(ready=body), THREE), {})
+        encode(outbound("POST", Body(ready=body), THREE), Timeouts())
 
 
 def test_no_body() -> None:
     """A head alone."""
-    assert encode(outbound("GET", None), {}).data == b"GET / HTTP/1.1\r\nhost: h\r\n\r\n"
+    assert encode(outbound("GET", None), Timeouts()).data == b"GET / HTTP/1.1\r\nhost: h\r\n\r\n"
 
 
 def test_chunks() -> None:

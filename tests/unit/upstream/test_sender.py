@@ -11,7 +11,7 @@ from gateway.errors import UpstreamError
 from gateway.model import Outbound
 from gateway.upstream import sender as module
 from gateway.upstream.connection import StaleConnectionError
-from gateway.upstream.errors_map import failure, overloaded
+from gateway.upstream.failures import failure, overloaded
 from tests.support.scripted_sender import Body, Step, World, key
 
 REFUSED = failure("connect_refused", sent=False)

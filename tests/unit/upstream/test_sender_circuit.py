@@ -11,7 +11,7 @@ from gateway.events import UpstreamFailed
 from gateway.model import CALLER_LEFT, Outbound
 from gateway.upstream import sender as module
 from gateway.upstream.connection import StaleConnectionError
-from gateway.upstream.errors_map import failure, overloaded
+from gateway.upstream.failures import failure, overloaded
 from tests.support.scripted_sender import Step, World, key
 
 

@@ -11,9 +11,11 @@ from gateway.events import Event, UpstreamRetried
 from gateway.inbound import InboundBody
 from gateway.model import Exchange, Outbound
 from gateway.upstream.breaker import Breaker
-from gateway.upstream.forwarder import Forwarder, Timeouts
+from gateway.upstream.forwarder import Forwarder
+from gateway.upstream.request_encoder import Timeouts
 from gateway.upstream.retry import Retries, RetryRules
 from gateway.upstream.sender import Sender
+from gateway.upstream.target import authority_of
 from gateway.upstream.transport import Transport
 from tests.support.origin import Connection, Origin, Script, answering, in_turn, ok
 from tests.support.scripted_sender import IDEMPOTENT, content, key
@@ -28,7 +30,9 @@ class World:
 
     def __init__(self, transport: Transport, origin: Origin) -> None:
         self.events: list[Event] = []
-        forwarder = Forwarder(transport, origin.url, Timeouts(), self.events.append)
+        authority = authority_of(origin.url)
+        exchange = transport.exchange_with(authority, Timeouts())
+        forwarder = Forwarder(exchange, authority, self.events.append)
         retries = Retries(RetryRules(2, IDEMPOTENT), lambda: 0.0)
         self.sender = Sender(forwarder, retries, Breaker(0.5, 5.0), self.events.append)
 

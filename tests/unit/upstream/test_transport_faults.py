@@ -10,7 +10,7 @@ from gateway.errors import UpstreamError
 from gateway.upstream.connection import StaleConnectionError
 from gateway.upstream.transport import Transport
 from tests.support.origin import Connection, Origin, Script, answering, in_turn, ok
-from tests.support.outbound import Body, fetch, request
+from tests.support.outbound import Body, begin, fetch, request
 
 Origins = Callable[[Script], Origin]
 Transports = Callable[..., Transport]
@@ -85,8 +85,8 @@ async def test_a_slow_reader_is_not_the_upstreams_fault(
         c.drain()
 
     t = transport()
-    reply = await t.handle_async_request(request(origin(big).url, read=0.5))
-    pieces = reply.stream.__aiter__()  # type: ignore[union-attr]
+    reply = await begin(t, request(origin(big).url, read=0.5))
+    pieces = reply.body.__aiter__()
     size = len(await anext(pieces))
     await asyncio.sleep(1.0)
     async for piece in pieces:

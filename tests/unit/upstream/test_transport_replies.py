@@ -5,20 +5,19 @@ import threading
 import time
 from collections.abc import Callable
 
-import httpx
 import pytest
 
 from gateway.errors import UpstreamError
 from gateway.upstream.transport import Transport
 from tests.support.origin import Connection, Origin, Script, answering, in_turn, ok
-from tests.support.outbound import Body, fetch, request
+from tests.support.outbound import Body, Sending, begin, fetch, request
 
 Origins = Callable[[Script], Origin]
 Transports = Callable[..., Transport]
 POISON = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nPOISON"
 
 
-async def failing(transport: Transport, sent: httpx.Request) -> UpstreamError:
+async def failing(transport: Transport, sent: Sending) -> UpstreamError:
     """The error that a request ends with; its slot has come back by then."""
     with pytest.raises(UpstreamError) as caught:
         await fetch(transport, sent)
@@ -221,9 +220,8 @@ async def test_what_came_before_the_break_is_delivered(
         c.close()
 
     t = transport()
-    reply = await t.handle_async_request(request(origin(broken).url))
-    assert isinstance(reply.stream, httpx.AsyncByteStream)
-    pieces = reply.stream.__aiter__()
+    reply = await begin(t, request(origin(broken).url))
+    pieces = reply.body.__aiter__()
     assert await anext(pieces) == b"abc"
     with pytest.raises(UpstreamError):
         await anext(pieces)
@@ -241,18 +239,17 @@ async def test_pieces_are_handed_on_as_they_come(origin: Origins, transport: Tra
         c.drain()
 
     t = transport()
-    reply = await t.handle_async_request(request(origin(streaming).url))
-    assert isinstance(reply.stream, httpx.AsyncByteStream)
-    assert getattr(reply.stream, "ready", b"") is None
+    reply = await begin(t, request(origin(streaming).url))
+    assert reply.body.ready is None
     go.set()
-    assert await anext(reply.stream.__aiter__()) == b"one"
-    await reply.stream.aclose()
+    assert await anext(reply.body.__aiter__()) == b"one"
+    await reply.body.aclose()
     assert (t.pools[0].active, t.pools[0].idle) == (0, 0)
 
 
 async def test_a_small_reply_is_ready_with_its_head(origin: Origins, transport: Transports) -> None:
     """The common case costs no iteration; its connection is free before anyone reads it."""
     t = transport()
-    reply = await t.handle_async_request(request(origin(answering(ok(b"all"))).url))
-    assert getattr(reply.stream, "ready", None) == b"all"
+    reply = await begin(t, request(origin(answering(ok(b"all"))).url))
+    assert reply.body.ready == b"all"
     assert t.pools[0].idle == 1

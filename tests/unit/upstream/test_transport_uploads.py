@@ -6,13 +6,12 @@ import threading
 import time
 from collections.abc import Callable
 
-import httpx
 import pytest
 
 from gateway.errors import GatewayFault, UpstreamError
 from gateway.upstream.transport import Transport
 from tests.support.origin import Connection, Origin, Script, answering, ok
-from tests.support.outbound import Body, fetch, request
+from tests.support.outbound import Body, begin, fetch, request
 
 Origins = Callable[[Script], Origin]
 Transports = Callable[..., Transport]
@@ -155,9 +154,8 @@ async def test_upload_goes_on_while_an_early_reply_streams(
 
     u = origin(echo)
     t = transport()
-    reply = await t.handle_async_request(request(u.url, "POST", Late()))
-    stream = reply.stream
-    assert isinstance(stream, httpx.AsyncByteStream)
+    reply = await begin(t, request(u.url, "POST", Late()))
+    stream = reply.body
     body = stream.__aiter__()
     assert await anext(body) == b"abc"
     go.set()
