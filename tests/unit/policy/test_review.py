@@ -103,8 +103,8 @@ def test_a_large_vault_is_looked_over_quickly() -> None:
     """200 callers with a glob each and 20,000 tenants take seconds, not minutes."""
     callers = {f"c{n}": {"tenants": (f"c{n}-*", f"own{n}"), **LIMITED} for n in range(200)}
     tenants = tuple(f"c{n % 200}-{n}" for n in range(20_000))
-    started = time.monotonic()
+    started = time.process_time()
     found = warnings(tenants, **callers)
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
     assert len(found) == 200
     assert all("the vault has no tenant" in text for text in found)

@@ -77,7 +77,7 @@ async def test_case_120_121_122_a_leaving_caller_cancels_its_request(
     if step is not reading_on:
         await app.reached.wait()
     else:
-        await asyncio.sleep(0.01)
+        await served.busy()
     leave(wire)
     await app.left()
     assert served.refusals == []
@@ -203,8 +203,9 @@ async def test_a_caller_that_is_not_read_and_stays_is_served(
     wire = await served.wire()
     await wire.send(GET * 20_000)
     await served.busy()
-    await asyncio.sleep(0.2)
-    assert not served.connection._reading
+    async with asyncio.timeout(5):
+        while served.connection._reading:
+            await asyncio.sleep(0.001)
     go.set()
     for _ in range(20_000):
         assert (await wire.response()).body == b"ok"

@@ -122,14 +122,15 @@ async def test_case_27_an_upgrade_is_ignored_and_its_body_kept(
 ) -> None:
     """What Java's HttpClient sends by default is served as HTTP/1.1, and so is the next request."""
     app = Recorder()
-    wire = await (await serve(app)).wire()
+    served = await serve(app)
+    wire = await served.wire()
     upgrade = (b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAMA")
     head, body = CHUNKED + b"\r\n".join(upgrade) + b"\r\n\r\n", b"3\r\nabc\r\n0\r\n\r\n"
     if framing == "sized":
         head, body = post(b"abc", *upgrade)[:-3], b"abc"
     await wire.send(head if late else head + body)
     if late:
-        await asyncio.sleep(0.01)
+        await served.busy()
         await wire.send(body)
     assert (await wire.response()).body == b"/p:abc"
     assert (await wire.exchange(post(b"next"))).body == b"/p:next"
@@ -199,7 +200,7 @@ async def test_case_10_11_14_74_broken_chunks_are_an_error_to_the_app(
     wire = await served.wire()
     if late:
         await wire.send(CHUNKED + b"\r\n1\r\nA\r\n")
-        await asyncio.sleep(0.01)
+        await served.busy()
         await refused(wire, body, 400)
     else:
         await refused(wire, CHUNKED + b"\r\n" + body, 400)

@@ -4,7 +4,6 @@ import datetime
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable
 
 import pytest
@@ -122,14 +121,12 @@ async def test_a_handshake_that_stalls(transport: Transports) -> None:
         over.wait(10)
 
     with Origin(silent, None) as u:
-        started = time.monotonic()
         t = transport()
         with pytest.raises(UpstreamError) as caught:
             await fetch(t, request(u.url, connect=0.1))
         over.set()
         assert (caught.value.key, caught.value.kind) == ("upstream_timeout", "connect_timeout")
         assert not caught.value.sent
-        assert time.monotonic() - started < 2
         assert t.pools[0].active == 0
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable
 
 import pytest
@@ -142,22 +141,20 @@ async def test_interim_replies_are_skipped_up_to_a_cap(
 async def test_interim_replies_do_not_move_the_deadline(
     origin: Origins, transport: Transports
 ) -> None:
-    """Case 92: whoever promises for ever times out all the same."""
+    """Case 92: a reply that comes after `read` is too late, whatever was promised in between."""
     over = threading.Event()
 
     def promising(c: Connection) -> None:
         c.request()
         for _ in range(4):
             c.send(b"HTTP/1.1 103 X\r\n\r\n")
-            over.wait(0.6)
-        c.drain()
+            over.wait(0.75)
+        c.send(ok())
 
     u = origin(promising)
-    started = time.monotonic()
     error = await failing(transport(), request(u.url, read=2.0))
     over.set()
     assert (error.key, error.kind) == ("upstream_timeout", "read_timeout")
-    assert time.monotonic() - started < 3.5
 
 
 @pytest.mark.parametrize(
