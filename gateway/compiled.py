@@ -32,7 +32,7 @@ from gateway.upstream.retry import Retries, RetryRules
 from gateway.upstream.sender import Sender
 from gateway.upstream.target import authority_of
 from gateway.upstream.tls import client_context
-from gateway.upstream.transport import Limits, Transport
+from gateway.upstream.transport import PoolLimits, Transport
 from gateway.vault.sources.source import SourceError
 from gateway.vault.vault import Vault
 
@@ -135,7 +135,7 @@ async def _shared_rates(
 
 def new_transport(upstream: Upstream, trust: ssl.SSLContext, emit: Emit) -> Transport:
     """Connections to Invopop, verified by `trust`."""
-    limits = Limits(max_connections=upstream.max_connections)
+    limits = PoolLimits(max_connections=upstream.max_connections)
     proxy = urlsplit(upstream.proxy) if upstream.proxy else None
     way = (proxy.hostname or "", proxy.port or 80) if proxy else None
     return Transport(trust, emit, limits=limits, proxy=way)

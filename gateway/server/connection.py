@@ -14,7 +14,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 from gateway.asgi import Scope
 from gateway.model import CALLER_LEFT, CALLER_STALLED
 from gateway.server.deadline import NEVER, Deadline
-from gateway.server.listener import Listener, Running
+from gateway.server.listener import Listener, RequestInFlight
 from gateway.server.sockets import read_peer
 
 # What may lie here unread by the app, or unsent to the caller, before we stop taking more.
@@ -28,10 +28,10 @@ _HUNG_UP: Final = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLL
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
 _RESET: Final = struct.pack("ii", 1, 0)  # socket(7): SO_LINGER on, for no time
 
-C = TypeVar("C", bound=Running)
+C = TypeVar("C", bound=RequestInFlight)
 
 
-class Connection(asyncio.Protocol, Generic[C]):
+class CallerConnection(asyncio.Protocol, Generic[C]):
     """The server's end of a connection. A deaf one takes no further request."""
 
     def __init__(self, listener: Listener) -> None:
@@ -110,24 +110,24 @@ class Connection(asyncio.Protocol, Generic[C]):
     # What requests ask of it.
 
     def scope(self) -> Scope:
-        """See `cycle.Wire`."""
+        """See `cycle.CycleConnection`."""
         scope = self._scope.copy()
         if self.listener.state:
             scope["state"] = self.listener.state.copy()
         return scope
 
     def write(self, data: bytes) -> None:
-        """See `cycle.Wire`."""
+        """See `cycle.CycleConnection`."""
         self._transport.write(data)
 
     async def drained(self) -> None:
-        """See `cycle.Wire`."""
+        """See `cycle.CycleConnection`."""
         if self.write_paused:
             self._drain = self.listener.loop.create_future()
             await self._drain
 
     def cut(self, *, reset: bool) -> None:
-        """See `cycle.Wire`."""
+        """See `cycle.CycleConnection`."""
         self.cycle = None
         if reset:
             sock = self._transport.get_extra_info("socket")
@@ -186,17 +186,17 @@ class Connection(asyncio.Protocol, Generic[C]):
         self.abort()
 
     def close_if_idle(self) -> None:
-        """See `listener.Connection`."""
+        """See `listener.OpenConnection`."""
         self._close()
 
     def retire(self) -> None:
-        """See `listener.Connection`."""
+        """See `listener.OpenConnection`."""
         self._retired = True
         if self.cycle is None and not self._deaf:
             self._close()
 
     def abort(self) -> None:
-        """See `listener.Connection`."""
+        """See `listener.OpenConnection`."""
         self._deaf = True
         self._transport.abort()
 

@@ -16,7 +16,7 @@ from gateway.server.listener import Listener
 from gateway.server.reply import Mode, frame_reply, hold, needs_whole
 
 
-class Wire(Protocol):
+class CycleConnection(Protocol):
     """What a request asks of the connection that it came by."""
 
     write_paused: bool
@@ -66,6 +66,7 @@ class Cycle:
         "_arrival",
         "_chunks",
         "_closes",
+        "_connection",
         "_end_told",
         "_expected",
         "_failure",
@@ -75,7 +76,6 @@ class Cycle:
         "_mode",
         "_start",
         "_task",
-        "_wire",
         "buffered",
         "complete",
         "gone",
@@ -83,9 +83,11 @@ class Cycle:
         "whole",
     )
 
-    def __init__(self, wire: Wire, listener: Listener, request: RequestHead) -> None:
+    def __init__(
+        self, connection: CycleConnection, listener: Listener, request: RequestHead
+    ) -> None:
         self.request = request
-        self._wire = wire
+        self._connection = connection
         self._listener = listener
         self.whole = request.content_length == 0
         self.buffered = 0
@@ -155,15 +157,15 @@ class Cycle:
         """RFC 9110 10.1.1; once the final reply has begun, nothing can be said before it."""
         self._expected = False
         if self._mode is None:
-            self._wire.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        self._wire.await_body()
+            self._connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._connection.await_body()
 
     def _next_message(self) -> Message | None:
         if self._chunks:
             body = b"".join(self._chunks)
             self._chunks = []
             self.buffered = 0
-            self._wire.body_taken()
+            self._connection.body_taken()
         elif self._failure is not None:
             raise self._failure
         elif self.gone or self.complete:
@@ -183,7 +185,7 @@ class Cycle:
             if self._start is not None or self._mode is not None:
                 raise RuntimeError("a second http.response.start")
             self._start = message
-            if needs_whole(message, self.request, self._wire.peer):
+            if needs_whole(message, self.request, self._connection.peer):
                 self._held = bytearray()
                 return
             # With a body at hand, head and body are one write; without, the head waits one tick.
@@ -196,14 +198,14 @@ class Cycle:
                     return
                 body = bytes(self._held)
             self._write(body, more)
-            if more and self._wire.write_paused:
-                await self._wire.drained()
+            if more and self._connection.write_paused:
+                await self._connection.drained()
 
     def _flush_head(self) -> None:
         if self._start is None or self.gone:
             return
         try:
-            self._wire.write(self._take_head(None))
+            self._connection.write(self._take_head(None))
         except (ValueError, TypeError):
             return  # the app is told at its next `send`, where it can hear it
 
@@ -215,7 +217,7 @@ class Cycle:
         headers = start.get("headers", ())
         head = frame_reply(start["status"], list(headers), self.request, whole)
         self._start, self._mode, self._left = None, head.mode, head.length
-        self._closes = head.mode == "until close" or self._wire.closes_after(self)
+        self._closes = head.mode == "until close" or self._connection.closes_after(self)
         date = b"" if head.dated else self._listener.date()
         return head.block + date + (b"connection: close\r\n\r\n" if self._closes else b"\r\n")
 
@@ -236,12 +238,12 @@ class Cycle:
         elif mode == "until close":
             data += body
         if data:
-            self._wire.write(data)
+            self._connection.write(data)
         if not more:
             self.complete = True
             if self._arrival is not None:
                 self._wake()
-            self._wire.replied(self, closes=self._closes)
+            self._connection.replied(self, closes=self._closes)
 
     # The app's task.
 
@@ -272,14 +274,14 @@ class Cycle:
             return
         self._start = None
         if self._mode is None:
-            self._wire.refuse(error, self)
+            self._connection.refuse(error, self)
         else:
-            self._wire.cut(reset=self._mode == "until close")
+            self._connection.cut(reset=self._mode == "until close")
 
     def _scope(self) -> Scope:
         request = self.request
         path = request.raw_path.decode()
-        scope = self._wire.scope()
+        scope = self._connection.scope()
         scope["http_version"] = request.version
         scope["method"] = request.method
         scope["path"] = path if path[:1] == "/" else "/" + path  # what a router can match
@@ -288,6 +290,6 @@ class Cycle:
         scope["headers"] = request.headers
         scope["extensions"] = {
             "invopop_gateway.target": request.target,
-            "invopop_gateway.peer": self._wire.peer,
+            "invopop_gateway.peer": self._connection.peer,
         }
         return scope

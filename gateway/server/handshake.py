@@ -73,7 +73,7 @@ class Handshake:
         self._task = listener.loop.create_task(self._shake(caller, tls))
 
     def close_if_idle(self) -> None:
-        """See `listener.Connection`."""
+        """See `listener.OpenConnection`."""
         self._task.cancel()
 
     retire = abort = close_if_idle

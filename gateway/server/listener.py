@@ -14,7 +14,7 @@ from gateway.events import Emit
 from gateway.model import DRAIN_CUT
 
 
-class Limits(NamedTuple):
+class ConnectionLimits(NamedTuple):
     """Bounds of a connection. Times are seconds, sizes bytes; the names are the settings'.
 
     Beyond `max_connections` (0 = no limit) new connections are closed as soon as they are taken.
@@ -29,7 +29,7 @@ class Limits(NamedTuple):
     max_connections: int = 0
 
 
-class Connection(Protocol):
+class OpenConnection(Protocol):
     """What a listener asks of its connections."""
 
     def close_if_idle(self) -> None:
@@ -45,7 +45,7 @@ class Connection(Protocol):
         ...
 
 
-class Running(Protocol):
+class RequestInFlight(Protocol):
     """What a listener asks of its requests in flight."""
 
     def cancel(self, message: str) -> None:
@@ -60,7 +60,7 @@ class Listener:
     """
 
     def __init__(
-        self, app: App, limits: Limits, new_request_id: Callable[[], str], emit: Emit
+        self, app: App, limits: ConnectionLimits, new_request_id: Callable[[], str], emit: Emit
     ) -> None:
         self.app = app
         self.limits = limits
@@ -68,8 +68,8 @@ class Listener:
         self.emit = emit
         self.loop = asyncio.get_running_loop()
         self.state: dict[str, Any] = {}
-        self.connections: set[Connection] = set()
-        self.running: set[Running] = set()
+        self.connections: set[OpenConnection] = set()
+        self.running: set[RequestInFlight] = set()
         self.draining = False  # every reply says Connection: close
         self.stopping = False  # idle connections are closed
         self._vacant = asyncio.Event()

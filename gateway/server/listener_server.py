@@ -13,7 +13,7 @@ from typing import Final
 from gateway.events import Noticed
 from gateway.server.handshake import TlsServer
 from gateway.server.lifespan import Lifespan
-from gateway.server.listener import Limits, Listener
+from gateway.server.listener import ConnectionLimits, Listener
 from gateway.server.protocol import HttpProtocol
 from gateway.server.sockets import Sockets
 
@@ -44,7 +44,7 @@ class ListenerServer:
             Noticed("listening", "info", {"listener": self._name, "url": self._sockets.url()})
         )
 
-    def limit(self, limits: Limits) -> None:
+    def limit(self, limits: ConnectionLimits) -> None:
         """Other bounds, for what arrives from now on."""
         self._listener.limits = limits
 

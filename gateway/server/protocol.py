@@ -10,7 +10,7 @@ from typing import Final
 from gateway.errors import CallerError, GatewayError
 from gateway.events import ExchangeEnded
 from gateway.server.body import Body, ChunkedBody, SizedBody
-from gateway.server.connection import HIGH_WATER, Connection
+from gateway.server.connection import HIGH_WATER, CallerConnection
 from gateway.server.cycle import Cycle
 from gateway.server.deadline import NEVER
 from gateway.server.http1 import NEVER_IN_HEAD, parse_request_head
@@ -20,7 +20,7 @@ from gateway.server.reply import record, refusal
 BLANK_LINES: Final = 2  # tolerated before a request: RFC 9112 2.2
 
 
-class HttpProtocol(Connection[Cycle]):
+class HttpProtocol(CallerConnection[Cycle]):
     """Between requests `cycle` is None; while a request's body is due, `_body` reads it."""
 
     def __init__(self, listener: Listener) -> None:
@@ -126,23 +126,23 @@ class HttpProtocol(Connection[Cycle]):
     # What the request in flight asks.
 
     def await_body(self) -> None:
-        """See `cycle.Wire`."""
+        """See `cycle.CycleConnection`."""
         self._read_deadline.set(self.limits.body_timeout)
 
     def body_taken(self) -> None:
-        """See `cycle.Wire`."""
+        """See `cycle.CycleConnection`."""
         if not self._reading:
             self._resume_reading()
             if self._body is not None:
                 self.await_body()
 
     def closes_after(self, cycle: Cycle) -> bool:
-        """See `cycle.Wire`."""
+        """See `cycle.CycleConnection`."""
         lasting = cycle.request.keep_alive and cycle.whole
         return not lasting or self._deaf or self._retired or self.listener.draining
 
     def replied(self, cycle: Cycle, *, closes: bool) -> None:
-        """See `cycle.Wire`."""
+        """See `cycle.CycleConnection`."""
         self.cycle = None
         self._body = None
         self._served = True
@@ -175,7 +175,7 @@ class HttpProtocol(Connection[Cycle]):
     # Refusals and ends.
 
     def refuse(self, error: GatewayError, cycle: Cycle) -> None:
-        """See `cycle.Wire`."""
+        """See `cycle.CycleConnection`."""
         self.cycle = None
         self._refuse(error, cycle.request.method)
 
@@ -204,7 +204,7 @@ class HttpProtocol(Connection[Cycle]):
             self._refuse_head(CallerError("request_timeout"), self._buffer)
 
     def close_if_idle(self) -> None:
-        """See `listener.Connection`. Bytes that only the kernel has seen so far count, too."""
+        """See `listener.OpenConnection`. Bytes that only the kernel has seen so far count, too."""
         if self.cycle is not None or self._buffer or self._deaf:
             return
         if self._unread():

@@ -19,7 +19,7 @@ from gateway.errors import ConfigurationError, Problem
 from gateway.events import Emit, Event, ExchangeEnded, Noticed
 from gateway.identity.listener_tls import Renew
 from gateway.observe.logs import describe_exception
-from gateway.server.listener import Limits, Listener
+from gateway.server.listener import ConnectionLimits, Listener
 from gateway.server.listener_server import ListenerServer
 from gateway.server.sockets import Sockets, open_admin, open_callers
 from gateway.settings.schema import Settings
@@ -164,9 +164,9 @@ def _doors(service: Service, settings: Settings) -> tuple[ListenerServer, Listen
     return ListenerServer("admin", admin, opened[0]), ListenerServer("callers", callers, opened[1])
 
 
-def _limits(settings: Settings) -> Limits:
+def _limits(settings: Settings) -> ConnectionLimits:
     listen, limits = settings.listen, settings.limits
-    return Limits(
+    return ConnectionLimits(
         listen.header_timeout,
         listen.body_timeout,
         listen.write_timeout,

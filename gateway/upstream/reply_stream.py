@@ -9,7 +9,7 @@ from gateway.upstream.reply_parser import ReplyParser
 HIGH_WATER: Final = 256 * 1024  # bytes of body held before the upstream has to wait
 
 
-class Source(Protocol):
+class ReplySource(Protocol):
     """What a reply needs of its connection."""
 
     def reading(self) -> None:
@@ -29,8 +29,8 @@ class ReplyStream:
     be called in the end. A cancelled wait gives the connection up.
     """
 
-    def __init__(self, source: Source, parser: ReplyParser) -> None:
-        self.source: Source | None = source
+    def __init__(self, source: ReplySource, parser: ReplyParser) -> None:
+        self.source: ReplySource | None = source
         self.parser = parser
         self.upload: asyncio.Task[None] | None = None
         self.error: BaseException | None = None

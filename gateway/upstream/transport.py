@@ -20,7 +20,7 @@ from gateway.upstream.target import Authority
 from gateway.upstream.wire import Wire
 
 
-class Limits(NamedTuple):
+class PoolLimits(NamedTuple):
     """Per origin. `max_idle` and `max_age` are seconds; the age is shortened by up to a tenth.
 
     55 s is less than what load balancers commonly keep an idle connection for (60 s): so we, not
@@ -58,12 +58,12 @@ class Transport:
         context: ssl.SSLContext,
         emit: Emit,
         *,
-        limits: Limits | None = None,
+        limits: PoolLimits | None = None,
         proxy: tuple[str, int] | None = None,
     ) -> None:
         self._context = context
         self._emit = emit
-        self._limits = limits or Limits()
+        self._limits = limits or PoolLimits()
         self._proxy = proxy
         self._pools: dict[Authority, Pool] = {}
 

@@ -18,7 +18,7 @@ _RECORD: Final = 16 * 1024  # the most that one TLS record holds
 _RECORD_HEADER: Final = 5  # its last two bytes are the length of what follows
 
 
-class Reader(Protocol):
+class WireReader(Protocol):
     """Who gets the bytes. `on_end` comes once at least; more calls of it change nothing."""
 
     def on_data(self, data: bytes) -> None:
@@ -32,7 +32,7 @@ class Wire(asyncio.Protocol):
     """One TCP connection with TLS on it. Use: `handshake`, then set `reader`, then write."""
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext, server_name: str) -> None:
-        self.reader: Reader | None = None
+        self.reader: WireReader | None = None
         self._sock = sock
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
@@ -56,7 +56,7 @@ class Wire(asyncio.Protocol):
                 raise ConnectionResetError
             await self._wait()
 
-    def attach(self, reader: Reader) -> None:
+    def attach(self, reader: WireReader) -> None:
         """From now on `reader` hears what comes, also what came with the handshake."""
         self.reader = reader
         self._decrypt()

@@ -14,10 +14,10 @@ from gateway.app import Gateway, open_gateway
 from gateway.identity.tokens import hash_token
 from gateway.observe.logs import Logger
 from gateway.observe.writer import LineWriter
-from gateway.server.listener import Limits, Listener
+from gateway.server.listener import ConnectionLimits, Listener
 from gateway.server.protocol import HttpProtocol
 from gateway.settings.load import load
-from gateway.upstream.wire import Reader, Wire
+from gateway.upstream.wire import Wire, WireReader
 from tests.bench.environment import ISSUER, KEY, TOKEN
 from tests.support.certificates import Authority
 from tests.support.jwt import Issuer
@@ -49,17 +49,17 @@ class _MemoryWire:
     congested = False
 
     def __init__(self) -> None:
-        self._reader: Reader | None = None
+        self._reader: WireReader | None = None
         self._loop = asyncio.get_running_loop()
 
-    def attach(self, reader: Reader) -> None:
+    def attach(self, reader: WireReader) -> None:
         self._reader = reader
 
     def readable(self) -> bool:
         return False
 
     def write(self, data: bytes) -> None:
-        self._loop.call_soon(cast("Reader", self._reader).on_data, _REPLY)
+        self._loop.call_soon(cast("WireReader", self._reader).on_data, _REPLY)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -181,7 +181,8 @@ class Inside:
 
     async def _whole(self, request: bytes) -> Drive:
         gateway = await self._gateway()
-        listener = Listener(gateway.callers, Limits(), gateway.new_request_id, gateway.events.emit)
+        limits = ConnectionLimits(header_timeout=3600.0)  # a caller waits while others are measured
+        listener = Listener(gateway.callers, limits, gateway.new_request_id, gateway.events.emit)
         caller = _Caller(request)
         caller.connect(HttpProtocol(listener))
         return caller.send

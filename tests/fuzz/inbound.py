@@ -13,7 +13,7 @@ from gateway.events import Event
 from gateway.inbound import RequestIds, read_inbound
 from gateway.model import Key
 from gateway.secret import Secret
-from gateway.server.listener import Limits, Listener
+from gateway.server.listener import ConnectionLimits, Listener
 from gateway.server.protocol import HttpProtocol
 from gateway.upstream.headers import outbound_headers
 from gateway.upstream.request_encoder import BodyEncoder, encode_head
@@ -24,7 +24,7 @@ from tests.fuzz.strict import reread_replies, reread_request
 
 KEY: Final = Key("acme", "key", Secret("0123456789abcdef"), "value")
 UPSTREAM: Final = Authority(b"api.test", 443)
-LIMITS: Final = Limits(max_header_bytes=4096, max_headers=32)
+LIMITS: Final = ConnectionLimits(max_header_bytes=4096, max_headers=32)
 CORPUS: Final = tuple(b"\x05" + request for request in REQUESTS)
 _TURNS: Final = 12  # of the loop, in which a request that can be answered is
 

@@ -13,7 +13,7 @@ from typing import Any
 import uvloop
 
 from gateway.cli import main
-from gateway.upstream.transport import Limits
+from gateway.upstream.transport import PoolLimits
 
 
 class _Loop(uvloop.Loop):
@@ -31,7 +31,7 @@ class _Loop(uvloop.Loop):
 
 if __name__ == "__main__":
     _Loop.hosts = Path(sys.argv.pop(1))
-    defaults = Limits()._replace(max_age=float(sys.argv.pop(1)))
-    Limits.__new__.__defaults__ = tuple(defaults)
+    defaults = PoolLimits()._replace(max_age=float(sys.argv.pop(1)))
+    PoolLimits.__new__.__defaults__ = tuple(defaults)
     uvloop.new_event_loop = _Loop
     main()

@@ -15,7 +15,7 @@ from gateway.errors import CallerError
 from gateway.events import Event, ExchangeEnded
 from gateway.model import Exchange
 from gateway.server.http1 import RequestHead, parse_request_head
-from gateway.server.listener import Limits, Listener
+from gateway.server.listener import ConnectionLimits, Listener
 from gateway.server.protocol import HttpProtocol
 from tests.support.async_caller import Wire
 from tests.unit.server.processes import Start, spawn
@@ -81,7 +81,7 @@ async def serve() -> AsyncIterator[Serve]:
 
         async def start(app: App, **limits: Any) -> Served:
             events: list[Event] = []
-            listener = Listener(app, Limits(**limits), lambda: "made-here", events.append)
+            listener = Listener(app, ConnectionLimits(**limits), lambda: "made-here", events.append)
             loop = asyncio.get_running_loop()
             server = await loop.create_server(lambda: HttpProtocol(listener), "127.0.0.1", 0)
             served = Served(listener, server.sockets[0].getsockname(), events)

@@ -8,7 +8,7 @@ import trustme
 
 from gateway.events import Event
 from gateway.model import Peer
-from gateway.server.listener import Limits, Listener
+from gateway.server.listener import ConnectionLimits, Listener
 from gateway.server.listener_server import ListenerServer
 from gateway.server.sockets import open_callers
 from gateway.settings.schema import Settings
@@ -25,7 +25,7 @@ class Opened:
         self.app = app
         sockets = open_callers(Settings.model_validate({"listen": {"port": 0} | listen}).listen)
         self.address = sockets.bound[0].getsockname()[:2]
-        limits = Limits(header_timeout=header_timeout, max_connections=3)
+        limits = ConnectionLimits(header_timeout=header_timeout, max_connections=3)
         self.listener = Listener(app, limits, lambda: "id", self.events.append)
         self.door = ListenerServer("callers", self.listener, sockets)
 

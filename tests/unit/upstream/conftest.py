@@ -14,7 +14,7 @@ import uvloop
 
 from gateway.events import Event
 from gateway.upstream.tls import client_context
-from gateway.upstream.transport import Limits, Transport
+from gateway.upstream.transport import PoolLimits, Transport
 from tests.support.certificates import Certificates
 from tests.support.origin import Origin, Script
 
@@ -57,7 +57,7 @@ async def transport(
 
     def make(proxy: tuple[str, int] | None = None, **limits: Any) -> Transport:
         context = client_context(certificates.ca_file, ca_only=True)
-        made.append(Transport(context, events.append, limits=Limits(**limits), proxy=proxy))
+        made.append(Transport(context, events.append, limits=PoolLimits(**limits), proxy=proxy))
         return made[-1]
 
     yield make
