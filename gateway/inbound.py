@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from gateway.asgi import Receive, Scope
 from gateway.errors import CallerError
-from gateway.model import CALLER_LEFT, Credentials, Exchange, Headers, Inbound, Peer
+from gateway.model import CALLER_LEFT, CREDENTIAL_FIELDS, Exchange, Headers, Inbound, Peer
 from gateway.observe.tracing import Tracer
 from gateway.trace import context_of
 from gateway.upstream.headers import has_own_via
@@ -26,8 +26,7 @@ _REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
 _SECONDS: Final = re.compile(rb"[0-9]{1,6}(\.[0-9]{1,6})?")
 _READ_HERE: Final = frozenset(
     {
-        b"authorization",
-        b"proxy-authorization",
+        *CREDENTIAL_FIELDS,
         b"x-invopop-tenant",
         b"x-request-timeout",
         b"content-length",
@@ -46,7 +45,7 @@ class Head(NamedTuple):
     """
 
     inbound: Inbound
-    credentials: Credentials
+    credential: bytes | None
     tenant_headers: tuple[bytes, ...]
     timeout: float | None
     trace_id: str
@@ -112,10 +111,16 @@ def read_inbound(scope: Scope, request_id: str, upstream: Authority) -> Head:
         request_id=request_id,
         proxy_form=proxy_form,
     )
-    shown = Credentials(_single(seen, b"authorization"), _single(seen, b"proxy-authorization"))
+    credentials = [_single(seen, name) for name in CREDENTIAL_FIELDS if name in seen]
     trace = context_of(seen[b"traceparent"]) if b"traceparent" in seen else None
     tenants = tuple(seen.get(b"x-invopop-tenant", ()))
-    return Head(inbound, shown, tenants, timeout, trace.trace_id if trace else "")
+    return Head(
+        inbound,
+        credentials[0] if credentials else None,
+        tenants,
+        timeout,
+        trace.trace_id if trace else "",
+    )
 
 
 def _check_expectation(values: list[bytes]) -> None:

@@ -15,6 +15,10 @@ from gateway.trace import Trace
 
 Headers = list[tuple[bytes, bytes]]
 
+# Request fields that hold a caller's credential; the first one that is there decides. What is in
+# this table may occur once only, is read as a credential, and is removed before anything is sent.
+CREDENTIAL_FIELDS: Final[tuple[bytes, ...]] = (b"proxy-authorization", b"authorization")
+
 # The server cancels a request's task with one of these messages; nothing else cancels it.
 CALLER_LEFT: Final = "caller left"
 CALLER_STALLED: Final = "caller does not read its reply"
@@ -61,13 +65,6 @@ class Inbound(NamedTuple):
     content_length: int | None
     request_id: str
     proxy_form: bool
-
-
-class Credentials(NamedTuple):
-    """What the caller showed, taken from its headers: at most one of each."""
-
-    authorization: bytes | None
-    proxy_authorization: bytes | None
 
 
 @dataclass(frozen=True, slots=True)

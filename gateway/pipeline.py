@@ -78,7 +78,7 @@ class Pipeline:
 
     async def _who(self, x: Exchange, head: Head) -> Caller:
         """Who calls; waits only where an issuer's keys must be fetched first."""
-        services, inbound, shown = self._services, head.inbound, head.credentials
+        services, inbound, shown = self._services, head.inbound, head.credential
         try:
             try:
                 caller = services.authenticator.authenticate(inbound, shown, time())

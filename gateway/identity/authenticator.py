@@ -15,7 +15,7 @@ from gateway.identity.jwks import RemoteKeys
 from gateway.identity.peers import Certificates, Networks, browser_sign
 from gateway.identity.tokens import OpaqueToken
 from gateway.identity.verifier import SigningKeyNeeded, TokenCache, Verifier
-from gateway.model import Caller, Credentials, Inbound
+from gateway.model import Caller, Inbound
 
 __all__ = ["AuthenticationMethods", "Authenticator", "IssuerState", "SigningKeyNeeded"]
 
@@ -59,13 +59,13 @@ class Authenticator:
         self._tokens = methods.tokens
         self._cache = TokenCache()
 
-    def authenticate(self, inbound: Inbound, credentials: Credentials, now: float) -> Caller:
-        """The caller, at `now` (Unix time, seconds).
+    def authenticate(self, inbound: Inbound, credential: bytes | None, now: float) -> Caller:
+        """The caller, at `now` (Unix time, seconds), by the credential that `presented` reads.
 
         Raises `CallerError`: "unauthenticated" (as `SigningKeyNeeded` if `fetch_keys` may help),
         "caller_unknown", "tenant_required" or "browser_refused".
         """
-        token = presented(credentials, self._placeholders)
+        token = presented(credential, self._placeholders)
         if token is None:
             return self._ambient(inbound, now)
         digest = sha256(token).digest()

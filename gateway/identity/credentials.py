@@ -8,7 +8,6 @@ import binascii
 from typing import Final
 
 from gateway.errors import CallerError
-from gateway.model import Credentials
 
 _TOKEN68: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
 
@@ -24,18 +23,15 @@ def is_token68(value: bytes) -> bool:
     return bool(text) and not text.translate(None, _TOKEN68)
 
 
-def presented(credentials: Credentials, placeholders: frozenset[bytes]) -> bytes | None:
-    """The token shown, or None without a credential; `Proxy-Authorization` wins unread by its twin.
+def presented(credential: bytes | None, placeholders: frozenset[bytes]) -> bytes | None:
+    """The token in the value of a credential field, or None if it is no credential.
 
     `placeholders` are exact Bearer values that count as no credential. Raises
     `CallerError("unauthenticated")` for any other scheme and for broken syntax.
     """
-    value = credentials.proxy_authorization
-    if value is None:
-        value = credentials.authorization
-    if value is None:
+    if credential is None:
         return None
-    scheme, _, rest = value.partition(b" ")
+    scheme, _, rest = credential.partition(b" ")
     scheme = scheme.lower()
     rest = rest.lstrip(b" ")  # RFC 9110 11.4: one or more spaces after the scheme
     if scheme == b"basic":

@@ -8,7 +8,7 @@ import re
 from typing import Final, NamedTuple
 
 from gateway.errors import CallerError
-from gateway.model import Headers
+from gateway.model import CREDENTIAL_FIELDS, Headers
 
 TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 # What may repeat cannot match what follows it, so a hostile line costs what its length costs.
@@ -29,13 +29,7 @@ _HOST: Final = re.compile(
 )
 _ABSOLUTE: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*+://[^/?]*+")
 _CODINGS: Final = re.compile(TOKEN + rb"++(?:[ \t]*+,[ \t]*+" + TOKEN + rb"++)*+")
-_ONCE: Final = (
-    b"host",
-    b"content-length",
-    b"transfer-encoding",
-    b"authorization",
-    b"proxy-authorization",
-)
+_ONCE: Final = (*CREDENTIAL_FIELDS, b"host", b"content-length", b"transfer-encoding")
 # 18 digits are below 2^63 and above any body: longer ones are an attempt at an overflow.
 _LENGTH_DIGITS: Final = 18
 

@@ -6,7 +6,7 @@ Law: names are lower-case; order and repeats are kept; the key is the only crede
 import re
 from typing import Final, NamedTuple
 
-from gateway.model import Headers, Inbound, Key
+from gateway.model import CREDENTIAL_FIELDS, Headers, Inbound, Key
 
 NAME: Final = b"invopop-gateway"
 VIA: Final = (b"via", b"1.1 " + NAME)
@@ -28,8 +28,7 @@ _HOP_BY_HOP: Final = frozenset(
         b"upgrade",
     }
 )
-_REQUEST_DROPPED: Final = _HOP_BY_HOP | {
-    b"authorization",
+_REQUEST_DROPPED: Final = _HOP_BY_HOP.union(CREDENTIAL_FIELDS) | {
     b"content-length",
     b"cookie",
     b"cookie2",

@@ -8,7 +8,7 @@ from gateway.errors import CallerError
 from gateway.events import Emit, Event
 from gateway.identity.authenticator import Authenticator
 from gateway.identity.build import build_authenticator
-from gateway.model import Caller, Credentials, Inbound, Peer
+from gateway.model import Caller, Inbound, Peer
 from gateway.settings.schema import Settings
 from tests.support.jwt import Issuer
 
@@ -69,9 +69,9 @@ def inbound(peer: Peer = NOBODY, *headers: tuple[bytes, bytes]) -> Inbound:
     return Inbound("GET", b"/", b"/", fields, peer, 0, "id", proxy_form=False)
 
 
-def bearer(token: str | bytes) -> Credentials:
+def bearer(token: str | bytes) -> bytes:
     """What a request shows that bears this token."""
-    return Credentials(b"Bearer " + (token if isinstance(token, bytes) else token.encode()), None)
+    return b"Bearer " + (token if isinstance(token, bytes) else token.encode())
 
 
 def refusal(ask: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> CallerError:

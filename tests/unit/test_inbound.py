@@ -15,7 +15,7 @@ from gateway.inbound import (
     read_inbound,
     request_id_of,
 )
-from gateway.model import CALLER_LEFT, Credentials, Inbound, Peer
+from gateway.model import CALLER_LEFT, Inbound, Peer
 from gateway.upstream.target import Authority
 
 UPSTREAM = Authority(b"api.invopop.com", 443)
@@ -101,7 +101,7 @@ def test_a_lawful_head_gives_its_parts() -> None:
         proxy_form=False,
     )
     assert len(head.inbound.headers) == 7
-    assert head.credentials == Credentials(b"Bearer t", None)
+    assert head.credential == b"Bearer t"
     assert (head.tenant_headers, head.timeout) == ((b"acme",), 2.5)
     assert head.trace_id == "ab" * 16
 
@@ -110,22 +110,30 @@ def test_a_head_that_asks_for_nothing() -> None:
     """What is absent is told as such."""
     assert read() == Head(
         Inbound("GET", b"/utils/v1/ping", b"/utils/v1/ping", [], Peer("10.0.0.7"), 0, "r1", False),
-        Credentials(None, None),
+        None,
         (),
         None,
         "",
     )
 
 
+@pytest.mark.parametrize("value", [b"Bearer mine", b"Bearer unused", b"\xff", b""])
+def test_proxy_authorization_wins(value: bytes) -> None:
+    """Whatever it is; `Authorization` beside it is not even read."""
+    shown = [(b"authorization", b"Bearer theirs"), (b"proxy-authorization", value)]
+    assert read(*shown).credential == value
+    assert read(*reversed(shown)).credential == value
+
+
 def test_a_proxys_client_shows_its_credential_in_another_header() -> None:
-    """The absolute form becomes the plain one, and both credentials are taken out."""
+    """The absolute form becomes the plain one, and the proxy's credential decides."""
     head = read(
         (b"authorization", b"Bearer theirs"),
         (b"proxy-authorization", b"Bearer mine"),
         target=b"http://api.invopop.com/x?y",
     )
     assert (head.inbound.target, head.inbound.proxy_form) == (b"/x?y", True)
-    assert head.credentials == Credentials(b"Bearer theirs", b"Bearer mine")
+    assert head.credential == b"Bearer mine"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from gateway.errors import CallerError, Problem
 from gateway.identity.build import build_authenticator
 from gateway.identity.jwks_client import JwksClient
 from gateway.identity.keys import from_document
-from gateway.model import Credentials, Peer
+from gateway.model import Peer
 from gateway.settings.schema import Settings
 from tests.support.certificates import Authority
 from tests.support.identities import AUDIENCE, ISSUER, build, ignore, inbound
@@ -200,7 +200,7 @@ def test_names_that_are_the_gateways_own(host: bytes, known: bool) -> None:
     assert not problems
     asked = inbound(Peer("127.0.0.1"), (b"host", host))
     if known:
-        assert gate.authenticate(asked, Credentials(None, None), 0.0).name == "local"
+        assert gate.authenticate(asked, None, 0.0).name == "local"
     else:
         with pytest.raises(CallerError, match="browser_refused"):
-            gate.authenticate(asked, Credentials(None, None), 0.0)
+            gate.authenticate(asked, None, 0.0)

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from gateway.errors import CallerError
 from gateway.identity.credentials import is_token68, presented
-from gateway.model import Credentials
 from tests.support.identities import refusal
 
 PLACEHOLDERS = frozenset({b"unused", b"sk-not a token"})
@@ -20,9 +19,9 @@ def basic(text: bytes) -> bytes:
     return b"Basic " + base64.b64encode(text)
 
 
-def of(authorization: bytes | None, proxy: bytes | None = None) -> bytes | None:
-    """The token in these two headers."""
-    return presented(Credentials(authorization, proxy), PLACEHOLDERS)
+def of(credential: bytes | None) -> bytes | None:
+    """The token in this field value."""
+    return presented(credential, PLACEHOLDERS)
 
 
 SHOWN = {
@@ -48,7 +47,6 @@ def test_what_is_shown(name: str) -> None:
     """Bearer and Basic in any case; the user name is ignored; a placeholder is no credential."""
     header, token = SHOWN[name]
     assert of(header) == token
-    assert of(None, header) == token
 
 
 MALFORMED = {
@@ -97,14 +95,6 @@ def test_case_144_malformed(name: str) -> None:
 def test_stray_bits_are_what_they_seem() -> None:
     """The table's odd spelling decodes to the same bytes as a lawful one does."""
     assert base64.b64decode(b"dTp4eR==") == base64.b64decode(base64.b64encode(b"u:xy"))
-
-
-def test_proxy_authorization_wins() -> None:
-    """`Authorization` beside a `Proxy-Authorization` is not even read."""
-    assert of(b"Bearer upstream", b"Bearer mine") == b"mine"
-    assert of(b"\xff", b"Bearer mine") == b"mine"
-    assert of(b"Bearer good", b"Bearer unused") is None
-    assert refusal(of, b"Bearer good", b"").key == "unauthenticated"
 
 
 @given(st.binary(max_size=40))

@@ -6,7 +6,6 @@ import pytest
 
 from gateway.errors import problem
 from gateway.identity.authenticator import Authenticator
-from gateway.model import Credentials
 from tests.support.forgeries import (
     ATTACKS,
     HEADER,
@@ -87,7 +86,7 @@ def test_log_knows_the_cause(gate: Authenticator, issuer: Issuer, name: str) -> 
 
 def test_case_144_none(gate: Authenticator) -> None:
     """Case 144: without a credential the answer is the same too."""
-    nothing = refusal(gate.authenticate, inbound(), Credentials(None, None), NOW)
+    nothing = refusal(gate.authenticate, inbound(), None, NOW)
     wrong = refusal(gate.authenticate, inbound(), bearer("x"), NOW)
     assert problem(nothing, "id") == problem(wrong, "id")
     assert nothing.cause == "no_credential"
