@@ -115,7 +115,7 @@ async def _wire(
         transport = new_transport(upstream, trust.context, emit)
         on_failure.push_async_callback(transport.aclose)
         check = WorkspaceCheck(new_sender(transport, upstream, emit, circuit=False))
-        vault = Vault(settings, loaded.vault, environ, emit, check)
+        vault = Vault(settings, loaded.vault, environ, emit, check.ask)
         on_failure.push_async_callback(vault.aclose)
         rates = Rates(RateRules.of(limits, settings.callers))
         compiled = await attempt(compile_configuration(loaded, vault, rates, emit), problems)

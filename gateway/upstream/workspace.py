@@ -4,7 +4,7 @@ import os
 
 import orjson
 
-from gateway.errors import GatewayError, GatewayFault, UpstreamError
+from gateway.errors import GatewayFault, UpstreamError
 from gateway.model import Exchange, Inbound, Key, Peer, Reply
 from gateway.secret import Secret
 from gateway.upstream.sender import Sender
@@ -20,13 +20,6 @@ class WorkspaceCheck:
 
     def __init__(self, sender: Sender) -> None:
         self.sender = sender
-
-    async def __call__(self, secret: Secret) -> str | None:
-        """The id of the key's workspace, or None if Invopop did not name one."""
-        try:
-            return await self.ask(secret)
-        except GatewayError:
-            return None
 
     async def ask(self, secret: Secret) -> str:
         """The id of the key's workspace.

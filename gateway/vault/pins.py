@@ -6,8 +6,9 @@ Law: a pinned key that Invopop has not vouched for is never used; whatever goes 
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
+from gateway.errors import GatewayError
 from gateway.events import Emit, KeyRefreshed
 from gateway.model import Key
 from gateway.secret import Secret
@@ -19,8 +20,15 @@ CHECK_TIMEOUT: Final = 10.0
 RETRY_AFTER: Final = 2.0  # seconds until a request asks again for a check that came to nothing
 RETRY_BACKGROUND: Final = 30.0
 
-CheckWorkspace = Callable[[Secret], Awaitable[str | None]]
-"""Asks Invopop for the workspace of a key; None if it did not say. Errors count as None."""
+CheckWorkspace = Callable[[Secret], Awaitable[str]]
+"""Asks Invopop for the workspace of a key; raises `GatewayError` if there is no usable answer."""
+
+
+class _Unchecked(NamedTuple):
+    """Why there is no answer about a key's workspace, for operators."""
+
+    detail: str
+    defect: bool = False
 
 
 class Pins:
@@ -65,28 +73,38 @@ class Pins:
             await self._flights.aclose()
 
     async def _settle(self, slot: Slot, candidate: Key) -> None:
-        workspace = await self._ask(candidate.secret)
+        answer = await self._ask(candidate.secret)
         if slot.candidate is not candidate:
             return  # rotated meanwhile: this answer says nothing of the key that waits now
         now = self._clock()
-        if workspace is None:
-            slot.failed("pin_unchecked", now + RETRY_AFTER)
+        if isinstance(answer, _Unchecked):
+            slot.failed("pin_unchecked", now + RETRY_AFTER, answer.detail)
             self._schedule.put(slot, now + RETRY_BACKGROUND)
-        elif workspace == slot.workspace:
+            if answer.defect:
+                self._report(slot, f"{slot.name}: pin_unchecked: {answer.detail}")
+        elif answer == slot.workspace:
             before = slot.key
             slot.confirmed(candidate)
             tell_change(slot, before, self._emit)
         else:
             slot.refuted(candidate, now + RETRY_BACKGROUND)
             reason = f"slot {slot.name}: the key belongs to another workspace than the pinned one"
-            self._emit(KeyRefreshed(slot.tenant, slot.source.kind, "failure", reason))
+            self._report(slot, reason)
 
-    async def _ask(self, secret: Secret) -> str | None:
+    async def _ask(self, secret: Secret) -> str | _Unchecked:
         try:
             async with asyncio.timeout(CHECK_TIMEOUT):
                 return await self._check(secret)
-        except Exception:  # noqa: BLE001 - fails closed: the key stays unused, and is asked for again
-            return None
+        except GatewayError as error:
+            return _Unchecked(error.detail or error.key)
+        except TimeoutError:
+            return _Unchecked("Invopop did not answer in time")
+        except Exception as error:  # noqa: BLE001 - fails closed: the key stays unused
+            # A message may quote the key or the reply: the type's name must do.
+            return _Unchecked(f"the workspace check failed: {type(error).__name__}", defect=True)
+
+    def _report(self, slot: Slot, reason: str) -> None:
+        self._emit(KeyRefreshed(slot.tenant, slot.source.kind, "failure", reason))
 
     def _after(self, slot: Slot, checked: Key, _: object) -> None:
         if slot.candidate is None or slot.candidate is checked or slot.retired:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from gateway.errors import Problem
+from gateway.errors import Problem, UpstreamError
 from gateway.events import Event
 from gateway.secret import Secret
 from gateway.settings.schema import Settings
@@ -81,10 +81,15 @@ async def running(vault: Vault) -> AsyncIterator[Vault]:
             await vault.aclose()
 
 
-async def never_checked(secret: Secret) -> str | None:
+def unanswered() -> UpstreamError:
+    """What a check of a workspace raises while Invopop is away."""
+    return UpstreamError("upstream_unreachable", "connect", sent=False)
+
+
+async def never_checked(secret: Secret) -> str:
     """Vouches for no key: with it, pinned keys stay unused."""
     del secret
-    return None
+    raise unanswered()
 
 
 def vault_of(

@@ -5,12 +5,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from gateway.errors import GatewayFault
 from gateway.events import Event, KeyRefreshed
 from gateway.secret import Secret
 from gateway.vault import pins as pins_module
 from gateway.vault.key_ring import Slot
 from gateway.vault.pins import RETRY_AFTER, RETRY_BACKGROUND, Pins
-from tests.support.vaults import key_source
+from tests.support.vaults import key_source, unanswered
 
 
 class Checks:
@@ -20,17 +21,22 @@ class Checks:
         self.now = 1000.0
         self.known: dict[str, str] = {}
         self.hanging: set[str] = set()
+        self.errors: dict[str, Exception] = {}
         self.asked: list[str] = []
         self.events: list[Event] = []
         self.open = asyncio.Event()
         self.pins = Pins(self._ask, self.events.append, lambda: self.now)
         self.running = asyncio.ensure_future(self.pins.run())
 
-    async def _ask(self, secret: Secret) -> str | None:
+    async def _ask(self, secret: Secret) -> str:
         self.asked.append(secret.reveal())
         if secret.reveal() in self.hanging:
             await self.open.wait()
-        return self.known.get(secret.reveal())
+        if (error := self.errors.get(secret.reveal())) is not None:
+            raise error
+        if (workspace := self.known.get(secret.reveal())) is None:
+            raise unanswered()
+        return workspace
 
     async def urge(self, slot: Slot) -> None:
         async with asyncio.timeout(5):
@@ -86,6 +92,8 @@ async def test_a_check_that_hangs_holds_up_no_other(
     assert not first.done()
     await first
     assert (one.key, one.failure) == (None, "pin_unchecked")
+    assert one.detail == "Invopop did not answer in time"
+    assert checks.events == []
 
 
 async def test_without_an_answer_it_is_asked_again_later(checks: Checks) -> None:
@@ -99,6 +107,31 @@ async def test_without_an_answer_it_is_asked_again_later(checks: Checks) -> None
     await checks.urge(waiting("c"))
     await checks.until_asked(4)
     assert checks.asked == ["a", "b", "c", "a"]
+
+
+async def test_a_defect_of_the_check_is_reported_by_its_type(checks: Checks) -> None:
+    """The key stays unused; operators see where to look, and nothing that may quote the key."""
+    checks.errors = {"a": RuntimeError("canary-a")}
+    slot = waiting("a")
+    await checks.urge(slot)
+    assert (slot.key, slot.failure) == (None, "pin_unchecked")
+    assert slot.detail == "the workspace check failed: RuntimeError"
+    reason = "key: pin_unchecked: the workspace check failed: RuntimeError"
+    assert checks.events == [KeyRefreshed("tenant-a", "env", "failure", reason)]
+
+
+async def test_why_invopop_gave_no_answer_is_kept(checks: Checks) -> None:
+    """That it refused the key, or could not be reached, as any request would learn it."""
+    checks.errors = {
+        "a": GatewayFault("key_rejected", "Invopop rejects this key (401)."),
+        "b": unanswered(),
+    }
+    first, second = waiting("a"), waiting("b")
+    await checks.urge(first)
+    await checks.urge(second)
+    assert (first.failure, first.detail) == ("pin_unchecked", "Invopop rejects this key (401).")
+    assert (second.failure, second.detail) == ("pin_unchecked", "upstream_unreachable")
+    assert checks.events == []
 
 
 async def test_another_workspace_is_told(checks: Checks) -> None:

@@ -12,7 +12,15 @@ from gateway.vault import pins
 from gateway.vault import vault as vault_module
 from gateway.vault.key_ring import KeyNeeded
 from gateway.vault.vault import Vault
-from tests.support.vaults import loaded, replace, running, vault_file, vault_of, vault_settings
+from tests.support.vaults import (
+    loaded,
+    replace,
+    running,
+    unanswered,
+    vault_file,
+    vault_of,
+    vault_settings,
+)
 
 PINNED = {"key": {"env": "K"}, "workspace": "w-1"}
 
@@ -26,13 +34,15 @@ class Invopop:
         self.open = asyncio.Event()
         self.open.set()
 
-    async def check(self, secret: Secret) -> str | None:
+    async def check(self, secret: Secret) -> str:
         """As `GET /access/v1/workspace` would."""
         self.asked.append(secret.reveal())
         await self.open.wait()
         if secret.reveal() == "raises":
             raise ConnectionError("sk_canary")
-        return self.known.get(secret.reveal())
+        if (workspace := self.known.get(secret.reveal())) is None:
+            raise unanswered()
+        return workspace
 
 
 @pytest.fixture(autouse=True)
