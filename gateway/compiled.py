@@ -22,9 +22,9 @@ from gateway.policy.grants import Grants, compile_grants
 from gateway.policy.rates import Rates
 from gateway.policy.rates_shared import SharedRates, connect, is_shared
 from gateway.secret import Secret
+from gateway.settings.key_sources import STORES, KeySource
 from gateway.settings.load import Loaded
 from gateway.settings.schema import Settings, Upstream
-from gateway.settings.vault_file import STORES, KeySource
 from gateway.upstream.breaker import Breaker
 from gateway.upstream.forwarder import Forwarder
 from gateway.upstream.request_encoder import Timeouts

@@ -28,9 +28,9 @@ from gateway.observe.metrics import Metrics
 from gateway.observe.tracing import Tracer
 from gateway.secret import Secret
 from gateway.services import Services
+from gateway.settings.key_sources import KeySource
 from gateway.settings.load import Loaded
 from gateway.settings.schema import Audit, Settings, Tracing
-from gateway.settings.vault_file import KeySource
 from gateway.upstream.transport import Transport
 
 RETRY_AFTER: Final = (b"retry-after", b"1")

@@ -10,9 +10,9 @@ from typing import Final
 
 from gateway.admin.recent_events import RecentEvents
 from gateway.admin.view import Configuration, Setting
+from gateway.settings.key_sources import STORE_TABLES
 from gateway.settings.load import Loaded
 from gateway.settings.schema import Listen, Settings
-from gateway.settings.vault_file import STORES
 
 _MOST_LINES: Final = 20
 # The directories of an absolute path: `/etc/gateway/` in `/etc/gateway/vault.toml`, none in a URL.
@@ -84,7 +84,8 @@ def _circuit(settings: Settings) -> str:
 
 
 def _stores(settings: Settings) -> str:
-    return ", ".join(name for name in STORES if getattr(settings.vault, name) is not None) or "none"
+    tables = (name for name in STORE_TABLES if getattr(settings.vault, name) is not None)
+    return ", ".join(tables) or "none"
 
 
 def _trust(ca_file: Path | None, *, only: bool) -> str:

@@ -14,7 +14,8 @@ from tomlkit.items import InlineTable
 
 from gateway.secret import Secret
 from gateway.settings.findings import Findings
-from gateway.settings.vault_file import KeySource, TenantEntry, VaultFile
+from gateway.settings.key_sources import KeySource
+from gateway.settings.vault_file import TenantEntry, VaultFile
 from gateway.vault.sources.key_check import fault_in
 
 

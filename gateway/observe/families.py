@@ -8,6 +8,7 @@ from typing import Final, Literal, NamedTuple, get_args
 from gateway.errors import ConnectFailure, ErrorKey, UpstreamErrorKind
 from gateway.events import Outcome, RetryReason
 from gateway.model import Phase
+from gateway.settings.key_sources import SOURCE_KINDS
 
 # OpenTelemetry's http.server.request.duration buckets, and Invopop's waits of up to a minute.
 SECONDS: Final = (
@@ -20,7 +21,7 @@ PHASES: Final[tuple[str, ...]] = get_args(Phase)
 OUTCOMES: Final[tuple[str, ...]] = get_args(Outcome)
 STATES: Final = ("active", "idle", "waiting")
 RETRY_REASONS: Final[tuple[str, ...]] = get_args(RetryReason)
-SOURCES: Final = ("env", "file", "value", "openbao", "aws", "gcp", "azure")
+SOURCES: Final = tuple(SOURCE_KINDS)
 CONNECT_FAILURES: Final[tuple[str, ...]] = get_args(ConnectFailure)
 UPSTREAM_KINDS: Final[tuple[str, ...]] = get_args(UpstreamErrorKind)
 

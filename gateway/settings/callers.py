@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field, Strict, ValidationInfo, model_validator
 
+from gateway.settings.key_sources import ListedSource
 from gateway.settings.values import (
     Algorithm,
     Count,
@@ -25,7 +26,6 @@ from gateway.settings.values import (
     Word,
     expects,
 )
-from gateway.settings.vault_file import ListedSource
 
 _LONGEST_NAME: Final = 256
 CALLER_NAME: Final = f"1 to {_LONGEST_NAME} printable characters"

@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 
 from gateway.settings.callers import CallerSettings, Issuer
 from gateway.settings.findings import Finding
+from gateway.settings.key_sources import SOURCE_KINDS, STORE_TABLES, KeySource
 from gateway.settings.schema import Audit, Listen, Settings, Tracing
-from gateway.settings.vault_file import STORES, KeySource, VaultFile
+from gateway.settings.vault_file import VaultFile
 from gateway.settings.wording import KeyPath, key_path
 
 _ORIGINS: Final = ("jwks_file", "public_key_file", "secret", "jwks_url", "discovery")
@@ -45,14 +46,13 @@ def check_stores(vault: VaultFile, known: Collection[str]) -> Iterator[Finding]:
 def _unreachable(
     sources: Iterable[tuple[KeyPath, KeySource]], known: Collection[str]
 ) -> Iterator[Finding]:
-    # AWS's SDK finds region and credentials by itself; a full GCP name holds its project.
-    missing = {"openbao", "gcp", "azure"}.difference(known)
+    missing = set(STORE_TABLES).difference(known)
     for path, source in sources:
-        full = source.kind == "gcp" and source.reference.startswith("projects/")
-        if source.kind in missing and not full:
-            missing.remove(source.kind)
-            expected = f"a table [vault.{source.kind}] in the configuration file"
-            others: tuple[KeyPath, ...] = (("vault", source.kind),)
+        kind = SOURCE_KINDS[source.kind]
+        if kind.table in missing and kind.needs_table(source.reference):
+            missing.remove(kind.table)
+            expected = f"a table [vault.{kind.table}] in the configuration file"
+            others: tuple[KeyPath, ...] = (("vault", kind.table),)
             yield Finding(path, f"{source.kind}, which is not configured", expected, others)
 
 
@@ -177,7 +177,7 @@ def _algorithms(at: KeyPath, issuer: Issuer, origins: Sequence[str]) -> Iterator
 
 
 def _shared_secrets(settings: Settings, positions: Sequence[int]) -> Iterator[Finding]:
-    known = {store for store in STORES if getattr(settings.vault, store)}
+    known = {table for table in STORE_TABLES if getattr(settings.vault, table)}
     both = zip(positions, settings.issuers, strict=True)
     found = ((("issuers", at, "secret"), issuer.secret) for at, issuer in both)
     return _unreachable(((path, source) for path, source in found if source), known)

@@ -11,6 +11,7 @@ from pydantic.dataclasses import is_pydantic_dataclass
 from pydantic_core import ErrorDetails
 
 from gateway.errors import Problem
+from gateway.settings.key_sources import FIELD, SOURCE_KINDS, KeySource
 from gateway.settings.wording import KeyPath, describe, key_path, nearest
 
 _EXPECTED: Final = {
@@ -120,12 +121,12 @@ def _known(model: type[Any], location: KeyPath) -> list[str]:
         annotation = model.__pydantic_fields__[part].annotation
         skip = get_origin(annotation) is dict
         model = _table(annotation) or model
-    return list(model.__pydantic_fields__)
+    return [*SOURCE_KINDS, FIELD] if model is KeySource else list(model.__pydantic_fields__)
 
 
 def _table(annotation: Any) -> type[Any] | None:
     if isinstance(annotation, type) and get_origin(annotation) is None:
-        table = issubclass(annotation, BaseModel) or is_pydantic_dataclass(annotation)
-        return annotation if table else None
+        is_table = issubclass(annotation, BaseModel) or is_pydantic_dataclass(annotation)
+        return annotation if is_table or annotation is KeySource else None
     inner = (_table(argument) for argument in get_args(annotation))
     return next((table for table in inner if table is not None), None)

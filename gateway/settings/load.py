@@ -14,6 +14,7 @@ from gateway.settings import checks, environment
 from gateway.settings.callers import CALLER_NAME, CallerSettings, Issuer, is_caller_name
 from gateway.settings.document import Contents, parse, read
 from gateway.settings.findings import Findings
+from gateway.settings.key_sources import STORE_TABLES
 from gateway.settings.notices import notices
 from gateway.settings.schema import (
     Admin,
@@ -29,7 +30,7 @@ from gateway.settings.schema import (
 )
 from gateway.settings.sealed import SUFFIX, read_identity, unseal
 from gateway.settings.values import Table
-from gateway.settings.vault_file import STORES, VaultFile
+from gateway.settings.vault_file import VaultFile
 from gateway.settings.wording import KeyPath, describe, nearest
 
 _SECTIONS: Final[tuple[tuple[str, type[Table]], ...]] = (
@@ -110,7 +111,8 @@ def _vault(
     _refuse_open_values(tree, contents, findings)
     vault = _Reader(findings, path.parent).table(VaultFile, (), tree)
     if vault is not None:
-        known = {s for s in STORES if getattr(settings.vault, s) or about.touch(("vault", s))}
+        tables = ((name, getattr(settings.vault, name)) for name in STORE_TABLES)
+        known = {name for name, table in tables if table or about.touch(("vault", name))}
         findings.add_rules(checks.check_stores(vault, known))
     return vault, findings.problems
 

@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 from pydantic import Field, Strict
 
 from gateway.settings.callers import CallerSettings, Issuer
-from gateway.settings.stores import Aws, Azure, Gcp, OpenBao
+from gateway.settings.key_sources import LocalSource
+from gateway.settings.stores import Stores
 from gateway.settings.values import (
     STDOUT,
     CollectorUrl,
@@ -36,7 +37,6 @@ from gateway.settings.values import (
     expects,
     matching,
 )
-from gateway.settings.vault_file import LocalSource
 
 IdempotentMethod = Annotated[
     Literal["GET", "HEAD", "OPTIONS", "PUT", "DELETE"],
@@ -131,7 +131,7 @@ class Upstream(Table):
     """How long an open circuit answers 503 before it probes."""
 
 
-class Vault(Table):
+class Vault(Stores):
     """The vault file, how often keys are read again, and how stores are reached."""
 
     file: FilePath = Field(default=Path("vault.toml"), validate_default=True)
@@ -149,10 +149,6 @@ class Vault(Table):
     """How long a failed read, or a tenant that a store does not know, is remembered."""
     max_discovered: Positive = 1_000_000
     """Most tenants held that `[discover]` found; beyond it the least recently used are dropped."""
-    openbao: OpenBao | None = None
-    aws: Aws | None = None
-    gcp: Gcp | None = None
-    azure: Azure | None = None
 
 
 class Limits(Table):

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from gateway.errors import ConfigurationError, Problem
 from gateway.secret import Secret
-from gateway.settings.vault_file import KeySource
+from gateway.settings.key_sources import KeySource
 
 SUFFIX: Final = ".age"
 
@@ -40,8 +40,8 @@ def read_identity(path: Path, source: KeySource | None, environ: Mapping[str, st
         raise _problem(path, "vault.identity", "nothing", f"{expected}: the file is encrypted")
     if source.value is not None:
         return source.value
-    if source.env is not None:
-        value = environ.get(source.env)
+    if source.kind == "env":
+        value = environ.get(source.reference)
         if value is None:
             raise _problem(path, "vault.identity", f"{source.describe()}, not set", expected)
         return Secret(value)

@@ -8,8 +8,8 @@ from typing import Final, Literal
 
 from pydantic import model_validator
 
+from gateway.settings.key_sources import LocalSource
 from gateway.settings.values import FilePath, Seconds, StoreUrl, Table, Text, refuse
-from gateway.settings.vault_file import LocalSource
 
 _SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
@@ -84,3 +84,12 @@ class Azure(Table):
 
     vault_url: StoreUrl
     """The vault."""
+
+
+class Stores(Table):
+    """The tables `[vault.NAME]`: how to reach each store."""
+
+    openbao: OpenBao | None = None
+    aws: Aws | None = None
+    gcp: Gcp | None = None
+    azure: Azure | None = None

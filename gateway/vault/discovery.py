@@ -6,15 +6,15 @@ exactly as one that the caller may not use, and what is remembered of such names
 
 import asyncio
 import random
-import re
-from collections.abc import Callable, KeysView, Mapping
+from collections.abc import Callable, KeysView
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from gateway.errors import GatewayError, tenant_denied
+from gateway.settings.key_sources import SOURCE_KINDS, KeySource
 from gateway.settings.schema import Vault as VaultSettings
-from gateway.settings.vault_file import Discover, KeySource
+from gateway.settings.vault_file import Discover
 from gateway.vault.background import SingleFlight, wait_until
 from gateway.vault.key_ring import KeyNeeded, KeyRing, Slot, key_unavailable
 from gateway.vault.reading import Reader
@@ -24,13 +24,6 @@ from gateway.vault.sources.source import NOT_FOUND
 MAX_ABSENT: Final = 10_000  # names remembered as not to be had
 MISSES_PER_SECOND: Final = 10.0  # per caller; a name that is found costs nothing
 MISSES_AT_ONCE: Final = 100.0
-# Where a store lets less stand in a name than a tenant's may have, and how long a name may be; it
-# answers 400 to others. Azure takes any letter case for the same secret: of all spellings only one
-# is the tenant, or one key would be many tenants', past any caller's `tenants`.
-NAMES: Final[Mapping[str, tuple[re.Pattern[str], int]]] = {
-    "gcp": (re.compile(r"[A-Za-z0-9_-]+"), 255),
-    "azure": (re.compile(r"[a-z0-9-]+"), 127),
-}
 
 
 class Absent(NamedTuple):
@@ -52,18 +45,17 @@ class Discovery:
     def may_hold(self, tenant: str) -> bool:
         """Whether the store can have a secret of that name; other tenants do not exist."""
         template = self.discover.key
-        if template.kind not in NAMES:
+        rule = SOURCE_KINDS[template.kind].names
+        if rule is None:
             return True
-        lawful, longest = NAMES[template.kind]
         name = next(part for part in template.reference.split("/") if "{tenant}" in part)
         length = len(name.replace("{tenant}", tenant))
-        return lawful.fullmatch(tenant) is not None and length <= longest
+        return rule.pattern.fullmatch(tenant) is not None and length <= rule.longest
 
     def source(self, tenant: str) -> KeySource:
         """The template with the tenant's name in it. The name is already a lawful one."""
         template = self.discover.key
-        named: Any = {template.kind: template.reference.replace("{tenant}", tenant)}
-        return replace(template, **named)
+        return replace(template, reference=template.reference.replace("{tenant}", tenant))
 
     def absent(self, tenant: str, now: float) -> Absent | None:
         """What is remembered of a name that could not be had."""

@@ -17,7 +17,7 @@ from gateway.errors import GatewayFault
 from gateway.events import Emit, KeyChanged
 from gateway.model import Key, SlotName
 from gateway.secret import Secret
-from gateway.settings.vault_file import KeySource
+from gateway.settings.key_sources import KeySource
 
 
 class KeyNeeded(Exception):

@@ -13,14 +13,13 @@ from typing import Final
 
 from gateway.events import Emit, KeyRefreshed, Outcome
 from gateway.secret import Secret
+from gateway.settings.key_sources import SOURCE_KINDS, STORES, KeySource
 from gateway.settings.schema import Vault as VaultSettings
-from gateway.settings.vault_file import STORES, KeySource
 from gateway.vault.background import Schedule, SingleFlight
 from gateway.vault.key_ring import NEVER, KeyRing, Slot, tell_change
 from gateway.vault.pins import Pins
 from gateway.vault.snapshot import slots_of
 from gateway.vault.sources.key_check import check_key, check_secret
-from gateway.vault.sources.registry import SOURCES
 from gateway.vault.sources.source import NOT_FOUND, UNAVAILABLE, Source, SourceError
 
 READ_TIMEOUT: Final = 10.0  # seconds; a store that takes longer counts as hanging
@@ -43,7 +42,7 @@ class Reader:
         self._emit = emit
         self._ended = ended
         self._clock = clock
-        self._gates = {kind: asyncio.Semaphore(PER_KIND) for kind in SOURCES}
+        self._gates = {kind: asyncio.Semaphore(PER_KIND) for kind in SOURCE_KINDS}
         self._flights = SingleFlight[None]()
         self._begun: dict[Slot, float] = {}
 
@@ -146,7 +145,7 @@ class Reader:
 
 
 AT_ONCE: Final = PER_KIND // 2  # the other half is for reads that requests wait for
-REFRESHED: Final = frozenset(SOURCES) - {"env", "value"}  # what can change without a reload
+REFRESHED: Final = tuple(name for name, kind in SOURCE_KINDS.items() if not kind.constant)
 
 
 class Refresher:

@@ -14,8 +14,9 @@ from gateway.errors import CallerError, ConfigurationError, GatewayError, Proble
 from gateway.events import Emit, KeyRejected
 from gateway.model import Key
 from gateway.secret import Secret
+from gateway.settings.key_sources import LOCAL, STORES, KeySource
 from gateway.settings.schema import Settings
-from gateway.settings.vault_file import LOCAL, STORES, KeySource, VaultFile
+from gateway.settings.vault_file import VaultFile
 from gateway.vault.background import Backlog, wait_until
 from gateway.vault.discovery import DiscoveredTenants, LookUps
 from gateway.vault.key_ring import KeyNeeded, KeyRing, NeedsRead, Slot, Unavailable, key_unavailable

@@ -21,15 +21,16 @@ from pydantic.fields import FieldInfo
 
 from gateway.compiled import _AT_START
 from gateway.settings.environment import variables
+from gateway.settings.key_sources import FIELD, FIELD_MEANING, SOURCE_KINDS, KeySource
 from gateway.settings.schema import Settings
-from gateway.settings.values import Table
-from gateway.settings.vault_file import KINDS, KeySource, VaultFile
+from gateway.settings.values import Table, Text
+from gateway.settings.vault_file import VaultFile
 
 FILE: Final = Path(__file__).parents[2] / "config" / "README.md"
 MARK: Final = "<!-- From here on: uv run python -m tests.support.settings_reference -->\n"
 # What no type takes: its error says what it would take.
 _WRONG: Final[tuple[Any, ...]] = (object(), "\0")
-_SAMPLES: Final = {kind: {kind: "A"} for kind in KINDS}
+_SAMPLES: Final = {kind: {kind: "A"} for kind in SOURCE_KINDS}
 _FOUND: Final = {"openbao": "a/{tenant}"}
 _MAY_CHANGE: Final = {True: "restart", False: "reload"}
 
@@ -65,13 +66,19 @@ def sections(model: type[Any], path: str) -> Iterator[Section]:
 
 
 def fields(model: type[Any]) -> dict[str, FieldInfo]:
-    """A table's fields, whether it is a model or a dataclass."""
+    """A table's fields, whether it is a model, a dataclass or a key source."""
+    if model is KeySource:
+        kinds = {name: kind.reference for name, kind in SOURCE_KINDS.items()}
+        types = kinds | {FIELD: Text}
+        return {n: FieldInfo.from_annotated_attribute(t, default=None) for n, t in types.items()}
     found: dict[str, FieldInfo] = model.__pydantic_fields__
     return found
 
 
 def meanings(model: type[Any]) -> dict[str, str]:
     """The docstrings that stand below a table's fields."""
+    if model is KeySource:
+        return {n: kind.meaning for n, kind in SOURCE_KINDS.items()} | {FIELD: FIELD_MEANING}
     (definition,) = ast.parse(textwrap.dedent(inspect.getsource(model))).body
     assert isinstance(definition, ast.ClassDef)
     return {

@@ -1,19 +1,26 @@
 """Vaults for tests: settings, vault files and recorded events in one place."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+from pydantic import TypeAdapter
+
 from gateway.errors import Problem, UpstreamError
 from gateway.events import Event
 from gateway.secret import Secret
+from gateway.settings.key_sources import KeySource
 from gateway.settings.schema import Settings
-from gateway.settings.vault_file import KeySource, VaultFile
+from gateway.settings.vault_file import VaultFile
 from gateway.vault.pins import CheckWorkspace
-from gateway.vault.sources.source import SourceError
+from gateway.vault.sources import registry
+from gateway.vault.sources.source import Connections, Source, SourceError
 from gateway.vault.vault import Vault
+
+_KEY_SOURCE = TypeAdapter(KeySource)
 
 
 def vault_settings(**vault: Any) -> Settings:
@@ -28,7 +35,7 @@ def vault_file(tenants: Mapping[str, Any] | None = None, **more: Any) -> VaultFi
 
 def key_source(**source: Any) -> KeySource:
     """One key source."""
-    return KeySource(**source)
+    return _KEY_SOURCE.validate_python({k: v for k, v in source.items() if v is not None})
 
 
 class FakeStore:
@@ -67,6 +74,18 @@ class FakeStore:
     async def aclose(self) -> None:
         """Remembers it."""
         self.closed = True
+
+
+def opened_by(
+    monkeypatch: pytest.MonkeyPatch, kind: str, opener: Callable[[Connections], Source]
+) -> None:
+    """Sources of this kind are opened by `opener` from now on, all others as ever."""
+    real = registry.open_source
+
+    def open_source(name: str, connections: Connections) -> Source:
+        return opener(connections) if name == kind else real(name, connections)
+
+    monkeypatch.setattr(registry, "open_source", open_source)
 
 
 @asynccontextmanager

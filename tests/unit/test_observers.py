@@ -10,8 +10,8 @@ from gateway.observe.logs import Logger
 from gateway.observe.writer import LineWriter
 from gateway.observers import AuditAndTraces
 from gateway.secret import Secret
+from gateway.settings.key_sources import KeySource
 from gateway.settings.schema import Settings
-from gateway.settings.vault_file import KeySource
 
 UNSET = Problem("g.toml", "tracing.headers.x", "env X is not set", "a secret that can be read")
 

@@ -4,8 +4,8 @@ from collections.abc import Hashable
 from typing import Any, Final
 
 from gateway.secret import Secret
+from gateway.settings.key_sources import KeySource
 from gateway.settings.stores import Aws
-from gateway.settings.vault_file import KeySource
 from gateway.vault.sources.extra import THREADS, Threads, extra
 from gateway.vault.sources.source import DENIED, NOT_FOUND, UNAVAILABLE, Connections, SourceError
 

@@ -4,7 +4,7 @@ from collections.abc import Hashable
 from typing import Final
 
 from gateway.secret import Secret
-from gateway.settings.vault_file import KeySource
+from gateway.settings.key_sources import KeySource
 from gateway.vault.sources.extra import Threads, extra
 from gateway.vault.sources.source import DENIED, NOT_FOUND, UNAVAILABLE, Connections, SourceError
 

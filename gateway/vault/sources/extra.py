@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from gateway.secret import Secret
-from gateway.settings.vault_file import KeySource
+from gateway.settings.key_sources import KeySource
 from gateway.vault.sources.source import MALFORMED, UNAVAILABLE, SourceError, member
 
 THREADS: Final = 16

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import httpx
 
 from gateway.secret import Secret
-from gateway.settings.vault_file import KeySource
+from gateway.settings.key_sources import KeySource
 from gateway.vault.sources.extra import THREADS, Threads, extra
 from gateway.vault.sources.source import (
     DENIED,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from gateway.secret import Secret
-from gateway.settings.vault_file import KeySource
+from gateway.settings.key_sources import KeySource
 from gateway.vault.sources.source import (
     DENIED,
     MALFORMED,

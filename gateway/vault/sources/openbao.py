@@ -11,8 +11,8 @@ from urllib.parse import quote
 import httpx
 
 from gateway.secret import Secret
+from gateway.settings.key_sources import KeySource
 from gateway.settings.stores import OpenBao
-from gateway.settings.vault_file import KeySource
 from gateway.vault.sources.openbao_token import Token, body_of
 from gateway.vault.sources.source import (
     DENIED,

@@ -11,8 +11,8 @@ from typing import Any, Final, NamedTuple
 import httpx
 
 from gateway.secret import Secret
+from gateway.settings.key_sources import KeySource
 from gateway.settings.stores import OpenBao
-from gateway.settings.vault_file import KeySource
 from gateway.vault.sources.key_check import check_secret
 from gateway.vault.sources.local import LocalSecrets
 from gateway.vault.sources.source import DENIED, UNAVAILABLE, Connections, SourceError
@@ -95,7 +95,7 @@ class Token:
             body = {"role_id": settings.approle.role_id, "secret_id": secret.reveal()}
             return await self._log_in(settings.approle.mount, body)
         if settings.kubernetes is not None:
-            jwt = await self._secret(KeySource(file=settings.kubernetes.jwt_file))
+            jwt = await self._secret(KeySource("file", str(settings.kubernetes.jwt_file)))
             body = {"role": settings.kubernetes.role, "jwt": jwt.reveal()}
             return await self._log_in(settings.kubernetes.mount, body)
         if settings.token is None:

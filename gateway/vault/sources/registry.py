@@ -1,24 +1,16 @@
-"""The kinds of key source: adding one is its file and one line here."""
+"""Opens key sources by their rows in `SOURCE_KINDS`."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from pkgutil import resolve_name
 
-from gateway.vault.sources.aws import AwsSource
-from gateway.vault.sources.azure import AzureSource
-from gateway.vault.sources.gcp import GcpSource
-from gateway.vault.sources.local import EnvSource, FileSource, ValueSource
-from gateway.vault.sources.openbao import OpenBaoSource
+from gateway.settings.key_sources import SOURCE_KINDS
 from gateway.vault.sources.source import Connections, Source, SourceError
 
-SOURCES: Final[Mapping[str, Callable[[Connections], Source]]] = {
-    "env": EnvSource,
-    "file": FileSource,
-    "value": ValueSource,
-    "openbao": OpenBaoSource,
-    "aws": AwsSource,
-    "gcp": GcpSource,
-    "azure": AzureSource,
-}
+
+def open_source(kind: str, connections: Connections) -> Source:
+    """A source of this kind; raises `SourceError` if it cannot be opened."""
+    opener: Callable[[Connections], Source] = resolve_name(SOURCE_KINDS[kind].opener)
+    return opener(connections)
 
 
 def open_sources(
@@ -29,7 +21,7 @@ def open_sources(
     errors: dict[str, SourceError] = {}
     for kind in kinds:
         try:
-            opened[kind] = kept.get(kind) or SOURCES[kind](connections)
+            opened[kind] = kept.get(kind) or open_source(kind, connections)
         except SourceError as error:
             errors[kind] = error
     return opened, errors

@@ -5,8 +5,8 @@ from collections.abc import Hashable, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
 from gateway.secret import Secret
+from gateway.settings.key_sources import KeySource
 from gateway.settings.schema import Vault as VaultSettings
-from gateway.settings.vault_file import KeySource
 
 NOT_FOUND: Final = "not_found"
 DENIED: Final = "denied"

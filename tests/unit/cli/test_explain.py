@@ -3,8 +3,7 @@
 import pytest
 
 from gateway.secret import Secret
-from gateway.vault.sources import registry
-from tests.support.vaults import FakeStore
+from tests.support.vaults import FakeStore, opened_by
 from tests.unit.cli.conftest import WORKSPACE, Configured
 
 ASKED = ("--caller", "billing", "--tenant", "acme", "GET", "/silo/v1/entries")
@@ -16,7 +15,7 @@ FINGERPRINT = Secret("sk_of_acme").fingerprint
 def store(monkeypatch: pytest.MonkeyPatch) -> FakeStore:
     """A store with the key of acme, where `openbao` sources are read."""
     fake = FakeStore({"kv/acme": "sk_of_acme", "kv/globex": "sk_of_globex"})
-    monkeypatch.setattr(registry, "SOURCES", {**registry.SOURCES, "openbao": lambda _: fake})
+    opened_by(monkeypatch, "openbao", lambda _: fake)
     return fake
 
 

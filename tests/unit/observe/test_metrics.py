@@ -9,9 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway.errors import KINDS
 from gateway.events import ConfigReloaded, Events, ExchangeEnded, KeyRejected, UpstreamFailed
 from gateway.model import Exchange
-from gateway.observe.families import FAMILIES, OWN_SECONDS, SECONDS, SOURCES, UPSTREAM_KINDS, Family
+from gateway.observe.families import FAMILIES, OWN_SECONDS, SECONDS, UPSTREAM_KINDS, Family
 from gateway.observe.metrics import Metrics
-from gateway.settings import vault_file
 from gateway.upstream import failures
 
 
@@ -148,7 +147,6 @@ def test_no_family_outgrows_max_series(family: Family) -> None:
 def test_the_closed_lists_are_those_of_the_rooms() -> None:
     """What the rooms can emit is what the table knows from the start."""
     assert set(UPSTREAM_KINDS) == set(failures.KINDS)
-    assert SOURCES == vault_file.KINDS
 
 
 def test_a_failed_reload_shows() -> None:

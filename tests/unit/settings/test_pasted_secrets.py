@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import ConfigurationError, Problem
-from gateway.settings.vault_file import KeySource
 from gateway.settings.wording import describe, key_path, masked, render
+from tests.support.vaults import key_source
 
 CANARY = "CaNaRy0123456789abcdefCaNaRy"
 
@@ -126,7 +126,7 @@ SOURCES: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("source", "told"), SOURCES)
 def test_what_looks_like_a_key_is_not_told_as_a_place(source: dict[str, Any], told: str) -> None:
     """Where it may be a name it is believed, but not shown; names are."""
-    assert KeySource(**source).describe() == told
+    assert key_source(**source).describe() == told
 
 
 def test_short_secret_where_secrets_belong(workshop: Any) -> None:

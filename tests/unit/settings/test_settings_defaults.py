@@ -201,7 +201,7 @@ def test_settings_are_frozen(example: Loaded) -> None:
     with pytest.raises(ValueError, match="frozen"):
         example.settings.listen.port = 1  # type: ignore[misc]
     with pytest.raises(AttributeError):
-        example.vault.tenants["acme"].key.env = "X"  # type: ignore[misc]
+        example.vault.tenants["acme"].key.kind = "file"  # type: ignore[misc]
 
 
 def test_a_token_made_in_code_is_its_digits() -> None:

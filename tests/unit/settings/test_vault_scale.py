@@ -20,7 +20,7 @@ def test_ten_thousand_tenants(workshop: Any) -> None:
     started = time.process_time()
     loaded = workshop.load(vault=text)
     assert time.process_time() - started < 1.5
-    assert loaded.vault.tenants["tenant-9999"].key.env == "TENANT_9999_KEY"
+    assert loaded.vault.tenants["tenant-9999"].key.reference == "TENANT_9999_KEY"
 
 
 def test_ten_thousand_wrong_tenants(workshop: Any) -> None:

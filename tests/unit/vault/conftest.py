@@ -4,9 +4,8 @@ import pytest
 
 from gateway.errors import CallerError, GatewayFault
 from gateway.vault.key_ring import KeyNeeded
-from gateway.vault.sources import registry
 from gateway.vault.vault import Vault
-from tests.support.vaults import FakeStore, vault_file
+from tests.support.vaults import FakeStore, opened_by, vault_file
 
 ENV = {"A": "key-a", "A_OLD": "old-a", "B": "key-b"}
 LISTED = vault_file({"a": {"key": {"env": "A"}}, "b": {"key": {"env": "B"}}})
@@ -16,7 +15,7 @@ LISTED = vault_file({"a": {"key": {"env": "A"}}, "b": {"key": {"env": "B"}}})
 async def store(monkeypatch: pytest.MonkeyPatch) -> FakeStore:
     """A store in memory, where `openbao` sources are read."""
     fake = FakeStore()
-    monkeypatch.setattr(registry, "SOURCES", {**registry.SOURCES, "openbao": lambda _: fake})
+    opened_by(monkeypatch, "openbao", lambda _: fake)
     return fake
 
 

@@ -6,7 +6,7 @@ from collections.abc import Hashable
 import pytest
 
 from gateway.events import Event, KeyRefreshed
-from gateway.settings.vault_file import KeySource
+from gateway.settings.key_sources import KeySource
 from gateway.vault import reading
 from gateway.vault.key_ring import KeyRing, Slot
 from gateway.vault.reading import PER_KIND, Reader

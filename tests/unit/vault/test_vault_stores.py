@@ -10,12 +10,12 @@ from gateway.events import Event
 from gateway.settings.schema import Settings
 from gateway.vault import reading as reader_module
 from gateway.vault import vault as vault_module
-from gateway.vault.sources import registry
 from gateway.vault.sources.source import SourceError
 from tests.support.vaults import (
     FakeStore,
     key_source,
     loaded,
+    opened_by,
     replace,
     running,
     vault_file,
@@ -161,7 +161,7 @@ async def test_changed_store_settings_open_the_store_anew(
     vault = await loaded(vault_of(file))
     await sent(vault, "a")
     moved = FakeStore({"x/a": "new"})
-    monkeypatch.setattr(registry, "SOURCES", {**registry.SOURCES, "openbao": lambda _: moved})
+    opened_by(monkeypatch, "openbao", lambda _: moved)
     await replace(vault, file, vault_settings(refresh=100.0))
     async with running(vault), asyncio.timeout(5):
         while vault.key("a").secret.reveal() != "new":
@@ -179,7 +179,7 @@ async def test_a_changed_ca_file_opens_the_store_anew(
     settings, file = vault_settings(openbao=table), vault_file({"a": {"key": bao("x/a")}})
     vault = await loaded(vault_of(file, settings))
     moved = FakeStore({"x/a": "new"})
-    monkeypatch.setattr(registry, "SOURCES", {**registry.SOURCES, "openbao": lambda _: moved})
+    opened_by(monkeypatch, "openbao", lambda _: moved)
     await replace(vault, file, settings)
     assert vault._reader.sources["openbao"] is store
     ca_file.write_text("two")
@@ -197,7 +197,7 @@ async def test_a_store_that_cannot_be_opened_refuses_the_configuration(
     def missing(_: object) -> FakeStore:
         raise SourceError("unavailable", "pip install invopop-gateway[openbao]")
 
-    monkeypatch.setattr(registry, "SOURCES", {**registry.SOURCES, "openbao": missing})
+    opened_by(monkeypatch, "openbao", missing)
     file = vault_file({"a": {"key": bao("x/a")}, "b": {"key": bao("x/b")}})
     problems = await vault_of(file).load()
     assert [(problem.key, problem.found) for problem in problems] == [
@@ -228,7 +228,7 @@ async def test_a_store_of_an_issuer_that_cannot_be_opened(monkeypatch: pytest.Mo
     def fail(_: object) -> FakeStore:
         raise SourceError("unavailable", "its library is missing")
 
-    monkeypatch.setattr(registry, "SOURCES", {**registry.SOURCES, "openbao": fail})
+    opened_by(monkeypatch, "openbao", fail)
     settings = Settings.model_validate({"issuers": (ISSUER,)})
     (problem,) = await vault_of(vault_file(), settings).load()
     assert problem[:3] == ("", "issuers[0].secret", "its library is missing")

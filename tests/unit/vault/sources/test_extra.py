@@ -5,13 +5,14 @@ import importlib
 import logging
 import threading
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
 from gateway.vault.sources.extra import THREADS, Threads, extra
-from gateway.vault.sources.registry import SOURCES
+from gateway.vault.sources.registry import open_source
 from gateway.vault.sources.source import Connections, SourceError
 from tests.support.vaults import key_source, vault_settings
 
@@ -26,12 +27,15 @@ TABLES: dict[str, dict[str, Any]] = {
 def test_a_missing_library_names_its_extra(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the optional library the finding says what to install."""
 
-    def missing(name: str) -> None:
+    def missing(name: str) -> ModuleType:
+        if name.startswith("gateway."):
+            return real(name)
         raise ModuleNotFoundError(name)
 
+    real = importlib.import_module
     monkeypatch.setattr(importlib, "import_module", missing)
     with pytest.raises(SourceError) as caught:
-        SOURCES[kind](Connections(vault_settings(**{kind: TABLES[kind]}).vault, {}))
+        open_source(kind, Connections(vault_settings(**{kind: TABLES[kind]}).vault, {}))
     hint = f"its library is missing: pip install 'invopop-gateway[{kind}]'"
     assert (caught.value.outcome, caught.value.reason) == ("unavailable", f"{kind}: {hint}")
 
@@ -48,12 +52,12 @@ def test_a_library_may_not_log_what_it_receives(monkeypatch: pytest.MonkeyPatch)
 def test_a_missing_table_is_named(kind: str) -> None:
     """A store that no table says how to reach cannot be opened."""
     with pytest.raises(SourceError, match=rf"\[vault\.{kind}\]"):
-        SOURCES[kind](Connections(vault_settings().vault, {}))
+        open_source(kind, Connections(vault_settings().vault, {}))
 
 
 async def test_without_a_table_google_needs_full_names() -> None:
     """A name that holds its project needs no table; another says which one it lacks."""
-    opened = SOURCES["gcp"](Connections(vault_settings().vault, {}))
+    opened = open_source("gcp", Connections(vault_settings().vault, {}))
     with pytest.raises(SourceError, match=r"gcp acme: no \[vault\.gcp\] table"):
         await opened.read(key_source(gcp="acme"))
     await opened.aclose()
@@ -67,7 +71,7 @@ def test_without_a_region_aws_says_who_may_name_it(
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
     with pytest.raises(SourceError, match=r"no region: \[vault\.aws\] region, AWS_DEFAULT_REGION"):
-        SOURCES["aws"](Connections(vault_settings(**table).vault, {}))
+        open_source("aws", Connections(vault_settings(**table).vault, {}))
 
 
 @pytest.fixture

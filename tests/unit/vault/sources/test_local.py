@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.vault.sources import local
-from gateway.vault.sources.registry import SOURCES
+from gateway.vault.sources.registry import open_source
 from gateway.vault.sources.source import Connections, SourceError
 from gateway.watcher import mark_of
 from tests.support.vaults import key_source, vault_settings
@@ -23,7 +23,7 @@ LONG_AGO = 1_000_000_000
 async def read(environ: dict[str, str] | None = None, **source: Any) -> str:
     """One key, read as the vault would."""
     named = key_source(**source)
-    opened = SOURCES[named.kind](Connections(vault_settings().vault, environ or {}))
+    opened = open_source(named.kind, Connections(vault_settings().vault, environ or {}))
     return (await opened.read(named)).reveal()
 
 
@@ -52,7 +52,7 @@ async def test_value_is_itself() -> None:
 
 async def test_a_value_that_is_none_is_not_found() -> None:
     """Settings let none pass; here it is no crash."""
-    opened = SOURCES["value"](Connections(vault_settings().vault, {}))
+    opened = open_source("value", Connections(vault_settings().vault, {}))
     with pytest.raises(SourceError) as caught:
         await opened.read(key_source(env="ACME"))
     assert (caught.value.outcome, caught.value.reason) == ("not_found", "no value is given")
