@@ -147,6 +147,11 @@ class AuditAndTraces:
         while self._close:
             self._close.pop()()
 
+    def reopen(self) -> None:
+        """Goes on in a new audit file if the old one has been renamed or removed."""
+        if self._file is not None:
+            self._file.reopen()
+
     def trouble(self) -> str:
         """What is wrong with the audit log, in a few words; "" if nothing is."""
         if self._file is not None:

@@ -1,4 +1,4 @@
-"""The commands, a file each. Law: errors go to stderr as one readable block, never a traceback."""
+"""The commands, a file each. Errors go to stderr as one readable block, never a traceback."""
 
 from typing import Annotated
 
@@ -50,6 +50,10 @@ def build() -> typer.Typer:
 
 
 def main() -> None:
-    """The console script's entry point. Exit codes: 0 success, 1 a finding, 2 wrong usage."""
+    """The command line. Exit codes: 0 success, 1 a problem, a failure, or interrupted; 2 usage."""
     with guarded():
-        build()()
+        try:
+            build()()
+        except SystemExit as end:
+            # What newer versions of typer say of an interrupt; older ones say 1.
+            raise SystemExit(1 if end.code == 130 else end.code) from None

@@ -80,7 +80,7 @@ def _token(directory: Path) -> str:
 async def _serve(port: int, directory: Path, files: FileHosts, receiver: Receiver | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
     async with running(Sandbox(), port=port, files=files, webhook=receiver) as served:
         _introduce(served, directory, receiver)

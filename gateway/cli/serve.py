@@ -5,16 +5,20 @@ import os
 import signal
 import sys
 from contextlib import ExitStack
+from types import FrameType
+from typing import Final
 
 import typer
 
-from gateway.app import open_gateway
+from gateway.app import Gateway, open_gateway
 from gateway.cli.configuration import ConfigOption, fail, load_or_exit
 from gateway.errors import ConfigurationError
 from gateway.observe.logs import Logger, bridge_library_logs
 from gateway.observe.writer import LineWriter
 from gateway.server.run import Service, run, run_to_end
 from gateway.settings.load import Loaded
+
+_STOP: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 def serve(config: ConfigOption = None) -> None:
@@ -35,10 +39,23 @@ async def _serve(loaded: Loaded, writer: LineWriter, at_end: ExitStack) -> int:
     settings = loaded.settings
     logger = Logger(writer, settings.log.level, settings.log.format)
     bridge_library_logs(logger)
-    gateway = await open_gateway(loaded, os.environ, logger)
-    at_end.callback(gateway.observers.audit_and_traces.close)
-    gateway.observers.audit_and_traces.open(gateway.services, gateway.events)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.reloader.ask)
+    gateway = await _opened(loaded, logger)
+    if gateway is None:
+        return 0
+    files = gateway.observers.audit_and_traces
+    at_end.callback(files.close)
+    files.open(gateway.services, gateway.events)
+
+    def reopen() -> None:
+        writer.reopen()
+        files.reopen()
+        logger.log("info", "files_reopened", {})
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, gateway.reloader.ask)
+    loop.add_signal_handler(signal.SIGUSR1, reopen)
+    # Those that came while it started have waited until now: see `gateway.__main__`.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP, signal.SIGUSR1})
     service = Service(
         gateway.callers,
         gateway.admin,
@@ -47,4 +64,35 @@ async def _serve(loaded: Loaded, writer: LineWriter, at_end: ExitStack) -> int:
         gateway.drain,
         gateway.in_use.listener_tls.on_bound,
     )
-    return await run(service, settings)
+    try:
+        return await run(service, settings)
+    finally:
+        for number in _STOP:
+            signal.signal(number, _at_once)
+
+
+async def _opened(loaded: Loaded, logger: Logger) -> Gateway | None:
+    """The gateway; None if its end was asked for before it was there. A second ask ends it at once.
+
+    Raises `ConfigurationError`.
+    """
+    loop = asyncio.get_running_loop()
+    opening = loop.create_task(open_gateway(loaded, os.environ, logger))
+
+    def stop() -> None:
+        if opening.cancelling():
+            os._exit(1)
+        if not opening.cancel():
+            os._exit(0)  # it is there, but has begun nothing
+
+    for number in _STOP:
+        loop.add_signal_handler(number, stop)
+    try:
+        return await opening
+    except asyncio.CancelledError:
+        return None
+
+
+def _at_once(_number: int, _frame: FrameType | None) -> None:
+    """While what is left is written and exported, a further signal ends the process."""
+    os._exit(1)

@@ -90,6 +90,10 @@ class AuditFile:
         except TimeoutError:
             return False
 
+    def reopen(self) -> None:
+        """Looks at once whether the file has been renamed or removed, not with the next line."""
+        self._awake.set()
+
     def trouble(self) -> str:
         """What is wrong, in a few words; "" if nothing is."""
         if self.failing:

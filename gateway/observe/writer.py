@@ -3,7 +3,9 @@ never blocks serving, and costs lines only after `LIMIT` bytes are waiting. None
 """
 
 import os
+import stat
 import threading
+from pathlib import Path
 from typing import Final
 
 BATCH_SECONDS: Final = 0.02  # how long a line may wait for company
@@ -19,6 +21,8 @@ class LineWriter:
         self._waiting = 0
         self._awake = threading.Event()
         self._closing = threading.Event()
+        self._path = _path_of(descriptor)
+        self._reopen = False
         self.dropped = 0
         self.to_terminal = os.isatty(descriptor)
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
@@ -34,6 +38,11 @@ class LineWriter:
         if not self._awake.is_set():
             self._awake.set()
 
+    def reopen(self) -> None:
+        """Goes on in a new file if the one that it writes to has been renamed or removed."""
+        self._reopen = True
+        self._awake.set()
+
     def close(self, timeout: float = 2.0) -> None:
         """Writes what is waiting, for at most `timeout` seconds."""
         self._closing.set()
@@ -45,6 +54,9 @@ class LineWriter:
             self._awake.wait()
             self._closing.wait(BATCH_SECONDS)
             self._awake.clear()
+            if self._reopen:
+                self._reopen = False
+                _renew(self._descriptor, self._path)
             lines, self._lines = self._lines, []
             batch = b"".join(lines)
             self._write_all(batch)
@@ -61,3 +73,33 @@ class LineWriter:
                 self._closing.wait(BATCH_SECONDS)
             except OSError:  # the reader is gone: there is nobody left to tell
                 return
+
+
+def _path_of(descriptor: int) -> str:
+    """Where a descriptor's file lies, if it is one that can be reopened, else ""."""
+    try:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return str(Path(f"/proc/self/fd/{descriptor}").readlink())
+    except OSError:
+        pass
+    return ""
+
+
+def _renew(descriptor: int, path: str) -> None:
+    """Puts the file that is at the path now, or a new one, in the descriptor's place.
+
+    The old one stays in use where that is impossible: it still takes lines.
+    """
+    if not path:
+        return
+    try:
+        old = os.fstat(descriptor)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        fresh = os.open(path, flags, stat.S_IMODE(old.st_mode))
+    except OSError:
+        return
+    try:
+        if stat.S_ISREG(os.fstat(fresh).st_mode) and not os.path.samestat(os.fstat(fresh), old):
+            os.dup2(fresh, descriptor)
+    finally:
+        os.close(fresh)

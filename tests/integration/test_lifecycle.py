@@ -221,9 +221,9 @@ def test_restart_on_the_same_port(tmp_path: Path) -> None:
         assert world.get("/x").status == 200
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGPIPE])
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE])
 def test_other_signals_disturb_nobody(world: World, number: signal.Signals) -> None:
-    """Case 192: SIGHUP at most reloads, SIGPIPE does nothing."""
+    """Case 192: SIGHUP at most reloads, SIGUSR1 reopens files, SIGUSR2 and SIGPIPE do nothing."""
     connection = world.connect()
     with world.origin.holding(HELD, REST) as held:
         connection.send(request("GET /x"))
