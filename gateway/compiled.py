@@ -24,7 +24,7 @@ from gateway.policy.rates_shared import SharedRates, connect, is_shared
 from gateway.secret import Secret
 from gateway.settings.key_sources import STORES, KeySource
 from gateway.settings.load import Loaded
-from gateway.settings.schema import Settings, Upstream
+from gateway.settings.schema import Settings, UpstreamSettings
 from gateway.upstream.breaker import Breaker
 from gateway.upstream.forwarder import Forwarder
 from gateway.upstream.request_encoder import Timeouts
@@ -107,7 +107,7 @@ async def trust_of(loaded: Loaded) -> Trust:
     return await asyncio.to_thread(_trust_of, loaded.settings.upstream, str(loaded.file))
 
 
-def _trust_of(upstream: Upstream, file: str) -> Trust:
+def _trust_of(upstream: UpstreamSettings, file: str) -> Trust:
     try:
         anchor = upstream.ca_file.read_bytes() if upstream.ca_file else b""
         return Trust(client_context(upstream.ca_file, ca_only=upstream.ca_only), anchor)
@@ -133,7 +133,7 @@ async def _shared_rates(
     return connect(limits, password, rates, emit)
 
 
-def new_transport(upstream: Upstream, trust: ssl.SSLContext, emit: Emit) -> Transport:
+def new_transport(upstream: UpstreamSettings, trust: ssl.SSLContext, emit: Emit) -> Transport:
     """Connections to Invopop, verified by `trust`."""
     limits = PoolLimits(max_connections=upstream.max_connections)
     proxy = urlsplit(upstream.proxy) if upstream.proxy else None
@@ -141,7 +141,9 @@ def new_transport(upstream: Upstream, trust: ssl.SSLContext, emit: Emit) -> Tran
     return Transport(trust, emit, limits=limits, proxy=way)
 
 
-def new_sender(transport: Transport, upstream: Upstream, emit: Emit, *, circuit: bool) -> Sender:
+def new_sender(
+    transport: Transport, upstream: UpstreamSettings, emit: Emit, *, circuit: bool
+) -> Sender:
     """Forwarding with retries, and, if `circuit`, with a circuit breaker of its own."""
     timeouts = Timeouts(connect=upstream.connect_timeout, read=upstream.read_timeout)
     authority = authority_of(upstream.url)

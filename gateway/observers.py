@@ -30,7 +30,7 @@ from gateway.secret import Secret
 from gateway.services import Services
 from gateway.settings.key_sources import KeySource
 from gateway.settings.load import Loaded
-from gateway.settings.schema import Audit, Settings, Tracing
+from gateway.settings.schema import AuditSettings, Settings, TracingSettings
 from gateway.upstream.transport import Transport
 
 RETRY_AFTER: Final = (b"retry-after", b"1")
@@ -181,7 +181,7 @@ class AuditAndTraces:
             raise GatewayFault("audit_unavailable", detail, headers=(RETRY_AFTER,))
 
 
-def _of_audit(audit: Audit) -> list[Problem]:
+def _of_audit(audit: AuditSettings) -> list[Problem]:
     path = audit.file
     if path is None or audit.on_stdout:
         return []
@@ -200,7 +200,7 @@ def _unwritable(path: Path, error: OSError) -> Problem:
     return Problem("", "audit.file", f'"{path}": {reason}', "a regular file to append to")
 
 
-def _of_tracing(tracing: Tracing) -> list[Problem]:
+def _of_tracing(tracing: TracingSettings) -> list[Problem]:
     if tracing.endpoint is None:
         return []
     problems = []

@@ -12,7 +12,7 @@ from gateway.admin.recent_events import RecentEvents
 from gateway.admin.view import Configuration, Setting
 from gateway.settings.key_sources import STORE_TABLES
 from gateway.settings.load import Loaded
-from gateway.settings.schema import Listen, Settings
+from gateway.settings.schema import ListenSettings, Settings
 
 _MOST_LINES: Final = 20
 # The directories of an absolute path: `/etc/gateway/` in `/etc/gateway/vault.toml`, none in a URL.
@@ -49,7 +49,7 @@ def _lines(loaded: Loaded, texts: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _callers_listener(listen: Listen) -> str:
+def _callers_listener(listen: ListenSettings) -> str:
     if listen.socket is not None:
         where = f"socket {listen.socket.name}"
     else:

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from gateway.cli.vault_text import EditError
 from gateway.secret import Secret
-from gateway.settings.schema import Vault as VaultSettings
+from gateway.settings.schema import VaultSettings
 from gateway.settings.sealed import SUFFIX, new_identity, read_identity, seal, unseal
 
 # What is kept of a file's permissions: its group may have been let read it, others never are.

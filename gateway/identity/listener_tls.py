@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import load_pem_x509_certificates
 
 from gateway.errors import ConfigurationError, Problem
-from gateway.settings.schema import Listen, Settings
+from gateway.settings.schema import ListenSettings, Settings
 
 
 class Renew(Protocol):
@@ -36,7 +36,7 @@ class ListenerTls(NamedTuple):
     ca: bytes
 
 
-def listener_tls(listen: Listen) -> ListenerTls | None:
+def listener_tls(listen: ListenSettings) -> ListenerTls | None:
     """TLS 1.2 or later; a client certificate, if one is sent, must be issued by `client_ca`."""
     if listen.tls_certificate is None:
         return None

@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from gateway.events import Level
 from gateway.model import Exchange
 from gateway.observe.spans import Spans
-from gateway.settings.schema import Tracing
+from gateway.settings.schema import TracingSettings
 
 QUEUE: Final = 4096  # exchanges that wait at most
 BATCH: Final = 256  # exchanges in one message
@@ -37,7 +37,7 @@ class Tell(Protocol):
 class Otlp:
     """A bounded queue in front of the receiver that `tracing.endpoint` names."""
 
-    def __init__(self, tracing: Tracing, headers: Mapping[str, str], tell: Tell) -> None:
+    def __init__(self, tracing: TracingSettings, headers: Mapping[str, str], tell: Tell) -> None:
         # Its messages may quote what the receiver said: what matters is told here.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
         self._spans = Spans(tracing.service_name)

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from gateway.errors import CallerError
 from gateway.settings.callers import CallerSettings
-from gateway.settings.schema import Limits
+from gateway.settings.schema import LimitsSettings
 
 # Buckets in use, of one limiter, before full ones are swept out; half of the cap survives a sweep
 # that finds too many others. 20,000 are sorted in some 5 ms.
@@ -72,7 +72,7 @@ class RateRules(NamedTuple):
     callers: Mapping[str, Rate]
 
     @classmethod
-    def of(cls, limits: Limits, callers: Mapping[str, CallerSettings]) -> "RateRules":
+    def of(cls, limits: LimitsSettings, callers: Mapping[str, CallerSettings]) -> "RateRules":
         """The limits that the settings ask for."""
         return cls(
             Rate.of(limits.requests_per_second, limits.burst),

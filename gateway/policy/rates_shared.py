@@ -14,7 +14,7 @@ from gateway.errors import CallerError, ConfigurationError, GatewayFault, Proble
 from gateway.events import Emit, Level, Noticed
 from gateway.policy.rates import Rate, Rates, rate_limited
 from gateway.secret import Secret
-from gateway.settings.schema import Limits
+from gateway.settings.schema import LimitsSettings
 
 TIMEOUT: Final = 0.25  # seconds for all that one request asks of the storage
 COOL_DOWN: Final = 1.0  # seconds between attempts while it is away
@@ -160,12 +160,14 @@ def windowed(rate: Rate) -> tuple[int, int]:
     return max(1, floor(round(rate.per_second * window, 6))), window
 
 
-def is_shared(limits: Limits) -> bool:
+def is_shared(limits: LimitsSettings) -> bool:
     """Whether the rate limits are to be counted outside this process."""
     return limits.storage is not None and not limits.storage.startswith("memory:")
 
 
-def connect(limits: Limits, password: Secret | None, local: Rates, emit: Emit) -> SharedRates:
+def connect(
+    limits: LimitsSettings, password: Secret | None, local: Rates, emit: Emit
+) -> SharedRates:
     """The rate limits in `limits.storage`. Raises ConfigurationError without the extra `redis`."""
     try:
         counter = RedisCounter(limits.storage or "", password)

@@ -16,7 +16,7 @@ from typing import Final
 from gateway.errors import ConfigurationError, Problem
 from gateway.identity.listener_tls import listener_tls
 from gateway.model import Peer
-from gateway.settings.schema import Admin, Listen
+from gateway.settings.schema import AdminSettings, ListenSettings
 
 _UCRED: Final = struct.Struct("3i")  # pid, uid, gid: unix(7), SO_PEERCRED
 
@@ -51,7 +51,7 @@ class Sockets:
                 path.unlink()
 
 
-def open_callers(listen: Listen) -> Sockets:
+def open_callers(listen: ListenSettings) -> Sockets:
     """The callers' listener."""
     tls = listener_tls(listen)
     if listen.socket is not None:
@@ -60,7 +60,7 @@ def open_callers(listen: Listen) -> Sockets:
     return Sockets(listen.host, bound, tls.context if tls else None)
 
 
-def open_admin(admin: Admin) -> Sockets:
+def open_admin(admin: AdminSettings) -> Sockets:
     """The operators' listener."""
     return Sockets(admin.host, _open_tcp("admin", admin.host, admin.port, reuse_port=False))
 

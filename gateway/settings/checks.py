@@ -8,9 +8,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from gateway.settings.callers import CallerSettings, Issuer
-from gateway.settings.findings import Finding
+from gateway.settings.findings import Violation
 from gateway.settings.key_sources import SOURCE_KINDS, STORE_TABLES, KeySource
-from gateway.settings.schema import Audit, Listen, Settings, Tracing
+from gateway.settings.schema import AuditSettings, ListenSettings, Settings, TracingSettings
 from gateway.settings.vault_file import VaultFile
 from gateway.settings.wording import KeyPath, key_path
 
@@ -20,7 +20,7 @@ _HERE: Final = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", "::"})
 _LONGEST_SOCKET: Final = 107
 
 
-def check(settings: Settings, positions: Sequence[int]) -> Iterator[Finding]:
+def check(settings: Settings, positions: Sequence[int]) -> Iterator[Violation]:
     """Every rule of `gateway.toml`. `positions` are the issuers' indices in the file."""
     yield from _socket(settings.listen)
     yield from _tls(settings.listen)
@@ -38,14 +38,14 @@ def check(settings: Settings, positions: Sequence[int]) -> Iterator[Finding]:
     yield from _shared_proofs(settings)
 
 
-def check_stores(vault: VaultFile, known: Collection[str]) -> Iterator[Finding]:
+def check_stores(vault: VaultFile, known: Collection[str]) -> Iterator[Violation]:
     """Every rule between the vault file and the stores that the settings know how to reach."""
     return _unreachable(_sources(vault), known)
 
 
 def _unreachable(
     sources: Iterable[tuple[KeyPath, KeySource]], known: Collection[str]
-) -> Iterator[Finding]:
+) -> Iterator[Violation]:
     missing = set(STORE_TABLES).difference(known)
     for path, source in sources:
         kind = SOURCE_KINDS[source.kind]
@@ -53,7 +53,7 @@ def _unreachable(
             missing.remove(kind.table)
             expected = f"a table [vault.{kind.table}] in the configuration file"
             others: tuple[KeyPath, ...] = (("vault", kind.table),)
-            yield Finding(path, f"{source.kind}, which is not configured", expected, others)
+            yield Violation(path, f"{source.kind}, which is not configured", expected, others)
 
 
 def _sources(vault: VaultFile) -> Iterator[tuple[KeyPath, KeySource]]:
@@ -65,45 +65,45 @@ def _sources(vault: VaultFile) -> Iterator[tuple[KeyPath, KeySource]]:
             yield ("tenants", name, "previous"), entry.previous
 
 
-def _socket(listen: Listen) -> Iterator[Finding]:
+def _socket(listen: ListenSettings) -> Iterator[Violation]:
     if listen.socket is None:
         return
     for member in ("host", "port", "reuse_port"):
         if member in listen.model_fields_set:
             found = f"`{member}` beside `socket`"
-            yield Finding(("listen", member), found, "one of the two", (("listen", "socket"),))
+            yield Violation(("listen", member), found, "one of the two", (("listen", "socket"),))
     length = len(bytes(listen.socket))
     if length > _LONGEST_SOCKET:
         expected = f"at most {_LONGEST_SOCKET} bytes, the system's limit"
-        yield Finding(("listen", "socket"), f"a path of {length} bytes", expected)
+        yield Violation(("listen", "socket"), f"a path of {length} bytes", expected)
 
 
-def _tls(listen: Listen) -> Iterator[Finding]:
+def _tls(listen: ListenSettings) -> Iterator[Violation]:
     pair = {"tls_certificate": listen.tls_certificate, "tls_key": listen.tls_key}
     given = [name for name, value in pair.items() if value is not None]
     others: tuple[KeyPath, ...] = tuple(("listen", name) for name in pair)
     if len(given) == 1:
         missing = next(name for name in pair if name not in given)
-        yield Finding(("listen", missing), "nothing", f"a file, as {given[0]} is set", others)
+        yield Violation(("listen", missing), "nothing", f"a file, as {given[0]} is set", others)
     if listen.client_ca is not None and not given:
         expected = "tls_certificate and tls_key with it"
-        yield Finding(("listen", "client_ca"), "client_ca without TLS", expected, others)
+        yield Violation(("listen", "client_ca"), "client_ca without TLS", expected, others)
 
 
-def _ports(settings: Settings) -> Iterator[Finding]:
+def _ports(settings: Settings) -> Iterator[Violation]:
     port = settings.listen.port
     if settings.listen.socket is None and port == settings.admin.port != 0:
         expected = "another port: callers must not reach the admin listener"
         others: tuple[KeyPath, ...] = (("listen", "port"), ("listen", "socket"))
-        yield Finding(("admin", "port"), f"{port}, the callers' port", expected, others)
+        yield Violation(("admin", "port"), f"{port}, the callers' port", expected, others)
 
 
-def _upstream(settings: Settings) -> Iterator[Finding]:
+def _upstream(settings: Settings) -> Iterator[Violation]:
     upstream = settings.upstream
     if upstream.ca_only and upstream.ca_file is None:
         expected = "ca_file with it, the only CA to trust"
         others: tuple[KeyPath, ...] = (("upstream", "ca_file"),)
-        yield Finding(("upstream", "ca_only"), "ca_only without ca_file", expected, others)
+        yield Violation(("upstream", "ca_only"), "ca_only without ca_file", expected, others)
     target = urlsplit(upstream.url)
     for section, host, port in (
         ("listen", settings.listen.host, settings.listen.port),
@@ -113,104 +113,104 @@ def _upstream(settings: Settings) -> Iterator[Finding]:
         if same_host and (target.port or 443) == port and not _on_socket(settings, section):
             others = ((section, "host"), (section, "port"))
             found = f"this gateway's own address ([{section}])"
-            yield Finding(("upstream", "url"), found, "Invopop's address", others)
+            yield Violation(("upstream", "url"), found, "Invopop's address", others)
 
 
 def _on_socket(settings: Settings, section: str) -> bool:
     return section == "listen" and settings.listen.socket is not None
 
 
-def _storage(settings: Settings) -> Iterator[Finding]:
+def _storage(settings: Settings) -> Iterator[Violation]:
     limits = settings.limits
     if limits.storage_password is not None and not (limits.storage or "").startswith("redis"):
         others: tuple[KeyPath, ...] = (("limits", "storage"),)
         found = "a password without a Redis storage"
-        yield Finding(("limits", "storage_password"), found, "storage with it", others)
+        yield Violation(("limits", "storage_password"), found, "storage with it", others)
 
 
-def _audit(audit: Audit) -> Iterator[Finding]:
+def _audit(audit: AuditSettings) -> Iterator[Violation]:
     if audit.write_before_forward and (audit.file is None or audit.on_stdout):
         found = "stdout, which keeps nothing" if audit.on_stdout else "no audit.file"
         others: tuple[KeyPath, ...] = (("audit", "file"),)
-        yield Finding(("audit", "write_before_forward"), found, "a file to write to", others)
+        yield Violation(("audit", "write_before_forward"), found, "a file to write to", others)
 
 
-def _tracing(tracing: Tracing) -> Iterator[Finding]:
+def _tracing(tracing: TracingSettings) -> Iterator[Violation]:
     target = urlsplit(tracing.endpoint or "https:")
     if tracing.headers and target.scheme != "https" and target.hostname not in _HERE:
         found = "headers over plain http://"
         others: tuple[KeyPath, ...] = (("tracing", "endpoint"),)
-        yield Finding(("tracing", "headers"), found, "an https:// endpoint for them", others)
+        yield Violation(("tracing", "headers"), found, "an https:// endpoint for them", others)
 
 
-def _issuer(at: KeyPath, issuer: Issuer) -> Iterator[Finding]:
+def _issuer(at: KeyPath, issuer: Issuer) -> Iterator[Violation]:
     origins = [name for name in _ORIGINS if getattr(issuer, name) not in {None, False}]
     paths: tuple[KeyPath, ...] = tuple((*at, name) for name in _ORIGINS)
     if len(origins) != 1:
         expected = f"exactly one of {', '.join(_ORIGINS)}"
-        yield Finding(at, " and ".join(origins) or "no origin of keys", expected, paths)
+        yield Violation(at, " and ".join(origins) or "no origin of keys", expected, paths)
     yield from _algorithms(at, issuer, origins)
     if issuer.discovery and not issuer.issuer.startswith("https://"):
         expected = "an https:// URL, as its keys are to be discovered"
-        yield Finding((*at, "issuer"), "no https:// URL", expected, ((*at, "discovery"),))
+        yield Violation((*at, "issuer"), "no https:// URL", expected, ((*at, "discovery"),))
     for name in ("jwks_ca_file", "jwks_bearer_file"):
         if getattr(issuer, name) is not None and not {"jwks_url", "discovery"} & {*origins}:
-            yield Finding((*at, name), f"`{name}` without URL", "jwks_url or discovery", paths)
+            yield Violation((*at, name), f"`{name}` without URL", "jwks_url or discovery", paths)
     if issuer.caller_template is not None and "caller_claim" in issuer.model_fields_set:
         template = (*at, "caller_template")
-        yield Finding((*at, "caller_claim"), "caller_template too", "one of the two", (template,))
+        yield Violation((*at, "caller_claim"), "caller_template too", "one of the two", (template,))
     if issuer.tenant_claim is None and "tenant_claim_required" in issuer.model_fields_set:
         claim = (*at, "tenant_claim")
-        yield Finding((*at, "tenant_claim_required"), "no tenant_claim", "one with it", (claim,))
+        yield Violation((*at, "tenant_claim_required"), "no tenant_claim", "one with it", (claim,))
 
 
-def _algorithms(at: KeyPath, issuer: Issuer, origins: Sequence[str]) -> Iterator[Finding]:
+def _algorithms(at: KeyPath, issuer: Issuer, origins: Sequence[str]) -> Iterator[Violation]:
     path = (*at, "algorithms")
     shared = [name for name in issuer.algorithms if name.startswith("HS")]
     # An issuer that takes both lets its public key be used as an HMAC secret (RFC 8725 2.1).
     if shared and len(shared) < len(issuer.algorithms):
-        yield Finding(path, f"{shared[0]} among public-key algorithms", "one or the other")
+        yield Violation(path, f"{shared[0]} among public-key algorithms", "one or the other")
     elif len(origins) == 1 and bool(shared) != (origins == ["secret"]):
         expected = "HS256, HS384 or HS512" if origins == ["secret"] else "public-key algorithms"
         found = f"{issuer.algorithms[0]} with {origins[0]}"
-        yield Finding(path, found, expected, tuple((*at, name) for name in _ORIGINS))
+        yield Violation(path, found, expected, tuple((*at, name) for name in _ORIGINS))
 
 
-def _shared_secrets(settings: Settings, positions: Sequence[int]) -> Iterator[Finding]:
+def _shared_secrets(settings: Settings, positions: Sequence[int]) -> Iterator[Violation]:
     known = {table for table in STORE_TABLES if getattr(settings.vault, table)}
     both = zip(positions, settings.issuers, strict=True)
     found = ((("issuers", at, "secret"), issuer.secret) for at, issuer in both)
     return _unreachable(((path, source) for path, source in found if source), known)
 
 
-def _equal_issuers(settings: Settings, positions: Sequence[int]) -> Iterator[Finding]:
+def _equal_issuers(settings: Settings, positions: Sequence[int]) -> Iterator[Violation]:
     first: dict[str, KeyPath] = {}
     for position, issuer in zip(positions, settings.issuers, strict=True):
         path: KeyPath = ("issuers", position, "issuer")
         if issuer.issuer in first:
             found = f"the issuer of {key_path(first[issuer.issuer])}"
-            yield Finding(path, found, "each issuer once")
+            yield Violation(path, found, "each issuer once")
         first.setdefault(issuer.issuer, path)
 
 
-def _caller(at: KeyPath, caller: CallerSettings, settings: Settings) -> Iterator[Finding]:
+def _caller(at: KeyPath, caller: CallerSettings, settings: Settings) -> Iterator[Violation]:
     known = {issuer.issuer for issuer in settings.issuers}
     others: tuple[KeyPath, ...] = (("issuers",),)
     for index, issuer in enumerate(caller.issuers or ()):
         if issuer not in known:
             expected = "the `issuer` of one of [[issuers]]"
             path = (*at, "issuers", index)
-            yield Finding(path, "an issuer that is not configured", expected, others)
+            yield Violation(path, "an issuer that is not configured", expected, others)
     if caller.issuers is None and len(known) > 1:
         expected = "the issuers that may name this caller ([] = none), as there are several"
-        yield Finding((*at, "issuers"), "nothing", expected, others)
+        yield Violation((*at, "issuers"), "nothing", expected, others)
     if caller.certificates and settings.listen.client_ca is None:
         others = (("listen", "client_ca"),)
         found = "certificates without listen.client_ca"
-        yield Finding((*at, "certificates"), found, "a CA to verify them by", others)
+        yield Violation((*at, "certificates"), found, "a CA to verify them by", others)
 
 
-def _shared_proofs(settings: Settings) -> Iterator[Finding]:
+def _shared_proofs(settings: Settings) -> Iterator[Violation]:
     """The same token, network or certificate twice would make who calls a matter of order."""
     first: dict[tuple[str, str], KeyPath] = {}
     for path, proof in _proofs(settings):
@@ -218,7 +218,7 @@ def _shared_proofs(settings: Settings) -> Iterator[Finding]:
         if (kind, proof) in first:
             other = first[kind, proof]
             found = f"the same as {key_path(other)}"
-            yield Finding(path, found, "each of them once, for one caller", (other,))
+            yield Violation(path, found, "each of them once, for one caller", (other,))
         first.setdefault((kind, proof), path)
 
 

@@ -25,7 +25,7 @@ _EXPECTED: Final = {
 }
 
 
-class Finding(NamedTuple):
+class Violation(NamedTuple):
     """What a rule between settings found; `others` are further settings it looked at."""
 
     path: KeyPath
@@ -50,7 +50,7 @@ class Findings:
         where = ("environment", variable) if variable else (self._file, key_path(path))
         self.problems.append(Problem(*where, found, expected))
 
-    def add_rules(self, findings: Iterable[Finding]) -> None:
+    def add_rules(self, findings: Iterable[Violation]) -> None:
         """What rules between settings found, unless it follows from what is wrong already."""
         told = [
             finding

@@ -17,16 +17,16 @@ from gateway.settings.findings import Findings
 from gateway.settings.key_sources import STORE_TABLES
 from gateway.settings.notices import notices
 from gateway.settings.schema import (
-    Admin,
-    Audit,
-    Limits,
-    Listen,
-    Log,
-    Metrics,
+    AdminSettings,
+    AuditSettings,
+    LimitsSettings,
+    ListenSettings,
+    LogSettings,
+    MetricsSettings,
     Settings,
-    Tracing,
-    Upstream,
-    Vault,
+    TracingSettings,
+    UpstreamSettings,
+    VaultSettings,
 )
 from gateway.settings.sealed import SUFFIX, read_identity, unseal
 from gateway.settings.values import Table
@@ -34,15 +34,15 @@ from gateway.settings.vault_file import VaultFile
 from gateway.settings.wording import KeyPath, describe, nearest
 
 _SECTIONS: Final[tuple[tuple[str, type[Table]], ...]] = (
-    ("listen", Listen),
-    ("admin", Admin),
-    ("upstream", Upstream),
-    ("vault", Vault),
-    ("limits", Limits),
-    ("metrics", Metrics),
-    ("log", Log),
-    ("audit", Audit),
-    ("tracing", Tracing),
+    ("listen", ListenSettings),
+    ("admin", AdminSettings),
+    ("upstream", UpstreamSettings),
+    ("vault", VaultSettings),
+    ("limits", LimitsSettings),
+    ("metrics", MetricsSettings),
+    ("log", LogSettings),
+    ("audit", AuditSettings),
+    ("tracing", TracingSettings),
 )
 # Deeper than any key source lies; dotted keys can nest without bound.
 _DEEPEST: Final = 6
@@ -117,7 +117,7 @@ def _vault(
     return vault, findings.problems
 
 
-def _vault_contents(vault: Vault, environ: Mapping[str, str]) -> Contents:
+def _vault_contents(vault: VaultSettings, environ: Mapping[str, str]) -> Contents:
     """The vault's TOML; what was encrypted is private whoever may read the file."""
     expected = "the vault file that vault.file names"
     if (sealed := vault.file.with_name(vault.file.name + SUFFIX)).exists():

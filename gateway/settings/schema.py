@@ -47,7 +47,7 @@ SocketMode = Annotated[
 ]
 
 
-class Listen(Table):
+class ListenSettings(Table):
     """The listener for callers."""
 
     host: Host = "127.0.0.1"
@@ -92,7 +92,7 @@ class Listen(Table):
         return int(self.socket_mode, 8)
 
 
-class Admin(Table):
+class AdminSettings(Table):
     """The listener for operators: metrics, probes, status."""
 
     host: Host = "127.0.0.1"
@@ -103,7 +103,7 @@ class Admin(Table):
     """Networks besides loopback from which `/` and `/status` may be seen."""
 
 
-class Upstream(Table):
+class UpstreamSettings(Table):
     """Invopop, and how requests are sent to it. `url` is `https://host[:port]`, lower-case."""
 
     url: Origin = "https://api.invopop.com"
@@ -131,7 +131,7 @@ class Upstream(Table):
     """How long an open circuit answers 503 before it probes."""
 
 
-class Vault(Stores):
+class VaultSettings(Stores):
     """The vault file, how often keys are read again, and how stores are reached."""
 
     file: FilePath = Field(default=Path("vault.toml"), validate_default=True)
@@ -151,7 +151,7 @@ class Vault(Stores):
     """Most tenants held that `[discover]` found; beyond it the least recently used are dropped."""
 
 
-class Limits(Table):
+class LimitsSettings(Table):
     """Limits on requests."""
 
     max_body: Size = 32 * 2**20
@@ -177,14 +177,14 @@ class Limits(Table):
     refused."""
 
 
-class Metrics(Table):
+class MetricsSettings(Table):
     """Limits on what is exposed to Prometheus."""
 
     max_series: Positive = 20000
     """Most series of one family; beyond it new tenants and callers are counted as `other`."""
 
 
-class Log(Table):
+class LogSettings(Table):
     """What is written to stdout."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
@@ -195,7 +195,7 @@ class Log(Table):
     """Share of successful requests that are logged."""
 
 
-class Audit(Table):
+class AuditSettings(Table):
     """The audit log: who used which tenant's key."""
 
     file: Outlet | None = None
@@ -210,7 +210,7 @@ class Audit(Table):
         return self.file == STDOUT
 
 
-class Tracing(Table):
+class TracingSettings(Table):
     """OpenTelemetry traces (extra `otel`)."""
 
     endpoint: CollectorUrl | None = None
@@ -229,14 +229,14 @@ class Tracing(Table):
 class Settings(Table):
     """The whole of `gateway.toml`."""
 
-    listen: Listen = Listen()
-    admin: Admin = Admin()
-    upstream: Upstream = Upstream()
-    vault: Vault = Vault()
+    listen: ListenSettings = ListenSettings()
+    admin: AdminSettings = AdminSettings()
+    upstream: UpstreamSettings = UpstreamSettings()
+    vault: VaultSettings = VaultSettings()
     issuers: tuple[Issuer, ...] = ()
     callers: dict[Text, CallerSettings] = Field(default_factory=dict)
-    limits: Limits = Limits()
-    metrics: Metrics = Metrics()
-    log: Log = Log()
-    audit: Audit = Audit()
-    tracing: Tracing = Tracing()
+    limits: LimitsSettings = LimitsSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    log: LogSettings = LogSettings()
+    audit: AuditSettings = AuditSettings()
+    tracing: TracingSettings = TracingSettings()

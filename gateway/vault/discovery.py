@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from gateway.errors import GatewayError, tenant_denied
 from gateway.settings.key_sources import SOURCE_KINDS, KeySource
-from gateway.settings.schema import Vault as VaultSettings
+from gateway.settings.schema import VaultSettings
 from gateway.settings.vault_file import Discover
 from gateway.vault.background import SingleFlight, wait_until
 from gateway.vault.key_ring import KeyNeeded, KeyRing, Slot, key_unavailable

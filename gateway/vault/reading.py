@@ -14,7 +14,7 @@ from typing import Final
 from gateway.events import Emit, KeyRefreshed, Outcome
 from gateway.secret import Secret
 from gateway.settings.key_sources import SOURCE_KINDS, STORES, KeySource
-from gateway.settings.schema import Vault as VaultSettings
+from gateway.settings.schema import VaultSettings
 from gateway.vault.background import Schedule, SingleFlight
 from gateway.vault.key_ring import NEVER, KeyRing, Slot, tell_change
 from gateway.vault.pins import Pins

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from gateway.errors import Problem
 from gateway.events import Emit, Noticed
 from gateway.settings.key_sources import LOCAL, KeySource
-from gateway.settings.schema import Vault as VaultSettings
+from gateway.settings.schema import VaultSettings
 from gateway.settings.wording import masked
 from gateway.vault.key_ring import NEVER, KeyRing, Slot, expiry
 

@@ -15,7 +15,7 @@ from gateway.errors import Problem
 from gateway.model import SlotName
 from gateway.settings.callers import Issuer
 from gateway.settings.key_sources import LOCAL, STORES, KeySource
-from gateway.settings.schema import Vault as VaultSettings
+from gateway.settings.schema import VaultSettings
 from gateway.settings.vault_file import Discover, TenantEntry, VaultFile
 from gateway.vault.key_ring import NEVER, KeyRing, Slot
 from gateway.vault.sources.registry import open_sources

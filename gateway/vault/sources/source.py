@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from gateway.secret import Secret
 from gateway.settings.key_sources import KeySource
-from gateway.settings.schema import Vault as VaultSettings
+from gateway.settings.schema import VaultSettings
 
 NOT_FOUND: Final = "not_found"
 DENIED: Final = "denied"

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from gateway.settings.schema import Listen
+from gateway.settings.schema import ListenSettings
 from tests.support.gateway import GatewayProcess, eventually
 from tests.support.prometheus import DEPLOY, free_port
 
@@ -58,7 +58,7 @@ def test_it_is_given_time_to_drain() -> None:
     """systemd waits longer than the longest drain that the unit's comment allows for."""
     stop = re.search(r"TimeoutStopSec=(\d+)s", TEXT)
     assert stop is not None
-    assert int(stop[1]) > 75 + Listen().drain_delay
+    assert int(stop[1]) > 75 + ListenSettings().drain_delay
 
 
 def test_two_processes_share_one_port(

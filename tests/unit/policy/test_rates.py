@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from gateway.errors import CallerError
 from gateway.policy.rates import MAX_BUCKETS, Buckets, Rate, RateRules, Rates
 from gateway.settings.callers import CallerSettings
-from gateway.settings.schema import Limits
+from gateway.settings.schema import LimitsSettings
 
 UNLIMITED = Rate(0.0, 1)
 
@@ -94,10 +94,10 @@ def test_the_rules_come_from_the_settings() -> None:
         "even": CallerSettings(requests_per_second=4.0),
         "none": CallerSettings(),
     }
-    rules = RateRules.of(Limits(requests_per_second=2.5), callers)
+    rules = RateRules.of(LimitsSettings(requests_per_second=2.5), callers)
     own = {"batch": Rate(0.5, 1), "bulk": Rate(3.0, 9), "even": Rate(4.0, 4)}
     assert rules == RateRules(Rate(2.5, 3), own)
-    assert RateRules.of(Limits(), {}).of_request("batch", "acme") == []
+    assert RateRules.of(LimitsSettings(), {}).of_request("batch", "acme") == []
 
 
 def test_new_rules_hold_at_once_and_buckets_are_kept() -> None:

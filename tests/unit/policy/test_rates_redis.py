@@ -16,7 +16,7 @@ from gateway.events import Event, Noticed
 from gateway.policy.rates import Rate, RateRules, Rates
 from gateway.policy.rates_shared import TIMEOUT, RedisCounter, SharedRates, connect
 from gateway.secret import Secret
-from gateway.settings.schema import Limits
+from gateway.settings.schema import LimitsSettings
 
 PASSWORD = "a-password-of-redis"
 
@@ -68,7 +68,7 @@ async def redis(tmp_path: Path) -> AsyncIterator[Redis]:
 
 
 def replica(redis: Redis, events: list[Event], on_failure: str = "open") -> SharedRates:
-    limits = Limits.model_validate(
+    limits = LimitsSettings.model_validate(
         {
             "storage": redis.url,
             "on_storage_failure": on_failure,

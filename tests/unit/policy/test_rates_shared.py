@@ -16,7 +16,7 @@ from gateway.policy.rates_shared import (
     is_shared,
     windowed,
 )
-from gateway.settings.schema import Limits
+from gateway.settings.schema import LimitsSettings
 
 
 class FakeCounter:
@@ -215,7 +215,7 @@ def test_a_limit_becomes_so_many_in_a_window_of_whole_seconds(
 )
 def test_only_a_redis_is_shared(storage: str | None, expected: bool) -> None:
     """Without a storage, or with `memory://`, each process counts by itself."""
-    assert is_shared(Limits(storage=storage)) == expected
+    assert is_shared(LimitsSettings(storage=storage)) == expected
 
 
 async def test_without_the_extra_the_configuration_is_refused(
@@ -223,7 +223,7 @@ async def test_without_the_extra_the_configuration_is_refused(
 ) -> None:
     """A shared limit that cannot be counted is found at start, with what to install."""
     monkeypatch.setitem(sys.modules, "limits", None)
-    limits = Limits(storage="redis://127.0.0.1:1/0", requests_per_second=1.0)
+    limits = LimitsSettings(storage="redis://127.0.0.1:1/0", requests_per_second=1.0)
     local = Rates(RateRules.of(limits, {}))
     with pytest.raises(ConfigurationError) as refused:
         connect(limits, None, local, print)

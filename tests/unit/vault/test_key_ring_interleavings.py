@@ -5,7 +5,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from gateway.model import Key
 from gateway.secret import Secret
-from gateway.settings.schema import Vault as VaultSettings
+from gateway.settings.schema import VaultSettings
 from gateway.settings.vault_file import VaultFile
 from gateway.vault.key_ring import KeyRing, Slot
 from gateway.vault.snapshot import rings_of
