@@ -21,9 +21,8 @@ from gateway.compiled import (
     new_transport,
     trust_nobody,
     trust_of,
-    with_file,
 )
-from gateway.errors import ConfigurationError, Problem
+from gateway.errors import ConfigurationError, Problem, with_file
 from gateway.events import Emit, Events, Noticed
 from gateway.identity.listener_tls import CurrentListenerTls
 from gateway.inbound import RequestIds
@@ -119,7 +118,7 @@ async def _wire(
         on_failure.push_async_callback(vault.aclose)
         rates = Rates(RateRules.of(limits, settings.callers))
         compiled = await attempt(compile_configuration(loaded, vault, rates, emit), problems)
-        problems += with_file(await vault.load(), loaded)
+        problems += with_file(await vault.load(), str(loaded.file))
         audit_and_traces = observers.audit_and_traces
         problems += await audit_and_traces.problems(str(loaded.file), vault.resolve)
         if problems or compiled is None:

@@ -6,13 +6,13 @@ Rule: all or nothing; every problem is in one list, and nothing is in use yet.
 import asyncio
 import random
 import ssl
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
-from gateway.errors import ConfigurationError, Problem
+from gateway.errors import ConfigurationError, Problem, with_file
 from gateway.events import Emit
 from gateway.identity.authenticator import Authenticator
 from gateway.identity.build import ReadSecret, build_authenticator
@@ -78,13 +78,13 @@ async def compile_configuration(
     settings, file = loaded.settings, str(loaded.file)
     secrets, problems = await _secrets(loaded, vault)
     authenticator, wrong = build_authenticator(settings, secrets, emit)
-    problems += [p for p in with_file(wrong, loaded) if not _unresolved(p, problems)]
+    problems += [p for p in with_file(wrong, file) if not _unresolved(p, problems)]
     grants, wrong = compile_grants(settings.callers, file)
     problems += wrong
     listener = await attempt(asyncio.to_thread(listener_tls, settings.listen), problems)
     shared_rates = await attempt(_shared_rates(loaded, vault, rates, emit), problems)
     if problems:
-        raise ConfigurationError(with_file(problems, loaded))
+        raise ConfigurationError(with_file(problems, str(loaded.file)))
     return CompiledConfiguration(authenticator, grants, shared_rates, listener)
 
 
@@ -95,11 +95,6 @@ async def attempt(made: Awaitable[T], problems: list[Problem]) -> T | None:
     except ConfigurationError as error:
         problems += error.problems
         return None
-
-
-def with_file(problems: Iterable[Problem], loaded: Loaded) -> list[Problem]:
-    """The problems; those that name no file get the configuration file."""
-    return [p._replace(file=p.file or str(loaded.file)) for p in problems]
 
 
 async def trust_of(loaded: Loaded) -> Trust:

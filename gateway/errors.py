@@ -186,7 +186,10 @@ def tenant_denied(cause: str = "") -> CallerError:
 
 
 class Problem(NamedTuple):
-    """One finding in the configuration: where, what was found, what was expected instead."""
+    """One finding in the configuration: where, what was found, what was expected instead.
+
+    Whoever does not know the configuration file's name leaves `file` empty: `with_file` adds it.
+    """
 
     file: str
     key: str
@@ -196,6 +199,11 @@ class Problem(NamedTuple):
     def __str__(self) -> str:
         where = f"{self.file}: {self.key}" if self.key else self.file
         return f"{where}: found {self.found}; expected {self.expected}"
+
+
+def with_file(problems: Iterable[Problem], file: str) -> list[Problem]:
+    """The problems, with `file`, the configuration file, for those that name none."""
+    return [problem._replace(file=problem.file or file) for problem in problems]
 
 
 class ConfigurationError(Exception):

@@ -27,6 +27,10 @@ DRAIN_CUT: Final = "drain timeout"
 IdentifiedBy = Literal["token", "jwt", "certificate", "network"]
 """How a caller was identified."""
 
+# A tenant's name in full, and a caller's entry for several. Ours, and safe in a path or a label.
+TENANT_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
+TENANT_GLOB: Final = r"[A-Za-z0-9*][A-Za-z0-9._*-]{0,127}"
+
 SlotName = Literal["key", "previous"]
 """Which of a tenant's keys: the one in use, or the one that it replaces."""
 

@@ -17,7 +17,7 @@ from gateway.admin.health import Finding, Health
 from gateway.admin.history import History
 from gateway.admin.overview import Overview, Sources
 from gateway.admin.recent_events import RecentEvents
-from gateway.errors import ConfigurationError, GatewayFault, Problem
+from gateway.errors import ConfigurationError, GatewayFault, Problem, with_file
 from gateway.events import EndOfTurn, Events
 from gateway.model import Exchange
 from gateway.observe.access_log import AccessLog
@@ -120,8 +120,7 @@ class AuditAndTraces:
 
     async def problems(self, file: str, resolve: Resolve) -> list[Problem]:
         """Why they could not be opened, as far as can be seen without; reads their secrets."""
-        found = [*_of_audit(self._audit), *_of_tracing(self._tracing)]
-        problems = [problem._replace(file=file) for problem in found]
+        problems = with_file([*_of_audit(self._audit), *_of_tracing(self._tracing)], file)
         for name, source in self._tracing.headers.items():
             try:
                 secret = await resolve(source, file, f"tracing.headers.{name}")

@@ -23,9 +23,8 @@ from gateway.compiled import (
     new_transport,
     restart_required,
     trust_of,
-    with_file,
 )
-from gateway.errors import ConfigurationError, Problem
+from gateway.errors import ConfigurationError, Problem, with_file
 from gateway.events import ConfigReloaded, Emit, Noticed
 from gateway.identity.listener_tls import CurrentListenerTls
 from gateway.policy.rates import RateRules
@@ -131,7 +130,7 @@ class Reloader:
         compiled = await attempt(compiling, problems)
         trust = await attempt(trust_of(new), problems)
         snapshot = await services.vault.prepare(new.vault, new.settings)
-        problems += with_file(snapshot.problems, new)
+        problems += with_file(snapshot.problems, str(new.file))
         if problems or compiled is None or trust is None:
             raise ConfigurationError(problems, draft=new)
         upstream, transport = new.settings.upstream, current.transport

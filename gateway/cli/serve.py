@@ -12,7 +12,7 @@ import typer
 
 from gateway.app import Gateway, open_gateway
 from gateway.cli.configuration import ConfigOption, fail, load_or_exit
-from gateway.errors import ConfigurationError
+from gateway.errors import ConfigurationError, with_file
 from gateway.observe.logs import Logger, bridge_library_logs
 from gateway.observe.writer import LineWriter
 from gateway.server.run import Service, run, run_to_end
@@ -30,8 +30,7 @@ def serve(config: ConfigOption = None) -> None:
             at_end.callback(writer.close)
             code = run_to_end(_serve(loaded, writer, at_end))
     except ConfigurationError as error:
-        file = str(loaded.file)
-        fail(ConfigurationError(p._replace(file=p.file or file) for p in error.problems))
+        fail(ConfigurationError(with_file(error.problems, str(loaded.file))))
     raise typer.Exit(code)
 
 

@@ -11,10 +11,10 @@ from fnmatch import translate
 from typing import Final, NamedTuple
 
 from gateway.errors import CallerError, Problem, tenant_denied
-from gateway.model import Caller
+from gateway.model import TENANT_GLOB, TENANT_NAME, Caller
 
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_GLOB: Final = re.compile(r"[A-Za-z0-9*][A-Za-z0-9._*-]{0,127}")
+_NAME: Final = re.compile(TENANT_NAME)
+_GLOB: Final = re.compile(TENANT_GLOB)
 
 
 class Tenants(NamedTuple):

@@ -1,4 +1,4 @@
-"""Overrides from the environment: `INVOPOP_GATEWAY__SECTION__KEY`, scalars of nine sections only.
+"""Overrides from the environment: `INVOPOP_GATEWAY__SECTION__KEY`, scalars of sections only.
 
 Law: a variable with our prefix that overrides nothing is a problem, never ignored.
 """
@@ -9,17 +9,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple, Union, get_args, get_origin
 
-from pydantic.fields import FieldInfo
-
 from gateway.errors import Problem
-from gateway.settings.schema import Settings
+from gateway.settings.schema import Settings, sections
 from gateway.settings.wording import KeyPath, nearest
 
 PREFIX: Final = "INVOPOP_GATEWAY__"
 
-_SECTIONS: Final = (
-    *("listen", "admin", "upstream", "vault", "limits", "metrics", "log", "audit", "tracing"),
-)
 _SCALARS: Final = (bool, int, float, str)
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,18}")
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]+)?")
@@ -54,17 +49,11 @@ def apply(tree: dict[str, Any], environ: Mapping[str, str]) -> Merged:
 
 
 def _overridable() -> Iterator[tuple[str, tuple[str, str], type]]:
-    for section in _SECTIONS:
-        for key, field in _fields(section).items():
+    for section, table in sections().items():
+        for key, field in table.model_fields.items():
             kind = _kind(field.annotation)
             if kind is not None:
                 yield f"{PREFIX}{section}__{key}".upper(), (section, key), kind
-
-
-def _fields(section: str) -> dict[str, FieldInfo]:
-    table: Any = Settings.model_fields[section].annotation
-    fields: dict[str, FieldInfo] = table.model_fields
-    return fields
 
 
 def _kind(annotation: Any) -> type | None:
@@ -90,12 +79,12 @@ def _value(text: str, kind: type) -> Any:
 
 def _unknown(name: str, known: Mapping[str, object]) -> Problem:
     section, _, key = name.removeprefix(PREFIX).lower().partition("__")
-    fields = Settings.model_fields
-    if section in fields and section not in _SECTIONS:
+    overridable = sections()
+    if section in Settings.model_fields and section not in overridable:
         expected = f"the configuration file: {section} cannot come from the environment"
     elif name.upper() in known:
         expected = f"{name.upper()}, in capitals"
-    elif section in fields and key in _fields(section):
+    elif section in overridable and key in overridable[section].model_fields:
         expected = f"the configuration file: {section}.{key} is not a single value"
     else:
         expected = nearest(name, known)

@@ -16,34 +16,12 @@ from gateway.settings.document import Contents, parse, read
 from gateway.settings.findings import Findings
 from gateway.settings.key_sources import STORE_TABLES
 from gateway.settings.notices import notices
-from gateway.settings.schema import (
-    AdminSettings,
-    AuditSettings,
-    LimitsSettings,
-    ListenSettings,
-    LogSettings,
-    MetricsSettings,
-    Settings,
-    TracingSettings,
-    UpstreamSettings,
-    VaultSettings,
-)
+from gateway.settings.schema import Settings, VaultSettings, sections
 from gateway.settings.sealed import SUFFIX, read_identity, unseal
 from gateway.settings.values import Table
 from gateway.settings.vault_file import VaultFile
 from gateway.settings.wording import KeyPath, describe, nearest
 
-_SECTIONS: Final[tuple[tuple[str, type[Table]], ...]] = (
-    ("listen", ListenSettings),
-    ("admin", AdminSettings),
-    ("upstream", UpstreamSettings),
-    ("vault", VaultSettings),
-    ("limits", LimitsSettings),
-    ("metrics", MetricsSettings),
-    ("log", LogSettings),
-    ("audit", AuditSettings),
-    ("tracing", TracingSettings),
-)
 # Deeper than any key source lies; dotted keys can nest without bound.
 _DEEPEST: Final = 6
 _OPEN_VALUE: Final = "a key in a file that others may read"
@@ -172,13 +150,12 @@ class _Reader:
         for name in tree:
             if name not in known:
                 self._findings.add((name,), "an unknown key", nearest(name, known))
-        sections: dict[str, Any] = {
-            name: self.table(model, (name,), tree.get(name, {})) for name, model in _SECTIONS
+        tables: dict[str, Any] = {
+            name: self.table(model, (name,), tree.get(name, {}))
+            for name, model in sections().items()
         }
         issuers = self._issuers(tree.get("issuers", []))
-        settings = Settings(
-            **sections, issuers=tuple(issuers.values()), callers=self._callers(tree)
-        )
+        settings = Settings(**tables, issuers=tuple(issuers.values()), callers=self._callers(tree))
         self._findings.add_rules(checks.check(settings, tuple(issuers)))
         return settings
 

@@ -240,3 +240,13 @@ class Settings(Table):
     log: LogSettings = LogSettings()
     audit: AuditSettings = AuditSettings()
     tracing: TracingSettings = TracingSettings()
+
+
+def sections() -> dict[str, type[Table]]:
+    """The tables `[SECTION]` that may stand once, by name: all but issuers and callers."""
+    annotations = {name: field.annotation for name, field in Settings.model_fields.items()}
+    return {
+        name: annotation
+        for name, annotation in annotations.items()
+        if isinstance(annotation, type) and issubclass(annotation, Table)
+    }

@@ -25,6 +25,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from gateway.model import TENANT_GLOB, TENANT_NAME
+
 TABLE: Final = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 # Whole labels only: name look-up fails in its own way for an empty or an overlong one.
@@ -253,7 +255,7 @@ TenantName = Annotated[
     str,
     Strict(),
     matching(
-        r"(?!other\Z)[A-Za-z0-9][A-Za-z0-9._-]{0,127}",
+        rf"(?!other\Z){TENANT_NAME}",
         "a tenant's name: a letter or digit, then letters, digits, `.`, `_` and `-`, at most 128; "
         "not `other`, which metrics use",
     ),
@@ -262,7 +264,7 @@ TenantPattern = Annotated[
     str,
     Strict(),
     matching(
-        r"(?!other\Z)[A-Za-z0-9*][A-Za-z0-9._*-]{0,127}",
+        rf"(?!other\Z){TENANT_GLOB}",
         'a tenant\'s name (not `other`), or a glob such as "globex-*"',
     ),
 ]

@@ -9,7 +9,7 @@ import re
 from collections.abc import Hashable
 from dataclasses import dataclass
 from math import inf
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import jwt
 
@@ -18,6 +18,7 @@ from gateway.events import Emit, KeyChanged
 from gateway.model import Key, SlotName
 from gateway.secret import Secret
 from gateway.settings.key_sources import KeySource
+from gateway.vault.sources.source import ReadFailure
 
 
 class KeyNeeded(Exception):
@@ -71,6 +72,9 @@ def _claims(secret: Secret) -> dict[str, Any]:
 
 NEVER: Final = -inf
 
+SlotFailure = ReadFailure | Literal["pin_unchecked", "pin_mismatch"]
+"""Why a slot gave no new key: its source, or its workspace pin."""
+
 
 class NeedsRead(NamedTuple):
     """No key can be used yet, but these slots have not been asked, or may be asked again."""
@@ -81,7 +85,7 @@ class NeedsRead(NamedTuple):
 class Unavailable(NamedTuple):
     """No key can be used, and asking again is pointless for `retry_after` seconds."""
 
-    reason: str
+    reason: SlotFailure | Literal[""]
     retry_after: float
 
 
@@ -104,7 +108,7 @@ class Slot:
     good_until: float = NEVER
     candidate: Key | None = None
     read_started: float = NEVER
-    failure: str = ""
+    failure: SlotFailure | Literal[""] = ""
     detail: str = ""
     retry_at: float = NEVER
     rejected_at: float = NEVER
@@ -125,11 +129,10 @@ class Slot:
         elif self.candidate is None or self.candidate.secret != secret:
             self.candidate = self._key(secret)
 
-    def failed(self, failure: str, retry_at: float, detail: str = "") -> None:
+    def failed(self, failure: SlotFailure, retry_at: float, detail: str = "") -> None:
         """A read, or a look at the pin, came to nothing: the last good key goes on until too old.
 
-        Before `retry_at` no request asks again. `failure` is a constant word, `detail` is for
-        operators.
+        Before `retry_at` no request asks again. `detail` is for operators.
         """
         self.failure = failure
         self.detail = detail

@@ -10,33 +10,38 @@ from datetime import UTC, datetime
 from heapq import nsmallest
 from math import isfinite
 from pathlib import PurePath
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from gateway.errors import Problem
 from gateway.events import Emit, Noticed
+from gateway.model import SlotName
 from gateway.settings.key_sources import LOCAL, KeySource
 from gateway.settings.schema import VaultSettings
 from gateway.settings.wording import masked
-from gateway.vault.key_ring import NEVER, KeyRing, Slot, expiry
+from gateway.vault.key_ring import NEVER, KeyRing, Slot, SlotFailure, expiry
 
 DAY: Final = 86_400.0
 WARN_BEFORE: Final = 14 * DAY
+REJECTED: Final = "rejected"
+_TROUBLED, _ENDING, _WELL = range(3)
+
+SlotState = Literal["ok", "loading", "unchecked"] | SlotFailure
+"""What can be said of a slot's source; "unchecked": its pin waits for Invopop."""
 
 
 class TenantRow(NamedTuple):
     """One slot of one tenant. `expires_at` is seconds since the epoch, None if unknown.
 
-    `state` is "ok", "loading", "unchecked" (a pin waits for Invopop) or a failure's word; a key
-    may be in use in any of them but "loading". `detail` says more, for operators.
+    A key may be in use in any `state` but "loading". `detail` says more, for operators.
     """
 
     tenant: str
-    slot: str
+    slot: SlotName
     source: str
     fingerprint: str
     expires_at: float | None
     workspace: str | None
-    state: str
+    state: SlotState
     detail: str
 
 
@@ -46,7 +51,7 @@ def rows(slots: Iterable[Slot]) -> list[TenantRow]:
 
 
 def unresolved(slots: Iterable[Slot], settings: VaultSettings) -> list[Problem]:
-    """A problem for each slot of this machine whose key cannot be had."""
+    """A problem for each slot of this machine whose key could not be read."""
     return [
         Problem(
             str(settings.file),
@@ -81,10 +86,6 @@ def _row(slot: Slot) -> TenantRow:
     )
 
 
-REJECTED: Final = "rejected"
-_TROUBLED, _ENDING, _WELL = range(3)
-
-
 class Now(NamedTuple):
     """One moment on two clocks: `monotonic`, and `wall` (seconds since the epoch)."""
 
@@ -99,17 +100,16 @@ class Now(NamedTuple):
 class KeyState(NamedTuple):
     """One slot of a tenant. Times are seconds since the epoch, None if unknown or never.
 
-    `state` is "ok", "loading", "unchecked", "rejected" (by Invopop) or the word for why it cannot
-    be read; `read_at` is when the last good read began.
+    It is "rejected" if Invopop refused its key; `read_at` is when the last good read began.
     """
 
     tenant: str
-    slot: str
+    slot: SlotName
     source: str
     fingerprint: str
     expires_at: float | None
     pinned: bool
-    state: str
+    state: SlotState | Literal["rejected"]
     read_at: float | None
     used_at: float | None
 

@@ -94,7 +94,7 @@ def _continued(slot: Slot, known: tuple[Slot, ...]) -> Slot:
 
 
 class Snapshot(NamedTuple):
-    """To be taken into use at one stroke; never with `problems`.
+    """To be taken into use in one step; never with `problems`.
 
     `kinds` are the kinds of source that listed tenants name, `files` the key files. `gone` are
     slots in use that are no longer listed; `due` are those to schedule: new ones and all of stores.
@@ -111,7 +111,14 @@ class Snapshot(NamedTuple):
     problems: tuple[Problem, ...]
 
 
-class _Outcome(NamedTuple):
+class RingsInUse(NamedTuple):
+    """The rings of listed tenants, and of those that `[discover]` found."""
+
+    listed: Mapping[str, KeyRing]
+    discovered: Mapping[str, KeyRing]
+
+
+class _NewRings(NamedTuple):
     rings: dict[str, KeyRing]
     kinds: dict[str, str]
     files: frozenset[Path]
@@ -122,19 +129,19 @@ class _Outcome(NamedTuple):
 async def prepare(
     vault_file: VaultFile,
     connections: Connections,
-    known: tuple[Mapping[str, KeyRing], Mapping[str, KeyRing]],
+    in_use: RingsInUse,
     kept: Mapping[str, Source],
     issuers: Sequence[Issuer] = (),
 ) -> Snapshot:
-    """What follows from the vault file and what is `known`: rings of listed and of found tenants.
+    """What follows from the vault file and from what is in use.
 
-    `kept` sources stay open; those of `issuers`' secrets are opened too. The `file` of a problem
-    is "" where the configuration file itself is wrong.
+    `kept` sources stay open; those of `issuers`' secrets are opened too, and a problem with one
+    names no file: it is in the configuration file.
     """
     settings, discover = connections.settings, vault_file.discover
     # In a thread: with 10,000 tenants this takes longer than a request should wait.
-    made = await asyncio.to_thread(_follows, vault_file, settings, *known)
-    places = {kind: (str(settings.file), key) for kind, key in made.kinds.items()}
+    new = await asyncio.to_thread(_new_rings, vault_file, settings, in_use)
+    places = {kind: (str(settings.file), key) for kind, key in new.kinds.items()}
     if discover is not None:
         places.setdefault(discover.key.kind, (str(settings.file), "discover.key"))
     for index, issuer in enumerate(issuers):
@@ -146,26 +153,21 @@ async def prepare(
         for kind, error in errors.items()
     )
     return Snapshot(
-        made.rings,
-        discover,
-        frozenset(made.kinds),
-        made.files,
-        made.gone,
-        made.due,
-        connections,
-        sources,
-        problems,
+        rings=new.rings,
+        discover=discover,
+        kinds=frozenset(new.kinds),
+        files=new.files,
+        gone=new.gone,
+        due=new.due,
+        connections=connections,
+        sources=sources,
+        problems=problems,
     )
 
 
-def _follows(
-    vault_file: VaultFile,
-    settings: VaultSettings,
-    listed: Mapping[str, KeyRing],
-    found: Mapping[str, KeyRing],
-) -> _Outcome:
-    rings = rings_of(vault_file, settings, {**found, **listed})
-    before, after = set(slots_of(listed)), set(slots_of(rings))
+def _new_rings(vault_file: VaultFile, settings: VaultSettings, in_use: RingsInUse) -> _NewRings:
+    rings = rings_of(vault_file, settings, {**in_use.discovered, **in_use.listed})
+    before, after = set(slots_of(in_use.listed)), set(slots_of(rings))
     files = frozenset(slot.source.file for slot in after if slot.source.file)
     due = (s for s in slots_of(rings) if s not in before or s.source.kind in STORES)
-    return _Outcome(rings, kinds_of(vault_file), files, frozenset(before - after), tuple(due))
+    return _NewRings(rings, kinds_of(vault_file), files, frozenset(before - after), tuple(due))

@@ -23,7 +23,7 @@ from gateway.vault.key_ring import KeyNeeded, KeyRing, NeedsRead, Slot, Unavaila
 from gateway.vault.pins import CheckWorkspace, Pins
 from gateway.vault.reading import Reader, Refresher, RejectedKeyReread
 from gateway.vault.report import TenantRow, rows, unresolved, warn_of_expiry
-from gateway.vault.snapshot import Snapshot, prepare, slots_of
+from gateway.vault.snapshot import RingsInUse, Snapshot, prepare, slots_of
 from gateway.vault.sources.registry import open_sources
 from gateway.vault.sources.source import NOT_FOUND, Connections, SourceError
 
@@ -140,8 +140,8 @@ class Vault:
         """
         connections = await asyncio.to_thread(self._connections.renewed, settings.vault)
         kept = self._reader.sources if connections == self._connections else {}
-        known = (self._rings, self._found.copy())
-        snapshot = await prepare(vault_file, connections, known, kept, settings.issuers)
+        in_use = RingsInUse(self._rings, self._found.copy())
+        snapshot = await prepare(vault_file, connections, in_use, kept, settings.issuers)
         if not snapshot.problems:
             await self._reader.read_local(snapshot.rings)
         return snapshot

@@ -1,16 +1,23 @@
 """Keys in AWS Secrets Manager, through botocore. Credentials are found as the AWS tools do."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Any, Final
 
 from gateway.secret import Secret
 from gateway.settings.key_sources import KeySource
 from gateway.settings.stores import Aws
 from gateway.vault.sources.extra import THREADS, Threads, extra
-from gateway.vault.sources.source import DENIED, NOT_FOUND, UNAVAILABLE, Connections, SourceError
+from gateway.vault.sources.source import (
+    DENIED,
+    NOT_FOUND,
+    UNAVAILABLE,
+    Connections,
+    ReadFailure,
+    SourceError,
+)
 
 TIMEOUT: Final = 4.0  # seconds to connect, and to read; with one retry that is under 10
-OUTCOMES: Final = {
+OUTCOMES: Final[Mapping[str, ReadFailure]] = {
     "ResourceNotFoundException": NOT_FOUND,
     "InvalidRequestException": NOT_FOUND,  # marked for deletion
     "AccessDeniedException": DENIED,

@@ -1,15 +1,22 @@
 """Keys in Azure Key Vault, through Microsoft's libraries; credentials are their default ones."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Final
 
 from gateway.secret import Secret
 from gateway.settings.key_sources import KeySource
 from gateway.vault.sources.extra import Threads, extra
-from gateway.vault.sources.source import DENIED, NOT_FOUND, UNAVAILABLE, Connections, SourceError
+from gateway.vault.sources.source import (
+    DENIED,
+    NOT_FOUND,
+    UNAVAILABLE,
+    Connections,
+    ReadFailure,
+    SourceError,
+)
 
 TIMEOUT: Final = 5
-OUTCOMES: Final = {404: NOT_FOUND, 401: DENIED, 403: DENIED}
+OUTCOMES: Final[Mapping[int, ReadFailure]] = {404: NOT_FOUND, 401: DENIED, 403: DENIED}
 
 
 class AzureSource:

@@ -6,7 +6,7 @@ Law: the bearer goes to the configured endpoint only; no reply is ever quoted.
 import asyncio
 import base64
 import binascii
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -21,6 +21,7 @@ from gateway.vault.sources.source import (
     NOT_FOUND,
     UNAVAILABLE,
     Connections,
+    ReadFailure,
     SourceError,
     member,
 )
@@ -29,7 +30,7 @@ ENDPOINT: Final = "https://secretmanager.googleapis.com"
 SCOPES: Final = ("https://www.googleapis.com/auth/cloud-platform",)
 TIMEOUT: Final = 5.0
 # 400 is FAILED_PRECONDITION: the version is disabled or destroyed.
-OUTCOMES: Final = {404: NOT_FOUND, 400: DENIED, 401: DENIED, 403: DENIED}
+OUTCOMES: Final[Mapping[int, ReadFailure]] = {404: NOT_FOUND, 400: DENIED, 401: DENIED, 403: DENIED}
 
 
 class GcpSource:

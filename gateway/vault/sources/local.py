@@ -20,6 +20,7 @@ from gateway.vault.sources.source import (
     NOT_FOUND,
     UNAVAILABLE,
     Connections,
+    ReadFailure,
     Source,
     SourceError,
     member,
@@ -144,7 +145,7 @@ def _read(path: Path, place: str) -> _Read:
     return _Read(content, mark_of(status), time.time() - status.st_mtime)
 
 
-def _outcome(error: OSError) -> str:
+def _outcome(error: OSError) -> ReadFailure:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return NOT_FOUND
     return DENIED if isinstance(error, PermissionError) else UNAVAILABLE

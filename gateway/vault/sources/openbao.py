@@ -20,6 +20,7 @@ from gateway.vault.sources.source import (
     NOT_FOUND,
     UNAVAILABLE,
     Connections,
+    ReadFailure,
     SourceError,
     member_of,
 )
@@ -80,7 +81,7 @@ class OpenBaoSource:
         return data
 
 
-def _outcome(status: int, body: dict[str, Any]) -> str:
+def _outcome(status: int, body: dict[str, Any]) -> ReadFailure:
     # A missing secret has no words; "no handler for route" means a missing mount, not a tenant.
     if status == 404 and not body.get("errors") and ("errors" in body or "data" in body):
         return NOT_FOUND

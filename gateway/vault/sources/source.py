@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Hashable, Mapping
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from gateway.secret import Secret
 from gateway.settings.key_sources import KeySource
 from gateway.settings.schema import VaultSettings
+
+ReadFailure = Literal["not_found", "denied", "unavailable", "malformed"]
+"""Why a source gave no key."""
 
 NOT_FOUND: Final = "not_found"
 DENIED: Final = "denied"
@@ -15,12 +18,12 @@ MALFORMED: Final = "malformed"
 
 
 class SourceError(Exception):
-    """A key could not be had. `outcome` is one of the four words above; `reason` is for operators.
+    """A source gave no key. `reason` is for operators.
 
-    `reason` names the place (a variable, a path in a store), never what was found there.
+    It names the place (a variable, a path in a store), never what was found there.
     """
 
-    def __init__(self, outcome: str, reason: str) -> None:
+    def __init__(self, outcome: ReadFailure, reason: str) -> None:
         super().__init__(f"{outcome}: {reason}")
         self.outcome = outcome
         self.reason = reason

@@ -1,11 +1,11 @@
 """`refresh`: when a slot is read next."""
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from gateway.vault import reading
-from gateway.vault.key_ring import Slot
+from gateway.vault.key_ring import Slot, SlotFailure
 from gateway.vault.reading import Reader, Refresher
 from gateway.vault.snapshot import new_slot
 from tests.support.vaults import key_source, vault_settings
@@ -29,7 +29,9 @@ class Times:
         self.drawn.append((low, high))
         return 0.5
 
-    def later(self, source: dict[str, Any], failure: str = "", **vault: float) -> list[float]:
+    def later(
+        self, source: dict[str, Any], failure: SlotFailure | Literal[""] = "", **vault: float
+    ) -> list[float]:
         """In how many seconds the slot is read again."""
         settings = vault_settings(**vault).vault
         slot: Slot = new_slot("acme", "key", key_source(**source), settings)

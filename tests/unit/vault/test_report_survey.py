@@ -6,7 +6,7 @@ import jwt
 
 from gateway.model import Key
 from gateway.secret import Secret
-from gateway.vault.key_ring import KeyRing, Slot
+from gateway.vault.key_ring import KeyRing, Slot, SlotFailure
 from gateway.vault.report import DAY, KeyState, Now, survey
 from tests.support.vaults import key_source
 
@@ -14,7 +14,11 @@ NOW = Now(monotonic=1000.0, wall=2_000_000_000.0)
 
 
 def ring(
-    name: str, *, used_at: float = 0.0, expires_in: float | None = None, failure: str = ""
+    name: str,
+    *,
+    used_at: float = 0.0,
+    expires_in: float | None = None,
+    failure: SlotFailure | None = None,
 ) -> KeyRing:
     """A ring of one slot, read 100 s ago."""
     slot = Slot(name, "key", key_source(file=f"/run/secrets/{name}.key"))

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.errors import Problem
 from gateway.settings.callers import Issuer
-from gateway.vault.snapshot import prepare
+from gateway.vault.snapshot import RingsInUse, prepare
 from gateway.vault.sources.source import Connections
 from tests.support.vaults import vault_file, vault_settings
 
@@ -28,7 +28,7 @@ BAO = {"openbao": "keys/acme", "field": "f"}
 async def test_a_store_that_is_not_configured(file: dict[str, Any], place: tuple[str, str]) -> None:
     """The first place that names it: a tenant, `[discover]`, or an issuer's secret."""
     connections = Connections(vault_settings().vault, {})
-    snapshot = await prepare(vault_file(**file), connections, ({}, {}), {}, ISSUERS)
+    snapshot = await prepare(vault_file(**file), connections, RingsInUse({}, {}), {}, ISSUERS)
     (problem,) = snapshot.problems
     assert problem == Problem(*place, problem.found, "a usable openbao source")
     assert "vault.openbao" in problem.found

@@ -10,7 +10,7 @@ from gateway.events import Event
 from gateway.settings.schema import Settings
 from gateway.vault import reading as reader_module
 from gateway.vault import vault as vault_module
-from gateway.vault.sources.source import SourceError
+from gateway.vault.sources.source import ReadFailure, SourceError
 from tests.support.vaults import (
     FakeStore,
     key_source,
@@ -91,7 +91,9 @@ async def test_a_read_that_hangs_is_given_up(
 
 
 @pytest.mark.parametrize("outcome", ["not_found", "denied", "unavailable", "malformed"])
-async def test_a_listed_tenant_whose_store_refuses_is_503(store: FakeStore, outcome: str) -> None:
+async def test_a_listed_tenant_whose_store_refuses_is_503(
+    store: FakeStore, outcome: ReadFailure
+) -> None:
     """Whatever a store answers, a listed tenant exists: 503, and it is not asked for each time."""
     store.secrets["x/a"] = SourceError(outcome, "no")
     vault = await loaded(vault_of(vault_file({"a": {"key": bao("x/a")}})))
