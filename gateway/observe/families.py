@@ -92,7 +92,7 @@ FAMILIES: Final = (
         "upstream_errors_total",
         "counter",
         ("kind",),
-        "Attempts at Invopop that failed.",
+        "Failed attempts to reach Invopop.",
         known=_each(UPSTREAM_KINDS),
     ),
     Family(

@@ -5,6 +5,7 @@ does not, a tenant whose key Invopop refuses, and requests of every kind.
 import contextlib
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -76,7 +77,9 @@ def observed(
     for caller in settings["callers"].values():
         caller["issuers"] = []
         caller["tenants"].append("initech")
-    vault["tenants"]["initech"] = {"key": {"value": "a-key-that-nobody-gave-out"}}
+    # A JWT that the sandbox did not sign: refused, and the only key here that expires.
+    unknown = issuer.token({"exp": int(time.time()) + 30 * 86_400})
+    vault["tenants"]["initech"] = {"key": {"value": unknown}}
     try:
         with GatewayProcess(directory, settings, vault, environ) as gateway:
             yield gateway
