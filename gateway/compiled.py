@@ -18,6 +18,8 @@ from gateway.identity.authenticator import Authenticator
 from gateway.identity.build import ReadSecret, build_authenticator
 from gateway.identity.keys import KeySetError
 from gateway.identity.listener_tls import ListenerTls, listener_tls
+from gateway.network.resolver import Resolver
+from gateway.network.tls import client_context
 from gateway.policy.grants import Grants, compile_grants
 from gateway.policy.rates import Rates
 from gateway.policy.rates_shared import SharedRates, connect, is_shared
@@ -31,7 +33,6 @@ from gateway.upstream.request_encoder import Timeouts
 from gateway.upstream.retry import Retries, RetryRules
 from gateway.upstream.sender import Sender
 from gateway.upstream.target import authority_of
-from gateway.upstream.tls import client_context
 from gateway.upstream.transport import PoolLimits, Transport
 from gateway.vault.sources.source import SourceError
 from gateway.vault.vault import Vault
@@ -128,12 +129,14 @@ async def _shared_rates(
     return connect(limits, password, rates, emit)
 
 
-def new_transport(upstream: UpstreamSettings, trust: ssl.SSLContext, emit: Emit) -> Transport:
-    """Connections to Invopop, verified by `trust`."""
+def new_transport(
+    upstream: UpstreamSettings, trust: ssl.SSLContext, emit: Emit, resolver: Resolver | None = None
+) -> Transport:
+    """Connections to Invopop, verified by `trust`. `resolver` outlives them, with what it knows."""
     limits = PoolLimits(max_connections=upstream.max_connections)
     proxy = urlsplit(upstream.proxy) if upstream.proxy else None
     way = (proxy.hostname or "", proxy.port or 80) if proxy else None
-    return Transport(trust, emit, limits=limits, proxy=way)
+    return Transport(trust, emit, limits=limits, proxy=way, resolver=resolver)
 
 
 def new_sender(

@@ -137,7 +137,8 @@ class GatewayError(Exception):
     """An error with a public answer. `key` is one of `KINDS`; `detail` says what to do about it.
 
     `status` differs from the kind's own only where one key has several (400, 417, 501, 505).
-    `cause` is a constant word for the log (`expired`, `bad_signature`); callers never see it.
+    `cause` is for the log, a constant word (`expired`, `bad_signature`) or more for an
+    `UpstreamError`; callers never see it.
     """
 
     def __init__(
@@ -168,14 +169,21 @@ class GatewayFault(GatewayError):
 class UpstreamError(GatewayError):
     """Invopop, or the way to it, failed.
 
-    `kind` is the metric label of `upstream_errors_total`; `sent` is false only if certainly no
-    byte of the request left: the licence to send a request again that is not idempotent.
+    `kind` is the metric label of `upstream_errors_total`; `cause` begins with it and may go on with
+    whom it was about, and why (`dns: api.invopop.com:443: …`). `sent` is false only if certainly
+    no byte of the request left: the licence to send a request again that is not idempotent.
     """
 
     def __init__(
-        self, key: ErrorKey, kind: UpstreamErrorKind, *, sent: bool, detail: str = ""
+        self,
+        key: ErrorKey,
+        kind: UpstreamErrorKind,
+        *,
+        sent: bool,
+        detail: str = "",
+        cause: str = "",
     ) -> None:
-        super().__init__(key, detail)
+        super().__init__(key, detail, cause=cause or kind)
         self.kind = kind
         self.sent = sent
 

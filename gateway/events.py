@@ -47,6 +47,13 @@ class CircuitChanged(NamedTuple):
     reason: str
 
 
+class NameLookedUp(NamedTuple):
+    """A name was looked up; `seconds` is how long that took."""
+
+    outcome: Outcome
+    seconds: float
+
+
 class KeyEchoed(NamedTuple):
     """A response header contained the key and lost it."""
 
@@ -112,6 +119,7 @@ Event = (
     | UpstreamRetried
     | UpstreamConnected
     | CircuitChanged
+    | NameLookedUp
     | KeyEchoed
     | KeyRejected
     | KeyChanged

@@ -20,6 +20,7 @@ from gateway.admin.recent_events import RecentEvents
 from gateway.errors import ConfigurationError, GatewayFault, Problem, with_file
 from gateway.events import EndOfTurn, Events
 from gateway.model import Exchange
+from gateway.network.tls import client_context
 from gateway.observe.access_log import AccessLog
 from gateway.observe.audit import AuditLog, taken
 from gateway.observe.audit_file import AuditFile, open_append
@@ -209,7 +210,7 @@ def _of_tracing(tracing: TracingSettings) -> list[Problem]:
         problems.append(Problem("", "tracing.endpoint", "an OTLP receiver", _MISSING))
     if tracing.ca_file is not None:
         try:
-            ssl.create_default_context(cafile=tracing.ca_file)
+            client_context(tracing.ca_file, ca_only=True)
         except (OSError, ssl.SSLError):
             expected = "a readable PEM file of certificates"
             problems.append(Problem("", "tracing.ca_file", f'"{tracing.ca_file}"', expected))

@@ -135,7 +135,8 @@ class Reloader:
             raise ConfigurationError(problems, draft=new)
         upstream, transport = new.settings.upstream, current.transport
         if upstream != current.loaded.settings.upstream or trust.anchor != current.trust.anchor:
-            transport = new_transport(upstream, trust.context, self._emit)
+            resolver = transport.resolver
+            transport = new_transport(upstream, trust.context, self._emit, resolver)
         return _Next(new, compiled, snapshot, trust, transport)
 
     async def _commit(self, new: _Next) -> None:

@@ -16,7 +16,7 @@ import typer
 from gateway.app import Gateway
 from gateway.cli.configuration import ConfigOption, load_or_exit, offline
 from gateway.cli.worst_case import worst_case
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, UpstreamError
 from gateway.model import Key
 from gateway.policy.review import review
 from gateway.settings.load import Loaded
@@ -126,12 +126,18 @@ async def _ask_all(gateway: Gateway) -> dict[Slot, WorkspaceFound]:
                 try:
                     answer = WorkspaceFound(await ask(key.secret), "")
                 except GatewayError as error:
-                    answer = WorkspaceFound("", error.detail or error.key)
+                    answer = WorkspaceFound("", _told(error))
             answers[key.tenant, key.slot] = answer
             progress.advance(task)
 
         await asyncio.gather(*map(one, keys))
     return answers
+
+
+def _told(error: GatewayError) -> str:
+    """What went wrong, and what exactly failed: `upstream_unreachable (dns: NAME: …)`."""
+    text = error.detail or error.key
+    return f"{text} ({error.cause})" if isinstance(error, UpstreamError) else text
 
 
 def _table(rows: Iterable[TenantRow], answers: dict[Slot, WorkspaceFound]) -> object:

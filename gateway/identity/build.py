@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-import httpx
-
 from gateway.errors import Problem
 from gateway.events import Emit
 from gateway.identity.authenticator import AuthenticationMethods, Authenticator
@@ -38,6 +36,8 @@ from gateway.identity.keys import (
 from gateway.identity.peers import Certificates, Networks
 from gateway.identity.tokens import compile_tokens
 from gateway.identity.verifier import TrustedIssuer, Verifier
+from gateway.network.resolver import Resolver
+from gateway.network.tls import client_context
 from gateway.secret import Secret
 from gateway.settings.callers import Issuer
 from gateway.settings.schema import Settings
@@ -87,7 +87,7 @@ def build_authenticator(
 
 def _own_names(settings: Settings) -> frozenset[bytes]:
     """Invopop's name, in case it is resolved to us, and those that the operator lists."""
-    upstream = urlsplit(settings.upstream.url).hostname or ""
+    upstream = (urlsplit(settings.upstream.url).hostname or "").removesuffix(".")
     return frozenset(name.lower().encode() for name in (upstream, *settings.listen.host_names))
 
 
@@ -140,6 +140,7 @@ class _IssuerKeysBuilder:
     def __init__(self, secrets: Mapping[str, str | ReadSecret], emit: Emit) -> None:
         self._secrets = secrets
         self._emit = emit
+        self._resolver = Resolver(emit)
 
     def keys(self, issuer: Issuer) -> IssuerKeys:
         if issuer.jwks_file:
@@ -163,7 +164,9 @@ class _IssuerKeysBuilder:
             raise _UnusableSetting("secret", "an unsafe secret", expected) from None
 
     def _remote(self, issuer: Issuer) -> IssuerKeys:
-        client = JwksClient(issuer.issuer, issuer.jwks_url, _tls(issuer), issuer.jwks_bearer_file)
+        client = JwksClient(
+            issuer.issuer, issuer.jwks_url, _tls(issuer), issuer.jwks_bearer_file, self._resolver
+        )
         try:
             client.authorization()
         except KeySetError:
@@ -199,11 +202,9 @@ def _from_file(
 
 
 def _tls(issuer: Issuer) -> ssl.SSLContext:
-    """Trusts the issuer's own CA alone, or else the public ones."""
-    if issuer.jwks_ca_file is None:
-        return httpx.create_ssl_context(trust_env=False)
+    """Trust in the issuer's own CA alone, or in the public ones."""
     try:
-        return ssl.create_default_context(cafile=issuer.jwks_ca_file)
+        return client_context(issuer.jwks_ca_file, ca_only=issuer.jwks_ca_file is not None)
     except OSError:
         expected = "CA certificates in PEM"
         raise _UnusableSetting(

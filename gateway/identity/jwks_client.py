@@ -14,6 +14,8 @@ import httpx
 
 from gateway.identity.jwt import read_object
 from gateway.identity.keys import KeySetError
+from gateway.network.http_client import HttpTransport
+from gateway.network.resolver import Resolver
 
 DEADLINE: Final = 5.0  # seconds for everything, discovery too
 MOST_BYTES: Final = 1024 * 1024
@@ -40,6 +42,7 @@ class JwksClient:
     url: str | None
     tls: ssl.SSLContext = field(repr=False)
     bearer_file: Path | None = None
+    resolver: Resolver = field(default_factory=Resolver, repr=False)
 
     async def fetch(self) -> Document:
         """The document. Raises `KeySetError` for any failure."""
@@ -48,7 +51,7 @@ class JwksClient:
             async with (
                 asyncio.timeout(DEADLINE),
                 httpx.AsyncClient(
-                    verify=self.tls,
+                    transport=HttpTransport(self.tls, self.resolver),
                     trust_env=False,
                     timeout=None,  # noqa: S113 - the deadline above is for everything
                     headers=headers,

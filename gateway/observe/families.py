@@ -17,6 +17,9 @@ SECONDS: Final = (
 )
 OWN_SECONDS: Final = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01)
 
+# From a cache on this machine to a resolver that tries each server twice for five seconds.
+LOOKUP_SECONDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
 PHASES: Final[tuple[str, ...]] = get_args(Phase)
 OUTCOMES: Final[tuple[str, ...]] = get_args(Outcome)
 STATES: Final = ("active", "idle", "waiting")
@@ -115,6 +118,13 @@ FAMILIES: Final = (
         ("outcome",),
         "Attempts to connect to Invopop, by outcome.",
         known=_each(("success", *CONNECT_FAILURES)),
+    ),
+    Family(
+        "dns_lookup_duration_seconds",
+        "histogram",
+        ("outcome",),
+        "Name look-ups, for Invopop, issuers, stores and the rate storage.",
+        known=_each(OUTCOMES),
     ),
     Family(
         "circuit_open",

@@ -12,6 +12,7 @@ from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
+    Histogram,
     disable_created_metrics,
 )
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -27,11 +28,12 @@ from gateway.events import (
     KeyEchoed,
     KeyRefreshed,
     KeyRejected,
+    NameLookedUp,
     UpstreamConnected,
     UpstreamFailed,
     UpstreamRetried,
 )
-from gateway.observe.families import FAMILIES, Family
+from gateway.observe.families import FAMILIES, LOOKUP_SECONDS, Family
 from gateway.observe.request_counters import COUNTED_HERE, OTHER, PREFIX, RequestCounters
 
 _BOUNDED: Final = frozenset({"tenant", "caller"})
@@ -62,6 +64,10 @@ class _Expiries(Collector):
 
 def _new(family: Family, registry: CollectorRegistry) -> Any:
     name = PREFIX + family.name.removesuffix("_total")
+    if family.kind == "histogram":
+        return Histogram(
+            name, family.meaning, family.labels, registry=registry, buckets=LOOKUP_SECONDS
+        )
     kind = Counter if family.kind == "counter" else Gauge
     return kind(name, family.meaning, family.labels, registry=registry)
 
@@ -129,6 +135,10 @@ class Metrics:
         events.subscribe(UpstreamRetried, lambda e: child("upstream_retries_total", e.reason).inc())
         events.subscribe(
             UpstreamConnected, lambda e: child("upstream_connects_total", e.outcome).inc()
+        )
+        events.subscribe(
+            NameLookedUp,
+            lambda e: child("dns_lookup_duration_seconds", e.outcome).observe(e.seconds),
         )
         events.subscribe(KeyEchoed, lambda _: child("key_echo_total").inc())
         events.subscribe(KeyRejected, lambda e: child("key_rejected_total", e.tenant, e.slot).inc())

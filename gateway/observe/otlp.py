@@ -5,6 +5,7 @@ and that it is back, is logged once.
 """
 
 import logging
+import ssl
 import threading
 from collections import deque
 from collections.abc import Mapping
@@ -14,9 +15,11 @@ import requests
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace.export import SpanExportResult
+from requests.adapters import HTTPAdapter
 
 from gateway.events import Level
 from gateway.model import Exchange
+from gateway.network.tls import client_context
 from gateway.observe.spans import Spans
 from gateway.settings.schema import TracingSettings
 
@@ -43,11 +46,10 @@ class Otlp:
         self._spans = Spans(tracing.service_name)
         self._exporter: Any = OTLPSpanExporter(  # parts of it are untyped
             tracing.endpoint,
-            certificate_file=str(tracing.ca_file) if tracing.ca_file else None,
             headers=dict(headers),
             timeout=TIMEOUT,
             compression=Compression.Gzip,
-            session=_session(),
+            session=_session(tracing),
         )
         self._tell = tell
         self._queue: deque[Exchange] = deque(maxlen=QUEUE)
@@ -95,8 +97,33 @@ class Otlp:
             self._tell(level, event, {"exchanges_lost": self._dropped})
 
 
-def _session() -> requests.Session:
+class _VerifiedAdapter(HTTPAdapter):
+    """Connections whose peer is verified by our context, and by nothing else."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        """Makes connections with the context."""
+        super().init_poolmanager(*args, ssl_context=self._context, **options)
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """Adds no trust anchor of the library's."""
+
+    def build_connection_pool_key_attributes(
+        self, request: Any, verify: Any, cert: Any = None
+    ) -> Any:
+        """Nor this, which later versions of it call instead."""
+        del verify, cert
+        return super().build_connection_pool_key_attributes(request, True)
+
+
+def _session(tracing: TracingSettings) -> requests.Session:
     """Without the environment's proxies, credentials and trust anchors."""
     session = requests.Session()
     session.trust_env = False
+    if (tracing.endpoint or "").startswith("https:"):
+        context = client_context(tracing.ca_file, ca_only=tracing.ca_file is not None)
+        session.mount("https://", _VerifiedAdapter(context))
     return session

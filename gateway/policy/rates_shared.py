@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 from gateway.errors import CallerError, ConfigurationError, GatewayFault, Problem
 from gateway.events import Emit, Level, Noticed
+from gateway.network.resolver import Resolver
 from gateway.policy.rates import Rate, Rates, rate_limited
 from gateway.secret import Secret
 from gateway.settings.schema import LimitsSettings
@@ -108,21 +109,24 @@ class SharedRates:
 class RedisCounter:
     """Counts in Redis, by sliding windows: two numbers per limit and name, one script per count."""
 
-    def __init__(self, url: str, password: Secret | None) -> None:
+    def __init__(self, url: str, password: Secret | None, resolver: Resolver | None = None) -> None:
         """Connects on first use. `url` is `redis://` or `rediss://`, without the password.
 
         Raises ImportError without the extra `redis`.
         """
-        import redis.asyncio  # noqa: PLC0415 - the extra `redis`
+        import redis  # noqa: PLC0415 - the extra `redis`
         from limits import RateLimitItemPerSecond  # noqa: PLC0415
         from limits.aio.storage import RedisStorage  # noqa: PLC0415
         from limits.aio.strategies import SlidingWindowCounterRateLimiter  # noqa: PLC0415
         from redis.asyncio.retry import Retry  # noqa: PLC0415
         from redis.backoff import NoBackoff  # noqa: PLC0415
 
+        from gateway.policy.redis_connection import new_pool  # noqa: PLC0415
+
         self.errors: tuple[type[Exception], ...] = (redis.RedisError,)
-        self._pool = redis.asyncio.BlockingConnectionPool.from_url(
+        self._pool = new_pool(
             url,
+            resolver or Resolver(),
             max_connections=_MAX_CONNECTIONS,
             timeout=TIMEOUT,
             socket_timeout=TIMEOUT,
@@ -170,7 +174,7 @@ def connect(
 ) -> SharedRates:
     """The rate limits in `limits.storage`. Raises ConfigurationError without the extra `redis`."""
     try:
-        counter = RedisCounter(limits.storage or "", password)
+        counter = RedisCounter(limits.storage or "", password, Resolver(emit))
     except ImportError:
         expected = 'the extra "redis": pip install "invopop-gateway[redis]"'
         problem = Problem("", "limits.storage", "a Redis URL", expected)

@@ -60,7 +60,7 @@ class Issuer(Table):
     discovery: Flag = False
     """True: keys are found by OpenID discovery below the issuer's URL."""
     jwks_ca_file: FilePath | None = None
-    """The only trust anchor for fetching. Left out: the public ones."""
+    """The only trust anchors for fetching. Left out: the system's."""
     jwks_bearer_file: FilePath | None = None
     """A file with a bearer token to send when fetching, read each time."""
     jwks_refresh: Seconds = 300.0

@@ -109,7 +109,7 @@ class UpstreamSettings(Table):
     url: Origin = "https://api.invopop.com"
     """Where requests are sent. TLS is always verified; plain HTTP is not possible."""
     ca_file: FilePath | None = None
-    """An extra trust anchor in PEM."""
+    """Extra trust anchors in PEM, roots or intermediates."""
     ca_only: Flag = False
     """True: only `ca_file` is trusted."""
     proxy: ProxyUrl | None = None
@@ -221,7 +221,7 @@ class TracingSettings(Table):
     service_name: Text = "invopop-gateway"
     """The `service.name` of the spans."""
     ca_file: FilePath | None = None
-    """The only trust anchor for the receiver. Left out: the public ones."""
+    """The only trust anchors for the receiver. Left out: the system's."""
     headers: dict[FieldName, LocalSource] = Field(default_factory=dict)
     """Header fields sent with the spans; only over https://, or to this machine."""
 

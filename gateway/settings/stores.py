@@ -46,7 +46,7 @@ class OpenBao(Table):
     kv_version: Literal[1, 2] = 2
     """Version of the key/value engine."""
     ca_file: FilePath | None = None
-    """The only trust anchor. Left out: the public ones."""
+    """The only trust anchors. Left out: the system's."""
     timeout: Seconds = 5.0
     """Longest time for one call."""
     token: LocalSource | None = None

@@ -1,22 +1,24 @@
 """Dial: from a host name to a TLS connection whose peer is verified; directly or by CONNECT.
 
-Law: every failure leaves as an UpstreamError with `sent` false, and no socket behind.
+Rule: every failure leaves as an UpstreamError with `sent` false, and no socket behind.
 """
 
 import asyncio
-import itertools
+import re
 import socket
 import ssl
-from collections import deque
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-import httptools
-
+from gateway.errors import UpstreamError
+from gateway.network.connect import connect
+from gateway.network.failures import kind_of, reason_of, told
+from gateway.network.resolver import Resolver
+from gateway.network.tls import server_name
 from gateway.upstream.failures import failure
 from gateway.upstream.wire import Wire
 
-STAGGER: Final = 0.25  # seconds until the next address is tried beside the last: RFC 8305 5
 _PROXY_HEAD: Final = 16 * 1024
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: [^\r\n]*)?\r\n")
 
 
 class Route(NamedTuple):
@@ -25,7 +27,13 @@ class Route(NamedTuple):
     host: str
     port: int
     context: ssl.SSLContext
+    resolver: Resolver
     proxy: tuple[str, int] | None = None
+
+    @property
+    def name(self) -> str:
+        """Host and port as the log names them."""
+        return f"{server_name(self.host)}:{self.port}"
 
 
 async def dial(route: Route, timeout: float | None) -> Wire:  # noqa: ASYNC109 - all of it as one
@@ -33,18 +41,20 @@ async def dial(route: Route, timeout: float | None) -> Wire:  # noqa: ASYNC109 -
 
     Raises UpstreamError: `dns`, `connect_refused`, `connect`, `proxy`, `tls`, `connect_timeout`.
     """
+    host, port = route.proxy or (route.host, route.port)
+    reached = f"proxy {host}:{port}" if route.proxy else route.name
     try:
         async with asyncio.timeout(timeout):
-            sock = await _open(*(route.proxy or (route.host, route.port)))
+            sock = await connect(host, port, route.resolver)
             return await _secure(sock, route)
     except TimeoutError:
-        raise failure("connect_timeout", sent=False) from None
-    except socket.gaierror:
-        raise failure("dns", sent=False) from None
-    except ConnectionRefusedError:
-        raise failure("connect_refused", sent=False) from None
-    except OSError:
-        raise failure("connect", sent=False) from None
+        reason = "its name was not resolved in time" if route.resolver.unanswered(host) else ""
+        cause = told("connect_timeout", reached if reason else route.name, reason)
+        raise failure("connect_timeout", sent=False, cause=cause) from None
+    except OSError as error:
+        kind = kind_of(error)
+        cause = told(kind, reached, reason_of(error))
+        raise failure(kind, sent=False, cause=cause) from None
 
 
 async def _secure(sock: socket.socket, route: Route) -> Wire:
@@ -52,105 +62,65 @@ async def _secure(sock: socket.socket, route: Route) -> Wire:
     try:
         if route.proxy is not None:
             await _tunnel(sock, route)
-        wire = Wire(sock, route.context, route.host)
+        wire = Wire(sock, route.context, server_name(route.host))
         await loop.create_connection(lambda: wire, sock=sock)
     except BaseException:
         sock.close()
         raise
     try:
         await wire.handshake()
-    except (ssl.SSLError, ConnectionResetError):
+    except (ssl.SSLError, ConnectionResetError) as error:
         wire.close()  # the alert that says why goes out first
-        raise failure("tls", sent=False) from None
+        cause = told("tls", route.name, reason_of(error))
+        raise failure("tls", sent=False, cause=cause) from None
     except BaseException:
         wire.abort()
         raise
     return wire
 
 
-async def _open(host: str, port: int) -> socket.socket:
-    """The first connection that comes about among all of a host's addresses (RFC 8305)."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = deque(_alternating(found))
-    pending: set[asyncio.Task[socket.socket]] = set()
-    error: BaseException = OSError("no address")
-    try:
-        while addresses or pending:
-            if addresses:
-                pending.add(loop.create_task(_connect(*addresses.popleft())))
-            done, pending = await asyncio.wait(
-                pending,
-                timeout=STAGGER if addresses else None,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            for task in done:
-                error = task.exception() or error
-            won = [task.result() for task in done if task.exception() is None]
-            for spare in won[1:]:
-                spare.close()
-            if won:
-                return won[0]
-    finally:
-        for task in pending:
-            task.add_done_callback(_close_result)
-            task.cancel()
-    raise error
-
-
-def _alternating(found: list[Any]) -> list[tuple[int, Any]]:
-    """The resolver's order (RFC 6724), families taking turns (RFC 8305 4)."""
-    first = found[0][0]
-    one = [(entry[0], entry[4]) for entry in found if entry[0] == first]
-    other = [(entry[0], entry[4]) for entry in found if entry[0] != first]
-    turns = itertools.zip_longest(one, other)
-    return [address for turn in turns for address in turn if address is not None]
-
-
-async def _connect(family: int, address: Any) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        await asyncio.get_running_loop().sock_connect(sock, address)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _close_result(task: asyncio.Task[socket.socket]) -> None:
-    if not task.cancelled() and task.exception() is None:
-        task.result().close()
-
-
 async def _tunnel(sock: socket.socket, route: Route) -> None:
     """Asks the proxy for a tunnel (RFC 9110 9.3.6). Raises UpstreamError `proxy`."""
     loop = asyncio.get_running_loop()
-    host = f"[{route.host}]" if ":" in route.host else route.host
-    authority = f"{host}:{route.port}".encode("ascii")
-    head = b""
+    host = server_name(route.host)
+    authority = (f"[{host}]" if ":" in host else host).encode("ascii") + b":%d" % route.port
     try:
         await loop.sock_sendall(
             sock, b"CONNECT %b HTTP/1.1\r\nhost: %b\r\n\r\n" % (authority, authority)
         )
-        while b"\r\n\r\n" not in head:
-            data = await loop.sock_recv(sock, 4096)
-            head += data
-            if not data or len(head) > _PROXY_HEAD:
-                raise failure("proxy", sent=False)
-    except OSError:
-        raise failure("proxy", sent=False) from None
-    # The upstream says nothing before our ClientHello: bytes after the head are not its own.
-    if not head.endswith(b"\r\n\r\n") or not 200 <= _status(head) <= 299:
-        raise failure("proxy", sent=False)
+        status, rest = await _answer(sock, route)
+    except OSError as error:
+        raise _refused(route, reason_of(error)) from None
+    if not 200 <= status <= 299:
+        raise _refused(route, f"it answered {status}" if status else "its answer is not HTTP/1.1")
+    if rest:  # the upstream says nothing before our ClientHello: these bytes are not its own
+        raise _refused(route, "it sent more than its answer")
 
 
-def _status(head: bytes) -> int:
-    parser = httptools.HttpResponseParser(object())
-    try:
-        parser.feed_data(head)
-    except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-        return 0
-    return parser.get_status_code()
+async def _answer(sock: socket.socket, route: Route) -> tuple[int, bytes]:
+    """The status of the proxy's final answer (0: none), and what came behind its head.
+
+    Interim answers come before it (RFC 9110 15.2). In a 2xx to CONNECT the framing fields mean
+    nothing (9.3.6), so no field is looked at.
+    """
+    loop = asyncio.get_running_loop()
+    data, taken = b"", 0
+    while True:
+        head, end, rest = data.partition(b"\r\n\r\n")
+        if end:
+            line = _STATUS_LINE.match(head + end)
+            status = int(line[1]) if line else 0
+            if not 100 <= status <= 199 or status == 101:
+                return status, rest
+            data = rest
+            continue
+        more = await loop.sock_recv(sock, 4096)
+        taken += len(more)
+        if not more or taken > _PROXY_HEAD:
+            raise _refused(route, "it broke off" if not more else "its answer is too long")
+        data += more
+
+
+def _refused(route: Route, reason: str) -> UpstreamError:
+    proxy = "{}:{}".format(*(route.proxy or ("", 0)))
+    return failure("proxy", sent=False, cause=told("proxy", proxy, reason))

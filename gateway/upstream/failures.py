@@ -24,9 +24,11 @@ KINDS: Final[dict[UpstreamErrorKind, ErrorKey]] = {
 }
 
 
-def failure(kind: UpstreamErrorKind, *, sent: bool, detail: str = "") -> UpstreamError:
+def failure(
+    kind: UpstreamErrorKind, *, sent: bool, detail: str = "", cause: str = ""
+) -> UpstreamError:
     """The error for a failure of that kind. Raises KeyError for one that is not in the list."""
-    return UpstreamError(KINDS[kind], kind, sent=sent, detail=detail)
+    return UpstreamError(KINDS[kind], kind, sent=sent, detail=detail, cause=cause)
 
 
 def overloaded() -> GatewayFault:

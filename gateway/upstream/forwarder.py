@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from gateway.errors import UpstreamError
 from gateway.events import Emit, KeyEchoed, UpstreamFailed
 from gateway.model import Headers, Inbound, Key, Outbound, Reply, RequestBody
+from gateway.network.failures import told
 from gateway.upstream.headers import outbound_headers, reply_headers
 from gateway.upstream.target import Authority
 
@@ -53,6 +54,8 @@ class Forwarder:
         try:
             reply = await self._exchange(outbound)
         except UpstreamError as error:
+            if error.cause == error.kind:
+                error.cause = told(error.kind, self._host.decode("ascii"))
             self._emit(UpstreamFailed(error.kind, request_id))
             raise
         headers, echoed = reply_headers(reply.headers, key, self._host, request_id)

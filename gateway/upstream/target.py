@@ -32,7 +32,10 @@ _PLAIN_PORT: Final = 80  # what a client means that speaks plain HTTP to its pro
 
 
 class Authority(NamedTuple):
-    """An origin's host, lower-case and with brackets if it is an IPv6 address, and its port."""
+    """An origin's host, lower-case and with brackets if it is an IPv6 address, and its port.
+
+    The host may end in a dot, which makes a name absolute for the resolver, and is for that only.
+    """
 
     host: bytes
     port: int
@@ -40,7 +43,8 @@ class Authority(NamedTuple):
     @property
     def host_field(self) -> bytes:
         """The value of `Host` for it (RFC 9110 7.2): the port is named if it is not https's own."""
-        return self.host if self.port == _TLS_PORT else b"%b:%d" % (self.host, self.port)
+        host = self.host.removesuffix(b".")
+        return host if self.port == _TLS_PORT else b"%b:%d" % (host, self.port)
 
 
 class Target(NamedTuple):
@@ -128,7 +132,8 @@ def _check_authority(authority: bytes, upstream: Authority) -> None:
     if parts is None:
         raise _bad("the target's authority is malformed")
     port = int(parts[2] or _PLAIN_PORT)
-    if parts[1].lower() != upstream.host or port not in (_PLAIN_PORT, upstream.port):
+    host = parts[1].lower().removesuffix(b".")
+    if host != upstream.host.removesuffix(b".") or port not in (_PLAIN_PORT, upstream.port):
         raise CallerError("misdirected", "the target names an authority that is not the upstream")
 
 

@@ -6,11 +6,12 @@ Law: sends the headers it is given and nothing else; follows, stores, decompress
 import asyncio
 import random
 import ssl
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from gateway.errors import UpstreamError
 from gateway.events import Emit, UpstreamConnected
 from gateway.model import Outbound, Reply
+from gateway.network.resolver import Resolver
 from gateway.upstream.connection import Connection, Hooks, Lifetime
 from gateway.upstream.dial import Route, dial
 from gateway.upstream.forwarder import Exchange
@@ -60,11 +61,13 @@ class Transport:
         *,
         limits: PoolLimits | None = None,
         proxy: tuple[str, int] | None = None,
+        resolver: Resolver | None = None,
     ) -> None:
         self._context = context
         self._emit = emit
         self._limits = limits or PoolLimits()
         self._proxy = proxy
+        self.resolver: Final = resolver or Resolver(emit)
         self._pools: dict[Authority, Pool] = {}
 
     @property
@@ -84,7 +87,7 @@ class Transport:
 
     def _add_pool(self, authority: Authority) -> Pool:
         host = authority.host.strip(b"[]").decode("ascii")
-        route = Route(host, authority.port, self._context, self._proxy)
+        route = Route(host, authority.port, self._context, self.resolver, self._proxy)
 
         async def connect(timeout: float) -> Connection:  # noqa: ASYNC109
             return self._wrap(await self._dial(route, timeout), pool)

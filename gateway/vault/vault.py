@@ -13,6 +13,7 @@ from typing import Final
 from gateway.errors import CallerError, ConfigurationError, GatewayError, Problem
 from gateway.events import Emit, KeyRejected
 from gateway.model import Key
+from gateway.network.resolver import Resolver
 from gateway.secret import Secret
 from gateway.settings.key_sources import LOCAL, STORES, KeySource
 from gateway.settings.schema import Settings
@@ -42,7 +43,7 @@ class Vault:
         check: CheckWorkspace,
     ) -> None:
         self._first = (vault_file, settings)
-        self._connections = Connections(settings.vault, environ)
+        self._connections = Connections(settings.vault, environ, resolver=Resolver(emit))
         self._emit = emit
         self._clock = time.monotonic
         self._rings: dict[str, KeyRing] = {}  # of listed tenants; replaced as a whole only

@@ -7,10 +7,10 @@ import asyncio
 import importlib
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final, TypeVar
 
+from gateway.network.daemon_thread import run_in_daemon_thread
 from gateway.secret import Secret
 from gateway.settings.key_sources import KeySource
 from gateway.vault.sources.source import MALFORMED, UNAVAILABLE, SourceError, member
@@ -31,15 +31,23 @@ def extra(module: str, name: str) -> Any:
 
 
 class Threads:
-    """A store's own threads: one that hangs takes nobody else's."""
+    """A store's own threads, at most `THREADS` at once: one that hangs takes nobody else's."""
 
     def __init__(self, name: str) -> None:
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix=name)
+        self._name = name
+        self._free = asyncio.Semaphore(THREADS)
+        self._closed = False
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
-        """What the function returns or raises, in a thread."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, partial(function, *arguments))
+        """What the function returns or raises, in a thread. Raises `SourceError` after `close`."""
+        await self._free.acquire()
+        if self._closed:
+            self._free.release()
+            raise SourceError(UNAVAILABLE, f"{self._name}: closed")
+        called = run_in_daemon_thread(partial(function, *arguments), self._name)
+        called.add_done_callback(self._ended)
+        # Whoever waits may give up; the thread goes on, and its place is taken until it ends.
+        return await asyncio.shield(called)
 
     async def read(self, get: Callable[[str, str], object], source: KeySource) -> Secret:
         """What `get` finds at the reference (it is told the place, too), or that member of it."""
@@ -51,4 +59,9 @@ class Threads:
 
     def close(self) -> None:
         """Takes no more work; a call that hangs ends with its own time-out."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._closed = True
+
+    def _ended(self, called: "asyncio.Future[Any]") -> None:
+        self._free.release()
+        if not called.cancelled():
+            called.exception()  # if nobody waits any more, nobody else looks at it

@@ -12,6 +12,9 @@ from urllib.parse import quote
 
 import httpx
 
+from gateway.network.http_client import HttpTransport
+from gateway.network.resolver import Resolver
+from gateway.network.tls import client_context
 from gateway.secret import Secret
 from gateway.settings.key_sources import KeySource
 from gateway.vault.sources.extra import THREADS, Threads, extra
@@ -52,7 +55,9 @@ class GcpSource:
             base_url=(settings.endpoint_url if settings is not None else None) or ENDPOINT,
             timeout=TIMEOUT,
             trust_env=False,
-            limits=httpx.Limits(max_connections=THREADS),
+            transport=HttpTransport(
+                client_context(), connections.resolver or Resolver(), connections=THREADS
+            ),
         )
 
     async def read(self, source: KeySource) -> Secret:

@@ -3,13 +3,15 @@
 Law: a token goes to the configured server only; no reply is ever quoted.
 """
 
-import ssl
 from collections.abc import Hashable
 from typing import Any, Final
 from urllib.parse import quote
 
 import httpx
 
+from gateway.network.http_client import HttpTransport
+from gateway.network.resolver import Resolver
+from gateway.network.tls import client_context
 from gateway.secret import Secret
 from gateway.settings.key_sources import KeySource
 from gateway.settings.stores import OpenBao
@@ -36,7 +38,7 @@ class OpenBaoSource:
         if settings is None:
             raise SourceError(UNAVAILABLE, "no [vault.openbao] table says where the server is")
         self._settings = settings
-        self._http = _client(settings)
+        self._http = _client(settings, connections.resolver or Resolver())
         self._token = Token(self._http, settings, connections)
 
     async def read(self, source: KeySource) -> Secret:
@@ -88,19 +90,18 @@ def _outcome(status: int, body: dict[str, Any]) -> ReadFailure:
     return DENIED if status in {401, 403} else UNAVAILABLE
 
 
-def _client(settings: OpenBao) -> httpx.AsyncClient:
+def _client(settings: OpenBao, resolver: Resolver) -> httpx.AsyncClient:
     headers = {"X-Vault-Request": "true"}
     if settings.namespace is not None:
         headers["X-Vault-Namespace"] = settings.namespace
     try:
-        trust = ssl.create_default_context(cafile=settings.ca_file)
+        trust = client_context(settings.ca_file, ca_only=settings.ca_file is not None)
     except OSError:
         raise SourceError(UNAVAILABLE, f"{settings.ca_file} is no CA file") from None
     return httpx.AsyncClient(
         base_url=settings.url,
         headers=headers,
         timeout=settings.timeout,
-        verify=trust,
+        transport=HttpTransport(trust, resolver, connections=CONNECTIONS),
         trust_env=False,  # a proxy from the environment must not see the token
-        limits=httpx.Limits(max_connections=CONNECTIONS),
     )

@@ -4,6 +4,7 @@ import json
 from collections.abc import Hashable, Mapping
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
+from gateway.network.resolver import Resolver
 from gateway.secret import Secret
 from gateway.settings.key_sources import KeySource
 from gateway.settings.schema import VaultSettings
@@ -33,11 +34,13 @@ class Connections(NamedTuple):
     """What sources are made from: the `[vault]` settings and the process's environment.
 
     `anchor` is what a CA file that they name held: sources made from another are other sources.
+    All of them resolve names by `resolver`, which nobody else does.
     """
 
     settings: VaultSettings
     environ: Mapping[str, str]
     anchor: bytes = b""
+    resolver: Resolver | None = None
 
     def renewed(self, settings: VaultSettings) -> "Connections":
         """By these settings, with the CA file as it is now; it may block.
@@ -46,9 +49,9 @@ class Connections(NamedTuple):
         """
         path = settings.openbao.ca_file if settings.openbao is not None else None
         try:
-            return Connections(settings, self.environ, path.read_bytes() if path else b"")
+            return self._replace(settings=settings, anchor=path.read_bytes() if path else b"")
         except OSError:
-            return Connections(settings, self.environ)
+            return self._replace(settings=settings, anchor=b"")
 
 
 class Source(Protocol):

@@ -157,17 +157,16 @@ def test_remote_keys_are_fetched_with_verification(tmp_path: Path) -> None:
     assert [getattr(client, "issuer", "") for client in clients] == [ISSUER, "b"]
 
 
-def test_no_certificates_of_the_environment(
+def test_without_a_file_the_system_is_trusted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever can set `SSL_CERT_FILE` must not name whom issuers' keys come from."""
-    own = ssl.create_default_context(cafile=Authority(tmp_path).ca_file).get_ca_certs()
+    """As for Invopop and for stores: `SSL_CERT_FILE` stands for the system's authorities."""
     monkeypatch.setenv("SSL_CERT_FILE", str(Authority(tmp_path).ca_file))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
     (keys,) = build(settings_of({"jwks_url": URL})).remote
     client = getattr(keys._fetch, "args", [None])[0]
     assert isinstance(client, JwksClient)
-    assert len(own) == 1
-    assert len(client.tls.get_ca_certs()) > 1
+    assert len(client.tls.get_ca_certs()) == 1
 
 
 def test_reload_keeps_remote_keys(issuer: Issuer) -> None:

@@ -13,7 +13,8 @@ import pytest_asyncio
 import uvloop
 
 from gateway.events import Event
-from gateway.upstream.tls import client_context
+from gateway.network.resolver import Resolver
+from gateway.network.tls import client_context
 from gateway.upstream.transport import PoolLimits, Transport
 from tests.support.certificates import Certificates
 from tests.support.origin import Origin, Script
@@ -57,7 +58,9 @@ async def transport(
 
     def make(proxy: tuple[str, int] | None = None, **limits: Any) -> Transport:
         context = client_context(certificates.ca_file, ca_only=True)
-        made.append(Transport(context, events.append, limits=PoolLimits(**limits), proxy=proxy))
+        # Whose look-ups are told to nobody: they have tests of their own.
+        options: Any = {"limits": PoolLimits(**limits), "proxy": proxy, "resolver": Resolver()}
+        made.append(Transport(context, events.append, **options))
         return made[-1]
 
     yield make

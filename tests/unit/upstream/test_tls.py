@@ -11,7 +11,7 @@ import trustme
 
 from gateway.errors import UpstreamError
 from gateway.events import Event, UpstreamConnected
-from gateway.upstream.tls import client_context
+from gateway.network.tls import client_context
 from gateway.upstream.transport import Transport
 from tests.support.certificates import Certificates
 from tests.support.origin import Connection, Origin, Script, answering, ok

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from gateway.upstream.tls import client_context
+from gateway.network.tls import client_context
 from gateway.upstream.wire import Wire
 from tests.support.certificates import Certificates
 

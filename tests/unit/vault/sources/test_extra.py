@@ -3,7 +3,9 @@
 import asyncio
 import importlib
 import logging
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -107,43 +109,54 @@ async def test_a_find_that_is_no_text_is_malformed(threads: Threads, found: obje
 
 
 async def test_a_store_has_threads_of_its_own(threads: Threads) -> None:
-    """So many, by its name; one store that hangs takes nobody else's."""
-    everyone = threading.Barrier(THREADS)
-
-    def meet() -> str:
-        everyone.wait(10)
-        return threading.current_thread().name
-
-    names = await asyncio.gather(*(threads.run(meet) for _ in range(THREADS)))
-    assert len(set(names)) == THREADS
-    assert all(name.startswith("library_") for name in names)
-    assert threads._pool._max_workers == THREADS
-
-
-async def test_closing_waits_for_no_call_that_hangs(
-    threads: Threads, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """And begins none that is still in line."""
-    monkeypatch.setattr(threads._pool, "_max_workers", 1)
-    begun, release, ran = threading.Event(), threading.Event(), threading.Event()
+    """So many at once, and no more, also when whoever asked has given up."""
+    begun: list[str] = []
+    release = threading.Event()
 
     def hang() -> None:
-        begun.set()
+        begun.append(threading.current_thread().name)
         release.wait(10)
 
-    hanging = asyncio.ensure_future(threads.run(hang))
-    waiting = asyncio.ensure_future(threads.run(ran.set))
-    await asyncio.to_thread(begun.wait, 10)
-    closing = threading.Thread(target=threads.close)
-    closing.start()
-    closing.join(5)
-    still = closing.is_alive()
+    calls = [asyncio.ensure_future(threads.run(hang)) for _ in range(THREADS + 5)]
+    async with asyncio.timeout(10):
+        while len(begun) < THREADS:
+            await asyncio.sleep(0.001)
+    calls[0].cancel()
+    await asyncio.sleep(0.2)
+    assert begun == ["library"] * THREADS
     release.set()
-    assert not still
-    await hanging
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
-    assert not ran.is_set()
+    await asyncio.gather(*calls[1:])
+    assert len(begun) == THREADS + 5
+
+
+async def test_no_end_waits_for_a_call_that_hangs() -> None:
+    """Neither closing nor the end of the process; and none that is still in line begins."""
+    program = """if True:
+        import asyncio, sys, time
+        from gateway.vault.sources.extra import THREADS, Threads
+        from gateway.vault.sources.source import SourceError
+
+        async def main():
+            threads = Threads("library")
+            calls = [asyncio.ensure_future(threads.run(time.sleep, 60)) for _ in range(THREADS)]
+            waiting = asyncio.ensure_future(threads.run(sys.exit, "it has begun"))
+            await asyncio.sleep(0.1)
+            threads.close()
+            assert not waiting.done()
+
+        asyncio.run(main())
+    """
+    started = time.monotonic()
+    run = await asyncio.create_subprocess_exec(sys.executable, "-c", program)
+    assert await run.wait() == 0
+    assert time.monotonic() - started < 30
+
+
+async def test_after_closing_no_call_begins(threads: Threads) -> None:
+    """A read that comes too late fails as it does without the store."""
+    threads.close()
+    with pytest.raises(SourceError, match=r"^unavailable: library: closed$"):
+        await threads.run(pytest.fail)
 
 
 async def test_a_document_that_is_none_is_said_with_its_place(threads: Threads) -> None:

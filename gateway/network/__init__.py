@@ -1,0 +1,1 @@
+"""Connections to others: names, addresses, and how the other end of TLS is verified."""
