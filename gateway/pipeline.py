@@ -102,7 +102,7 @@ class Pipeline:
         try:
             grant = services.grants.grant(caller, tenant, inbound.method, inbound.path)
         except OperationDenied as denied:
-            x.operation, x.route, _, x.rule, *_ = denied.verdict
+            x.operation, x.route, _, x.rule, *_ = denied.decision
             raise
         x.operation, x.route, x.rule = grant.operation, grant.route, grant.rule
         if services.max_body and (inbound.content_length or 0) > services.max_body:

@@ -18,7 +18,7 @@ from gateway.cli.configuration import ConfigOption, load_or_exit, offline
 from gateway.cli.worst_case import worst_case
 from gateway.errors import GatewayError, UpstreamError
 from gateway.model import Key
-from gateway.policy.review import review
+from gateway.policy.review import notes, review
 from gateway.settings.load import Loaded
 from gateway.settings.schema import Settings
 from gateway.settings.wording import printable
@@ -63,6 +63,8 @@ def check(
     absent = _absent(loaded.settings)
     for text in (*loaded.warnings, *absent, *reviewed, *missing, *_warnings(rows)):
         say("warning", "yellow", text)
+    for text in notes(loaded.settings):
+        say("note", "", text)
     say("memory", "", _memory(loaded.settings))
     wrong = [text for row in rows if online and (text := _problem(row, answers))]
     for text in wrong:

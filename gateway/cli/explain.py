@@ -2,17 +2,18 @@
 
 import asyncio
 import os
-from collections.abc import Iterator
-from typing import Annotated, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Final, NamedTuple
 
 import typer
 
 from gateway.app import Gateway
 from gateway.cli.configuration import ConfigOption, load_or_exit, offline
 from gateway.errors import GatewayError
-from gateway.invopop.operations import OTHER
 from gateway.invopop.presets import PRESETS, expand
+from gateway.invopop.table import OTHER
 from gateway.model import Caller
+from gateway.policy.caller_policy import Why
 from gateway.policy.grants import Explanation, OperationDenied
 from gateway.settings.callers import CallerSettings
 from gateway.settings.load import Loaded
@@ -20,6 +21,18 @@ from gateway.settings.wording import printable
 from gateway.upstream.target import resolve
 from gateway.vault.key_ring import KeyNeeded
 from gateway.vault.vault import Vault
+
+_UNKNOWN: Final = "what is no known operation is allowed by a `METHOD /path` entry only"
+_WHY: Final[Mapping[Why, str]] = {
+    "default": ": there is no `allow`",
+    "allow": "",
+    "deny": "",
+    "not_allowed": ": no entry covers it",
+    "not_enforced": " = false: no entry of `allow` covers it",
+    "unknown": f": {_UNKNOWN}, and there is no `allow`",
+    "credentials": ": its replies hold credentials, so only its exact name in `allow` covers it",
+    "ambiguous": ": the path can be read in too many ways",
+}
 
 
 class Question(NamedTuple):
@@ -111,18 +124,15 @@ def _key_words(fingerprint: str, slot: str, source: str) -> str:
 
 def _rule(told: Explanation) -> Iterator[tuple[str, str]]:
     """The operation that was asked for, and what decided."""
-    verdict = told.verdict
-    if verdict is None:
+    decision = told.decision
+    if decision is None:
         return
-    known = verdict.operation != OTHER
-    yield "operation", f"{verdict.operation} ({verdict.route if known else 'none that is known'})"
-    if told.entry:
-        why = f' "{told.entry}"'
-    elif verdict.would_deny:
-        why = " = false: no entry of `allow` covers it"
-    else:
-        why = ": there is no `allow`" if verdict.allowed else ": no entry covers it"
-    yield "rule", f"{verdict.rule}{why}, path {verdict.reading}"
+    known = decision.operation != OTHER
+    yield "operation", f"{decision.operation} ({decision.route if known else 'none that is known'})"
+    why = f' "{told.entry}"' if told.entry else _WHY[decision.why]
+    yield "rule", f"{decision.rule}{why}, path {decision.reading}"
+    if not known and decision.why in {"not_allowed", "not_enforced"}:
+        yield "note", _UNKNOWN
 
 
 def _presets(caller: CallerSettings | None) -> Iterator[tuple[str, str]]:

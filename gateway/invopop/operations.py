@@ -1,179 +1,50 @@
-"""Invopop's API as one table: every method and path template, each with the operation's name.
+"""Finds the operation of a request in the table, by the segments of its path.
 
-Law: data and pure functions. It feeds the `route` label, the policies and the sandbox; matching
-walks the path's segments once, whatever the size of the table.
-
-Names read `service.resource.verb`, in the words of Invopop's own clients. One name stands for one
-meaning, so it may cover several rows: an entry is created by `POST` and by `PUT` with an id, and
-fetched by id and by key. Thus `allow = ["transform.jobs.create"]` is not a trap for whoever sends
-`PUT`, nor `deny = ["silo.entries.fetch"]` a fence with a hole. No name mixes reading and writing.
+Law: pure functions. Matching walks the segments once, whatever the size of the table.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import unquote_to_bytes
 
-OTHER: Final = "other"
-"""The name and the route of whatever is not in the table."""
-
-
-class Operation(NamedTuple):
-    """One row: what it is called, its method, and its path with `{…}` for each parameter."""
-
-    name: str
-    method: str
-    template: str
-
-
-OPERATIONS: Final = (
-    # The API itself
-    Operation("auth.version", "GET", "/auth/version"),
-    Operation("utils.ping", "GET", "/utils/v1/ping"),
-    Operation("utils.uuid", "GET", "/utils/v1/uuid"),
-    # Access: the workspace that a key belongs to
-    Operation("access.enrollment.fetch", "GET", "/access/v1/enrollment"),
-    Operation("access.enrollment.update", "PATCH", "/access/v1/enrollment"),
-    Operation("access.enrollment.create", "PUT", "/access/v1/enrollment/{id}"),
-    Operation("access.enrollment.authorize", "POST", "/access/v1/enrollment/authorize"),
-    Operation("access.orgs.list", "GET", "/access/v1/orgs"),
-    Operation("access.workspace.fetch", "GET", "/access/v1/workspace"),
-    Operation("access.workspace.update", "PATCH", "/access/v1/workspace"),
-    # Sequence: numbers that never repeat
-    Operation("sequence.series.list", "GET", "/sequence/v1/series"),
-    Operation("sequence.series.fetch", "GET", "/sequence/v1/series/{id}"),
-    Operation("sequence.series.create", "PUT", "/sequence/v1/series/{id}"),
-    Operation("sequence.entries.list", "GET", "/sequence/v1/series/{series_id}/entries"),
-    Operation("sequence.entries.fetch", "GET", "/sequence/v1/series/{series_id}/entries/{id}"),
-    Operation("sequence.entries.create", "PUT", "/sequence/v1/series/{series_id}/entries/{id}"),
-    # Silo: documents, their files and their states
-    Operation("silo.entries.list", "GET", "/silo/v1/entries"),
-    Operation("silo.entries.create", "POST", "/silo/v1/entries"),
-    Operation("silo.entries.create", "PUT", "/silo/v1/entries/{id}"),
-    Operation("silo.entries.fetch", "GET", "/silo/v1/entries/{id}"),
-    Operation("silo.entries.fetch", "GET", "/silo/v1/entries/key/{key}"),
-    Operation("silo.entries.update", "PATCH", "/silo/v1/entries/{id}"),
-    Operation("silo.entries.search", "GET", "/silo/v1/search"),
-    Operation("silo.related.list", "GET", "/silo/v1/entries/related"),
-    Operation("silo.related.list", "GET", "/silo/v1/entries/{id}/related"),
-    Operation("silo.versions.fetch", "GET", "/silo/v1/entries/{id}/versions/{version}"),
-    Operation("silo.files.create", "POST", "/silo/v1/entries/{entry_id}/files"),
-    Operation("silo.files.create", "PUT", "/silo/v1/entries/{entry_id}/files/{id}"),
-    Operation("silo.files.fetch", "GET", "/silo/v1/entries/{entry_id}/files/{id}"),
-    Operation("silo.states.list", "GET", "/silo/v1/entries/{entry_id}/states"),
-    Operation("silo.states.create", "POST", "/silo/v1/entries/{entry_id}/states"),
-    Operation("silo.states.create", "PUT", "/silo/v1/entries/{entry_id}/states/{at}"),
-    Operation("silo.gobl.build", "POST", "/silo/v1/gobl/build"),
-    Operation("silo.gobl.correct", "POST", "/silo/v1/gobl/correct"),
-    Operation("silo.gobl.sign", "POST", "/silo/v1/gobl/sign"),
-    Operation("silo.spool.create", "POST", "/silo/v1/spool"),
-    Operation("silo.spool.fetch", "GET", "/silo/v1/spool/{key}"),
-    Operation("silo.spool.delete", "DELETE", "/silo/v1/spool/{key}"),
-    # Transform: workflows, and the jobs that run them
-    Operation("transform.jobs.list", "GET", "/transform/v1/jobs"),
-    Operation("transform.jobs.create", "POST", "/transform/v1/jobs"),
-    Operation("transform.jobs.create", "PUT", "/transform/v1/jobs/{id}"),
-    Operation("transform.jobs.fetch", "GET", "/transform/v1/jobs/{id}"),
-    Operation("transform.jobs.fetch", "GET", "/transform/v1/jobs/key/{key}"),
-    Operation("transform.workflows.list", "GET", "/transform/v1/workflows"),
-    Operation("transform.workflows.fetch", "GET", "/transform/v1/workflows/{id}"),
-    Operation("transform.workflows.create", "PUT", "/transform/v1/workflows/{id}"),
-    Operation("transform.workflows.update", "PATCH", "/transform/v1/workflows/{id}"),
-    # Apps: PDF, Peppol, and one per tax authority
-    Operation("apps.pdf.preview", "POST", "/apps/pdf/v1/preview"),
-    Operation("apps.peppol.lookup", "GET", "/apps/peppol/v1/lookup"),
-    Operation(
-        "apps.peppol.ownership.upload", "POST", "/apps/peppol/v1/entry/{silo_entry_id}/ownership"
-    ),
-    Operation(
-        "apps.at-pt.credentials.update", "POST", "/apps/at-pt/v1/entry/{silo_entry_id}/credentials"
-    ),
-    Operation("apps.at-pt.series.list", "GET", "/apps/at-pt/v1/entry/{silo_entry_id}/series"),
-    Operation("apps.at-pt.series.create", "POST", "/apps/at-pt/v1/entry/{silo_entry_id}/series"),
-    Operation("apps.at-pt.series.fetch", "GET", "/apps/at-pt/v1/entry/{silo_entry_id}/series/{id}"),
-    Operation("apps.at-pt.saft.fetch", "GET", "/apps/at-pt/v1/entry/{silo_entry_id}/saft"),
-    Operation("apps.gov-es.lookup", "POST", "/apps/gov-es/v1/lookup"),
-    Operation(
-        "apps.gov-es.agreement.fetch",
-        "GET",
-        "/apps/gov-es/v1/entry/{silo_entry_id}/{system}/agreement",
-    ),
-    Operation(
-        "apps.gov-es.agreement.upload",
-        "POST",
-        "/apps/gov-es/v1/entry/{silo_entry_id}/{system}/agreement",
-    ),
-    Operation(
-        "apps.gov-es.identity.upload",
-        "POST",
-        "/apps/gov-es/v1/entry/{silo_entry_id}/{system}/identity",
-    ),
-    Operation(
-        "apps.gov-es.confirm", "POST", "/apps/gov-es/v1/entry/{silo_entry_id}/{system}/confirm"
-    ),
-    Operation("apps.gov-fr.directory.fetch", "GET", "/apps/gov-fr/v1/directory/siren/{siren}"),
-    Operation(
-        "apps.gov-fr.directory.fetch", "GET", "/apps/gov-fr/v1/directory/identifier/{identifier}"
-    ),
-    Operation(
-        "apps.gov-fr.agreement.fetch", "GET", "/apps/gov-fr/v1/entry/{silo_entry_id}/agreement"
-    ),
-    Operation(
-        "apps.gov-fr.agreement.upload", "POST", "/apps/gov-fr/v1/entry/{silo_entry_id}/agreement"
-    ),
-    Operation(
-        "apps.gov-fr.identity.upload", "POST", "/apps/gov-fr/v1/entry/{silo_entry_id}/identity"
-    ),
-    Operation("apps.gov-fr.sign", "POST", "/apps/gov-fr/v1/entry/{silo_entry_id}/sign"),
-    Operation("apps.gov-fr.confirm", "POST", "/apps/gov-fr/v1/entry/{silo_entry_id}/confirm"),
-    Operation("apps.gov-fr.reports.fetch", "GET", "/apps/gov-fr/v1/reports/{silo_entry_id}"),
-    Operation("apps.gov-fr.periods.list", "GET", "/apps/gov-fr/v1/reports/{silo_entry_id}/periods"),
-    Operation(
-        "apps.gov-fr.periods.fetch",
-        "GET",
-        "/apps/gov-fr/v1/reports/{silo_entry_id}/periods/{period_id}",
-    ),
-    Operation(
-        "apps.gov-fr.periods.download",
-        "GET",
-        "/apps/gov-fr/v1/reports/{silo_entry_id}/periods/{period_id}/xml",
-    ),
-    Operation(
-        "apps.gov-pl.certificate.upload",
-        "POST",
-        "/apps/gov-pl/v1/entry/{silo_entry_id}/certificate",
-    ),
-    Operation("apps.gov-sa.otp.submit", "POST", "/apps/gov-sa/v1/entry/{silo_entry_id}/otp"),
-    Operation(
-        "apps.sw-sapien.certificate.upload",
-        "POST",
-        "/apps/sw-sapien/v1/entry/{silo_entry_id}/certificate",
-    ),
-    Operation(
-        "apps.verifactu.agreement.fetch",
-        "GET",
-        "/apps/verifactu/v1/entry/{silo_entry_id}/agreement",
-    ),
-    Operation(
-        "apps.verifactu.agreement.upload",
-        "POST",
-        "/apps/verifactu/v1/entry/{silo_entry_id}/agreement",
-    ),
-    Operation(
-        "apps.verifactu.identity.upload",
-        "POST",
-        "/apps/verifactu/v1/entry/{silo_entry_id}/identity",
-    ),
-    Operation("apps.verifactu.confirm", "POST", "/apps/verifactu/v1/entry/{silo_entry_id}/confirm"),
+from gateway.invopop.table import (
+    CREDENTIALS,
+    FILE_OPERATIONS,
+    FILES_PREFIX,
+    OPERATIONS,
+    UUID_PARAMETERS,
+    Operation,
 )
 
+_UUID: Final = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
-class _Node(NamedTuple):
+
+class _Node:
     """Where a walk stands after some segments: what may follow, and what ends here, by method."""
 
-    literals: dict[str, "_Node"]
-    parameter: "_Node | None"
-    operations: dict[str, Operation]
+    __slots__ = ("anything", "literals", "operations", "uuid")
+
+    def __init__(self, rows: "list[_Row]") -> None:
+        """Takes the rows that are still possible, each with its segments that are left.
+
+        A branch holds every row that its segment leaves possible, so no walk has to turn back.
+        """
+        heads = {segments[0] for segments, _ in rows if segments}
+        literals = [head for head in heads if not is_parameter(head)]
+        self.operations: dict[str, Operation] = {}
+        for segments, operation in rows:
+            if not segments:
+                self.operations.setdefault(operation.method, operation)
+        self.literals = {head: _Node(_after(rows, {head, _ANYTHING})) for head in literals}
+        self.uuid = _Node(_after(rows, {_A_UUID, _ANYTHING})) if _A_UUID in heads else None
+        self.anything = _Node(_after(rows, {_ANYTHING})) if _ANYTHING in heads else None
+
+
+_Row = tuple[tuple[str, ...], Operation]
+_A_UUID: Final = "{uuid}"
+_ANYTHING: Final = "{}"
 
 
 def segments_of(template: str) -> tuple[str, ...]:
@@ -182,8 +53,13 @@ def segments_of(template: str) -> tuple[str, ...]:
 
 
 def is_parameter(segment: str) -> bool:
-    """Whether this segment of a template stands for any one segment of a path."""
+    """Whether this segment of a template is a parameter."""
     return segment.startswith("{")
+
+
+def is_uuid_parameter(segment: str) -> bool:
+    """Whether this segment of a template is a parameter that matches UUIDs only."""
+    return is_parameter(segment) and segment[1:-1] in UUID_PARAMETERS
 
 
 def match(method: str, segments: Sequence[str]) -> Operation | None:
@@ -193,11 +69,21 @@ def match(method: str, segments: Sequence[str]) -> Operation | None:
     """
     node = _tree()
     for segment in segments:
-        after = node.literals.get(segment, node.parameter)
+        after = node.literals.get(segment)
         if after is None:
-            return None
+            after = node.uuid if node.uuid and _UUID.fullmatch(segment) else node.anything
+            if after is None:
+                return None
         node = after
     return node.operations.get("GET" if method == "HEAD" else method)
+
+
+def match_file(method: str, path: bytes) -> Operation | None:
+    """The operation of a raw path that means a file, which `match` does not know; else None."""
+    if not path.startswith(FILES_PREFIX):
+        return None
+    method = "GET" if method == "HEAD" else method
+    return next((row for row in FILE_OPERATIONS if row.method == method), None)
 
 
 def split_path(path: bytes) -> tuple[str, ...]:
@@ -213,42 +99,31 @@ def split_path(path: bytes) -> tuple[str, ...]:
     return tuple(segments) if segments != [""] else ()
 
 
+def gives_credentials(name: str) -> bool:
+    """Whether replies of this operation hold a token for Invopop's API."""
+    return name.startswith(CREDENTIALS)
+
+
 @cache
 def names() -> frozenset[str]:
     """The name of every operation."""
-    return frozenset(operation.name for operation in OPERATIONS)
+    return frozenset(operation.name for operation in (*OPERATIONS, *FILE_OPERATIONS))
 
 
 @cache
 def _tree() -> _Node:
     """The table as a tree, made on first use. Rows go in by precedence: literals first."""
-    rows = [(segments_of(operation.template), operation) for operation in OPERATIONS]
-    return _grow(sorted(rows, key=lambda row: [is_parameter(segment) for segment in row[0]]))
+    rows = [(tuple(map(_kind, segments_of(row.template))), row) for row in OPERATIONS]
+    return _Node(sorted(rows, key=lambda row: [is_parameter(segment) for segment in row[0]]))
 
 
-_Row = tuple[tuple[str, ...], Operation]
+def _kind(segment: str) -> str:
+    """A literal as it is, a parameter as what it matches."""
+    if is_uuid_parameter(segment):
+        return _A_UUID
+    return _ANYTHING if is_parameter(segment) else segment
 
 
-def _grow(rows: list[_Row]) -> _Node:
-    """A node from the rows that are still possible, each with its segments that are left.
-
-    A literal's branch also holds the rows that have a parameter there. So no walk ever has to turn
-    back: `PUT /silo/v1/entries/related` finds the row of `{id}`, for `related` knows only `GET`.
-    """
-    heads = {segments[0] for segments, _ in rows if segments}
-    operations: dict[str, Operation] = {}
-    for segments, operation in rows:
-        if not segments:
-            operations.setdefault(operation.method, operation)
-    branches = {head: _grow(_after(head, rows)) for head in heads if not is_parameter(head)}
-    anything = _after("{}", rows)
-    return _Node(branches, _grow(anything) if anything else None, operations)
-
-
-def _after(head: str, rows: Iterable[_Row]) -> list[_Row]:
-    """The rows that a segment leaves possible, without that segment, their order kept."""
-    return [
-        (segments[1:], operation)
-        for segments, operation in rows
-        if segments and (segments[0] == head or is_parameter(segments[0]))
-    ]
+def _after(rows: Iterable[_Row], heads: set[str]) -> list[_Row]:
+    """The rows that begin with one of these segments, without it, their order kept."""
+    return [(segments[1:], row) for segments, row in rows if segments and segments[0] in heads]

@@ -8,7 +8,8 @@ from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from gateway.invopop.operations import OTHER, names
+from gateway.invopop.operations import gives_credentials, names
+from gateway.invopop.table import OTHER
 
 
 class Preset(NamedTuple):
@@ -21,11 +22,13 @@ class Preset(NamedTuple):
 PRESETS: Final = MappingProxyType(
     {
         "read_only": Preset(
-            "every GET: all that reads and changes nothing",
+            "every GET but what gives credentials: all that reads and changes nothing",
             (
                 "*.list",
                 "*.fetch",
                 "*.search",
+                "*.query",
+                "*.count",
                 "*.download",
                 "apps.peppol.lookup",
                 "auth.version",
@@ -41,6 +44,7 @@ PRESETS: Final = MappingProxyType(
                 "apps.pdf.preview",
                 "apps.peppol.lookup",
                 "auth.version",
+                "files.*",
                 "sequence.entries.*",
                 "sequence.series.fetch",
                 "sequence.series.list",
@@ -59,10 +63,13 @@ PRESETS: Final = MappingProxyType(
                 "apps.gov-fr.periods.*",
                 "apps.gov-fr.reports.fetch",
                 "auth.version",
+                "files.fetch",
                 "sequence.*.fetch",
                 "sequence.*.list",
+                "silo.entries.count",
                 "silo.entries.fetch",
                 "silo.entries.list",
+                "silo.entries.query",
                 "silo.entries.search",
                 "silo.files.fetch",
                 "silo.related.list",
@@ -109,7 +116,10 @@ def expand(entry: str) -> frozenset[str]:
     """The names that an operation name, a glob or `@preset` stands for; empty if it is none.
 
     `other`, whatever is not in the table, is among them if it is named or the glob covers it, as
-    `*` does.
+    `*` does. A preset never holds what gives credentials.
     """
     known = {*names(), OTHER}
-    return frozenset(name for glob in globs(entry) for name in known if fnmatchcase(name, glob))
+    found = frozenset(name for glob in globs(entry) for name in known if fnmatchcase(name, glob))
+    if entry.startswith("@"):
+        return frozenset(name for name in found if not gives_credentials(name))
+    return found

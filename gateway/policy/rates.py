@@ -30,7 +30,7 @@ class Rate(NamedTuple):
         return cls(per_second, burst or max(1, ceil(per_second)))
 
 
-class Buckets:
+class TokenBuckets:
     """The token buckets of many names, all of one kind.
 
     Kept as the generic cell rate algorithm does (ITU-T I.371): per name, the time at which its
@@ -98,7 +98,7 @@ class Rates:
 
     def __init__(self, rules: RateRules) -> None:
         self.rules = rules
-        self._buckets = {"caller": Buckets(), "tenant": Buckets()}
+        self._buckets = {"caller": TokenBuckets(), "tenant": TokenBuckets()}
 
     def take(self, caller: str, tenant: str, now: float) -> None:
         """Counts one request; `now` is monotonic seconds.

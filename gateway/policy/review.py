@@ -9,8 +9,16 @@ from datetime import date
 from fnmatch import translate
 from typing import Final
 
-from gateway.invopop.operations import OTHER, names
-from gateway.policy.patterns import ANY, ANY_NUMBER, Pattern, compile_allow
+from gateway.invopop.operations import gives_credentials, names
+from gateway.invopop.table import CREDENTIALS
+from gateway.policy.patterns import (
+    ANY,
+    ANY_NUMBER,
+    Pattern,
+    PolicyRules,
+    compile_allow,
+    compile_deny,
+)
 from gateway.settings.callers import CallerSettings
 from gateway.settings.schema import Settings
 from gateway.settings.vault_file import VaultFile
@@ -29,8 +37,25 @@ def review(settings: Settings, vault_file: VaultFile, today: date) -> list[str]:
         warnings += _ending(name, caller, today)
         if vault_file.discover is None:
             warnings += _unknown_tenants(name, caller, vault_file)
-        warnings += _unlimited(name, caller)
+        warnings += _extremes(name, caller)
     return [*warnings, *_unused_tenants(settings.callers, vault_file)]
+
+
+def notes(settings: Settings) -> list[str]:
+    """What a reader of the rules may not expect, and what is so on purpose: no cause to worry."""
+    found: list[str] = []
+    closed = sorted(name for name in names() if gives_credentials(name))
+    for name, caller in settings.callers.items():
+        listed = [entry for entry in caller.allow or () if entry in closed]
+        if listed:
+            where = key_path(("callers", name, "allow"))
+            found.append(f"{where}: names {', '.join(listed)}, whose replies hold credentials")
+    if settings.callers:
+        found.append(
+            f"callers: {CREDENTIALS}* is covered by no default, glob, preset or pattern, because "
+            "its replies hold credentials; a caller that needs it lists the exact name in `allow`"
+        )
+    return found
 
 
 def _ending(name: str, caller: CallerSettings, today: date) -> Iterator[str]:
@@ -52,28 +77,32 @@ def _unknown_tenants(name: str, caller: CallerSettings, vault_file: VaultFile) -
         where = key_path(("callers", name, "tenants", index))
         if "*" not in entry:
             if entry not in vault_file.tenants:
-                yield f'{where}: the vault has no tenant "{entry}"; requests for it are refused'
+                yield f"{where}: the vault has no tenant of this name; its requests are refused"
         elif not any(map(re.compile(translate(entry)).match, vault_file.tenants)):
-            yield f'{where}: no tenant of the vault matches "{entry}"'
+            yield f"{where}: no tenant of the vault matches this glob"
 
 
-def _unlimited(name: str, caller: CallerSettings) -> Iterator[str]:
+def _extremes(name: str, caller: CallerSettings) -> Iterator[str]:
+    """Rules that allow everything, or nothing."""
     where = key_path(("callers", name))
-    if caller.deny:
+    if _covers_everything(compile_deny(caller.deny, "", "")[0]):
+        yield f"{where}.deny: covers every operation, so that every request is refused"
+    elif caller.allow == () and caller.enforce:
+        yield f"{where}.allow: is empty, so all requests are refused; without it all are allowed"
+    elif caller.deny:
         return
-    if caller.allow is None:
+    elif caller.allow is None:
         yield f"{where}: may call every operation; `allow` or `deny` would limit it"
-    elif _covers_everything(caller.allow):
+    elif _covers_everything(compile_allow(caller.allow, "", "")[0]):
         yield f"{where}.allow: covers every operation"
     elif not caller.enforce:
         yield f"{where}.enforce: false, so that every operation is let through"
 
 
-def _covers_everything(allow: tuple[str, ...]) -> bool:
-    rules, _ = compile_allow(allow, "", "")
+def _covers_everything(rules: PolicyRules) -> bool:
     if any(pattern == _EVERYTHING for _, pattern in rules.patterns):
         return True
-    return rules.names.keys() >= {*names(), OTHER}
+    return rules.names.keys() >= {name for name in names() if not gives_credentials(name)}
 
 
 def _unused_tenants(callers: Mapping[str, CallerSettings], vault_file: VaultFile) -> Iterator[str]:

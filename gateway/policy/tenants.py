@@ -4,7 +4,6 @@ Law: decides; does no I/O. A tenant that this caller may not use, one that does 
 whose name is malformed are the same error, so that nobody can sound out which tenants there are.
 """
 
-import json
 import re
 from collections.abc import Sequence
 from fnmatch import translate
@@ -17,7 +16,7 @@ _NAME: Final = re.compile(TENANT_NAME)
 _GLOB: Final = re.compile(TENANT_GLOB)
 
 
-class Tenants(NamedTuple):
+class CallerTenants(NamedTuple):
     """The tenants of one caller: exact names, and what its globs (`globex-*`) cover."""
 
     exact: frozenset[str]
@@ -66,13 +65,15 @@ class Tenants(NamedTuple):
         return name
 
 
-def compile_tenants(entries: Sequence[str], key: str, file: str) -> tuple[Tenants, list[Problem]]:
+def compile_tenants(
+    entries: Sequence[str], key: str, file: str
+) -> tuple[CallerTenants, list[Problem]]:
     """The tenants of a caller, whose list has the key path `key`, and every entry that is none."""
     problems = [
         Problem(
             file,
             f"{key}[{index}]",
-            json.dumps(entry),
+            f"a string of {len(entry)} characters",  # not shown: it may be a pasted token
             "a tenant's name (letters, digits, `.`, `_`, `-`; at most 128) or a glob with `*`",
         )
         for index, entry in enumerate(entries)
@@ -81,4 +82,4 @@ def compile_tenants(entries: Sequence[str], key: str, file: str) -> tuple[Tenant
     globs = [entry for entry in entries if _GLOB.fullmatch(entry) and "*" in entry]
     exact = frozenset(entry for entry in entries if _NAME.fullmatch(entry))
     glob = re.compile("|".join(map(translate, globs))) if globs else None
-    return Tenants(exact, glob), problems
+    return CallerTenants(exact, glob), problems

@@ -131,7 +131,7 @@ class CallerSettings(Table):
     allow: tuple[Text, ...] | None = None
     """Operations it may use: names, globs, `@` presets, or `METHOD /path`. Left out: all."""
     deny: tuple[Text, ...] = ()
-    """Operations it may not use, in the same form; wins over `allow`."""
+    """Operations it may not use, in the same form, in any spelling; wins over `allow`."""
     enforce: Flag = True
     """False: what `allow` alone would refuse is let through, logged and counted."""
     requests_per_second: Rate | None = None

@@ -21,8 +21,8 @@ _SLOW: Final = re.compile(rb"(/[!-\"$->@-\[\]-~]*)" + _QUERY)
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
 _UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")
-# A dot segment, also one with path parameters ("..;a"), which some servers strip before resolving.
-_DOT_SEGMENT: Final = re.compile(r"/\.\.?(?:[/;]|$)")
+# A dot segment, also one with path parameters ("..;a") or blanks, which some servers drop first.
+_DOT_SEGMENT: Final = re.compile(r"/\.\.?\s*+(?:[/;]|$)")
 _ABSOLUTE: Final = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 _AUTHORITY: Final = re.compile(
     rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9!$&'()*+,;=._~%-]+)(?::([0-9]{0,5}))?"

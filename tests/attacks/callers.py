@@ -10,6 +10,9 @@ ANY = "igw_sentinel-token-of-any-tenant-000000000"
 GLOB = "igw_sentinel-token-of-a-glob-0000000000000"
 FENCED = "igw_sentinel-token-of-fenced-0000000000000"
 NARROW = "igw_sentinel-token-of-narrow-0000000000000"
+FETCHER = "igw_sentinel-token-of-fetcher-000000000000"
+READER = "igw_sentinel-token-of-reader-0000000000000"
+EXCEPT_FILES = "igw_sentinel-token-of-except-files-0000000"
 
 
 def _caller(token: str, tenant: str, **rules: Any) -> dict[str, Any]:
@@ -21,6 +24,9 @@ CALLERS = {
     "glob": _caller(GLOB, "acme-*"),
     "fenced": _caller(FENCED, "acme", deny=["access.*", "DELETE /**"]),
     "narrow": _caller(NARROW, "acme", allow=["silo.entries.*"]),
+    "fetcher": _caller(FETCHER, "acme", allow=["silo.entries.fetch"]),
+    "reader": _caller(READER, "acme", allow=["@read_only", "access.*", "GET /access/**"]),
+    "except-files": _caller(EXCEPT_FILES, "acme", allow=["*", "* /**"], deny=["silo.files.*"]),
 }
 SIDECAR = {"local": {"networks": ["127.0.0.0/8"], "issuers": [], "tenants": ["acme"]}}
 

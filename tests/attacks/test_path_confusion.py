@@ -28,6 +28,7 @@ DENIED = [  # for one who may do anything but `access.*` and DELETE
 OUTSIDE = [  # for one who may use `silo.entries.*` alone
     "GET /SILO/v1/entries",
     "GET /silo/v1/entries%2F1%2Fmeta",
+    "GET /silo/v1/entries/any-name",
     "GET /silo/v1",
     "GET /access/v1/workspace?x=/silo/v1/entries",
     "GET /",

@@ -17,6 +17,7 @@ import uvloop
 from tests.bench.resilience.client import Caller, LostError, Tally, request
 from tests.bench.resilience.topology import TENANTS, Instance, Topology, fields_for, staged
 
+_ENTRY = "/silo/v1/entries/0193b2c4-0000-7000-8000-000000000001"
 _CALLERS: Final = 24
 _FAULTS: Final = {
     "goodbye": 0.03,
@@ -126,7 +127,7 @@ async def _ask_on(
 async def _ask(caller: Caller, chance: random.Random, fields: dict[str, str]) -> str:
     kind = chance.random()
     if kind < 0.1:  # a caller that leaves, before or amid its reply, or in its own body
-        raw = request("PUT", "/silo/v1/entries/0193", fields, _LARGE)
+        raw = request("PUT", _ENTRY, fields, _LARGE)
         await caller.start(raw[: chance.choice((len(raw), 200_000, 300))])
         await asyncio.sleep(chance.uniform(0, 0.05))
         caller.leave()
@@ -136,7 +137,7 @@ async def _ask(caller: Caller, chance: random.Random, fields: dict[str, str]) ->
     elif kind < 0.4:
         raw = request("POST", "/silo/v1/entries", fields, b'{"a":1}')
     elif kind < 0.5:
-        raw = request("PUT", "/silo/v1/entries/0193", fields, b'{"a":1}')
+        raw = request("PUT", _ENTRY, fields, b'{"a":1}')
     elif kind < 0.55:
         raw = request("GET", "/silo/v1/entries", fields | {"Authorization": "Bearer wrong"})
     elif kind < 0.6:

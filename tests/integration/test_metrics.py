@@ -12,6 +12,8 @@ from gateway.observe.families import FAMILIES
 from tests.support.tls_server import Seen, Wire
 from tests.support.world import SERIES_PER_CASE, TOK_B, World, fields, request, series
 
+ID = "347c5b04-cde2-11ed-afa1-0242ac120002"
+
 
 def test_families_exist_at_once(world: World) -> None:
     """Case 179: every family is there, typed and explained, before anything has happened to it."""
@@ -43,7 +45,10 @@ def test_exchange_is_counted_once(world: World) -> None:
         ]
 
     before = counts()
-    assert world.get("/silo/v1/entries/7?x=1", token=TOK_B).status == 200
+    assert (
+        world.get("/silo/v1/entries/347c5b04-cde2-11ed-afa1-0242ac120002?x=1", token=TOK_B).status
+        == 200
+    )
     assert [after - was for after, was in zip(counts(), before, strict=True)] == [1] * 5
 
 

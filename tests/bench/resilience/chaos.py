@@ -19,6 +19,7 @@ from tests.bench.resilience.topology import TENANTS, Topology, fields_for, key_o
 from tests.support.gateway import tracebacks
 from tests.support.world import merged
 
+_ENTRY = "/silo/v1/entries/0193b2c4-0000-7000-8000-000000000001"
 _CALLERS: Final = 32
 # How long a caller goes on with a request that may be sent again: an open circuit, a drain and
 # an origin that is away all end sooner.
@@ -108,7 +109,12 @@ class _Run:
 
     async def _ask_until_done(self, caller: Caller, tenant: str, unique: str) -> None:
         method = self.random.choice(("GET", "GET", "GET", "PUT", "DELETE"))
-        raw = request(method, "/silo/v1/entries/0193", fields_for(tenant, unique), b"")
+        raw = request(
+            method,
+            _ENTRY,
+            fields_for(tenant, unique),
+            b"",
+        )
         began, wait = time.monotonic(), 0.05
         outcome = await self._outcome(caller, raw)
         self.first_try.add(outcome)

@@ -21,32 +21,34 @@ RULES: dict[str, dict[str, Any]] = {
     "denied": {"deny": ["silo.entries.*", "GET /secret/**", "* /**/raw"]},
     "observed": {"allow": ["auth.version"], "deny": ["access.*"], "enforce": False},
 }
+ID = "347c5b04-cde2-11ed-afa1-0242ac120002"
 TOKENS = {name: f"igw_sentinel-token-of-{name}-0000000000000" for name in RULES}
 
 CASES: dict[str, dict[str, int]] = {
     "reader": {
-        "GET /silo/v1/entries": 200, "HEAD /silo/v1/entries/1": 200, "GET /utils/v1/ping": 200,
-        "POST /silo/v1/entries": 403, "DELETE /transform/v1/jobs/1": 403, "GET /unknown": 403,
+        "GET /silo/v1/entries": 200, f"HEAD /silo/v1/entries/{ID}": 200, "GET /utils/v1/ping": 200,
+        "POST /silo/v1/entries": 403, f"DELETE /transform/v1/jobs/{ID}": 403, "GET /unknown": 403,
         "GET /Silo/v1/entries": 403, "GET /silo/v1/entries/": 200, "GET /silo/v2/entries": 403,
         "GET /%73ilo/v1/entries": 200, "GET /silo%2Fv1/entries": 403, "GET /silo/v1/entrie": 403,
-        "OPTIONS /silo/v1/entries": 403,
+        "OPTIONS /silo/v1/entries": 403, "GET /silo/v1/entries/1": 403,
+        "GET /access/v1/enrollment": 403, "GET /silo/v1/entries/query": 200,
     },
     "invoicer": {
-        "PUT /silo/v1/entries/1": 200, "POST /silo/v1/entries": 200,
-        "PUT /transform/v1/jobs/1": 200, "DELETE /access/v1/workspace": 403,
+        f"PUT /silo/v1/entries/{ID}": 200, "POST /silo/v1/entries": 200,
+        f"PUT /transform/v1/jobs/{ID}": 200, "DELETE /access/v1/workspace": 403,
         "GET /access/v1/workspace": 200, "PATCH /access/v1/workspace": 403,
         "GET /access/v1/workspace%2Fx": 403,
     },
     "reporter": {
         "GET /silo/v1/entries": 200, "POST /silo/v1/entries": 403, "GET /auth/version": 200,
-        "PUT /transform/v1/jobs/1": 403,
+        f"PUT /transform/v1/jobs/{ID}": 403,
     },
     "no-reading": {
         "GET /silo/v1/entries": 403, "HEAD /silo/v1/entries": 403, "POST /silo/v1/entries": 200,
         "GET /SILO/V1/ENTRIES": 403, "GET /silo%2Fv1%2Fentries": 403,
     },
     "globs": {
-        "GET /transform/v1/jobs": 200, "GET /transform/v1/jobs/1": 403,
+        "GET /transform/v1/jobs": 200, f"GET /transform/v1/jobs/{ID}": 403,
         "GET /silo/v1/entries/key/a%2Fb": 200, "GET /silo/v1/entries/key/a%2fb%2Fc": 200,
         "GET /silo/v1/files/1/x": 200, "GET /silo/v1/files/1%2F2/x": 403,
         "GET /silo/v1/files/x": 403, "GET /silo/v1/files/1/2/x": 403,
@@ -54,19 +56,21 @@ CASES: dict[str, dict[str, int]] = {
     },
     "paths": {
         "GET /silo": 200, "GET /silo/any/thing": 200, "GET /silos": 403, "POST /silo/v1": 403,
-        "HEAD /silo/v1": 200, "DELETE /transform/v1/jobs": 200, "GET /transform/v1/jobs/1": 403,
+        "HEAD /silo/v1": 200, "DELETE /transform/v1/jobs": 200, f"GET /transform/v1/jobs/{ID}": 403,
         "POST /sequence/v9/entries": 200, "POST /sequence/v9/entries/a/b": 200,
         "POST /sequence/entries": 403, "POST /sequence/v9%2Fx/entries": 403,
         "GET /silo/a%2F..%2Fb": 400, "GET /x?y=/silo/": 403,
     },
     "denied": {
-        "GET /silo/v1/entries": 403, "GET /silo/v1/files/1": 200, "GET /secret": 403,
+        "GET /silo/v1/entries": 403, f"GET /silo/v1/entries/{ID}/files/{ID}": 200,
+        "GET /secret": 403, "GET /silo/v1/files/1": 403,
         "GET /SECRET/x": 403, "GET /secret%2Fx": 403, "GET /%53ecret/x": 403,
-        "POST /secret": 200, "GET /a/b/raw": 403, "GET /raw/": 403, "GET /a%2Fraw": 403,
-        "GET /rawer": 200, "GET /silo/v1/Entries": 403,
+        "POST /secret": 403, "GET /a/b/raw": 403, "GET /raw/": 403, "GET /a%2Fraw": 403,
+        "GET /rawer": 403, "GET /silo/v1/Entries": 403, "GET /silo/v1/search;x": 403,
+        "GET /auth/version": 200, "PUT /silo/v1/spool/k": 403,
     },
     "observed": {
-        "GET /auth/version": 200, "DELETE /silo/v1/entries/1": 200, "GET /access/v1/x": 403,
+        "GET /auth/version": 200, f"DELETE /silo/v1/entries/{ID}": 200, "GET /access/v1/x": 403,
         "GET /Access/v1/workspace": 403,
     },
 }  # fmt: skip
@@ -129,7 +133,11 @@ def test_rule_by_its_key_path(ruled: World) -> None:
         ("denied", "GET /secret%2Fx", 'path with %2F read as a slash'),
         ("observed", "GET /access/v1/x", 'callers.observed.deny[0] "access.*"'),
         ("observed", "GET /silo/v1/entries", "callers.observed.enforce = false: no entry"),
-        ("denied", "GET /rawer", "callers.denied: there is no `allow`, path as sent"),
+        ("denied", "GET /auth/version", "callers.denied: there is no `allow`, path as sent"),
+        ("denied", "GET /rawer", "callers.denied.deny: what is no known operation is allowed by"),
+        ("globs", "GET /x", "note       what is no known operation is allowed by a `METHOD /path`"),
+        ("reader", "GET /access/v1/enrollment",
+         "callers.reader.allow: its replies hold credentials, so only its exact name in `allow`"),
         ("denied", "GET /rawer", "operation  other (none that is known)"),
     ):  # fmt: skip
         assert told in explained(ruled, "--caller", caller, *line.split())[1], line
@@ -202,7 +210,7 @@ def test_not_enforced(ruled: World) -> None:
     """`enforce = false` concerns `allow` alone: told and counted; deny, tenants, limits hold."""
     before = ruled.gateway.metric("would_deny_total", caller="observed")
     token = TOKENS["observed"]
-    line = "GET /silo/v1/entries/1"
+    line = f"GET /silo/v1/entries/{ID}"
     assert ruled.exchange(request(line, "X-Request-Id: let-in", token=token)).status == 200
     record = ruled.gateway.exchange("let-in")
     assert (record["would_deny"], record["rule"]) == (True, "callers.observed.enforce")

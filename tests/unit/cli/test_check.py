@@ -68,3 +68,25 @@ def test_issuers_are_shown_as_they_are(
     code, told = configured.command("check")
     assert code == 0, told
     assert "warning issuer https://[fd00::1]/x: its secret cannot be had now" in told
+
+
+def test_who_gets_credentials_is_noted(configured: Configured) -> None:
+    """Why no glob covers `access.enrollment.*`, and which caller names it: notes, not warnings."""
+    caller = {"tokens": [token_hash("a token")], "tenants": ["acme"]}
+    configured.configure(callers={"app": {**caller, "allow": ["access.enrollment.fetch"]}})
+    configured.vault({"acme": {"key": {"value": "sk_of_acme"}}})
+    code, told = configured.command("check")
+    assert code == 0, told
+    assert "warning" not in told
+    assert "note callers.app.allow: names access.enrollment.fetch, whose replies" in told
+    assert "note callers: access.enrollment.* is covered by no default, glob, preset" in told
+
+
+def test_a_glob_of_credentials_alone_is_an_error(configured: Configured) -> None:
+    """It would never match: the answer is what to write instead."""
+    caller = {"tokens": [token_hash("a token")], "tenants": ["acme"]}
+    configured.configure(callers={"app": {**caller, "allow": ["access.enrollment.*"]}})
+    code, told = configured.command("check")
+    assert code == 1
+    assert "callers.app.allow[0]" in told
+    assert "exact names" in told

@@ -1,6 +1,7 @@
-"""The operations table: it is Invopop's published API, and finds a request's operation in it."""
+"""Finding a request's operation in the table, by the segments of its path."""
 
-from collections import Counter
+import re
+import uuid
 
 import pytest
 from hypothesis import given
@@ -8,14 +9,18 @@ from hypothesis import strategies as st
 
 from gateway.invopop import operations
 from gateway.invopop.operations import (
-    OPERATIONS,
-    Operation,
+    gives_credentials,
     is_parameter,
+    is_uuid_parameter,
     match,
+    match_file,
     names,
     segments_of,
     split_path,
 )
+from gateway.invopop.table import FILE_OPERATIONS, OPERATIONS, Operation
+
+UUID = "347c5b04-cde2-11ed-afa1-0242ac120002"
 
 
 @pytest.fixture(autouse=True)
@@ -24,79 +29,14 @@ def _anew() -> None:
     operations._tree.cache_clear()
 
 
-# Methods and path templates of Invopop's published OpenAPI documents, all services and apps.
-PUBLISHED = """
-GET PATCH /access/v1/enrollment
-PUT /access/v1/enrollment/{id}
-POST /access/v1/enrollment/authorize
-GET /access/v1/orgs
-GET PATCH /access/v1/workspace
-GET /sequence/v1/series
-GET PUT /sequence/v1/series/{id}
-GET /sequence/v1/series/{series_id}/entries
-GET PUT /sequence/v1/series/{series_id}/entries/{id}
-GET POST /silo/v1/entries
-POST /silo/v1/entries/{entry_id}/files
-GET PUT /silo/v1/entries/{entry_id}/files/{id}
-GET POST /silo/v1/entries/{entry_id}/states
-PUT /silo/v1/entries/{entry_id}/states/{at}
-GET PATCH PUT /silo/v1/entries/{id}
-GET /silo/v1/entries/{id}/related
-GET /silo/v1/entries/{id}/versions/{version}
-GET /silo/v1/entries/key/{key}
-GET /silo/v1/entries/related
-POST /silo/v1/gobl/build
-POST /silo/v1/gobl/correct
-POST /silo/v1/gobl/sign
-GET /silo/v1/search
-POST /silo/v1/spool
-DELETE GET /silo/v1/spool/{key}
-POST GET /transform/v1/jobs
-GET PUT /transform/v1/jobs/{id}
-GET /transform/v1/jobs/key/{key}
-GET /transform/v1/workflows
-GET PATCH PUT /transform/v1/workflows/{id}
-GET /utils/v1/ping
-GET /utils/v1/uuid
-POST /apps/at-pt/v1/entry/{silo_entry_id}/credentials
-GET POST /apps/at-pt/v1/entry/{silo_entry_id}/series
-GET /apps/at-pt/v1/entry/{silo_entry_id}/series/{id}
-GET /apps/at-pt/v1/entry/{silo_entry_id}/saft
-GET POST /apps/gov-es/v1/entry/{silo_entry_id}/{system}/agreement
-POST /apps/gov-es/v1/entry/{silo_entry_id}/{system}/identity
-POST /apps/gov-es/v1/lookup
-POST /apps/gov-es/v1/entry/{silo_entry_id}/{system}/confirm
-GET /apps/gov-fr/v1/directory/siren/{siren}
-GET /apps/gov-fr/v1/directory/identifier/{identifier}
-GET POST /apps/gov-fr/v1/entry/{silo_entry_id}/agreement
-POST /apps/gov-fr/v1/entry/{silo_entry_id}/identity
-POST /apps/gov-fr/v1/entry/{silo_entry_id}/sign
-POST /apps/gov-fr/v1/entry/{silo_entry_id}/confirm
-GET /apps/gov-fr/v1/reports/{silo_entry_id}
-GET /apps/gov-fr/v1/reports/{silo_entry_id}/periods
-GET /apps/gov-fr/v1/reports/{silo_entry_id}/periods/{period_id}
-GET /apps/gov-fr/v1/reports/{silo_entry_id}/periods/{period_id}/xml
-POST /apps/gov-pl/v1/entry/{silo_entry_id}/certificate
-POST /apps/gov-sa/v1/entry/{silo_entry_id}/otp
-POST /apps/pdf/v1/preview
-GET /apps/peppol/v1/lookup
-POST /apps/peppol/v1/entry/{silo_entry_id}/ownership
-POST /apps/sw-sapien/v1/entry/{silo_entry_id}/certificate
-GET POST /apps/verifactu/v1/entry/{silo_entry_id}/agreement
-POST /apps/verifactu/v1/entry/{silo_entry_id}/identity
-POST /apps/verifactu/v1/entry/{silo_entry_id}/confirm
-"""
-
-READING = {"list", "fetch", "search", "download", "lookup", "version", "ping", "uuid"}
-
-
-def published() -> Counter[tuple[str, str]]:
-    rows = (line.split() for line in PUBLISHED.strip().splitlines())
-    return Counter((method, row[-1]) for row in rows for method in row[:-1])
-
-
 def found(method: str, path: bytes) -> Operation | None:
     return match(method, split_path(path))
+
+
+def fits(expected: str, segment: str) -> bool:
+    if is_uuid_parameter(expected):
+        return re.fullmatch("[0-9a-f-]{36}", segment.lower()) is not None
+    return is_parameter(expected) or expected == segment
 
 
 def reference(method: str, segments: tuple[str, ...]) -> Operation | None:
@@ -107,10 +47,7 @@ def reference(method: str, segments: tuple[str, ...]) -> Operation | None:
         for operation in OPERATIONS
         if operation.method == method
         and len(segments_of(operation.template)) == len(segments)
-        and all(
-            is_parameter(expected) or expected == segment
-            for expected, segment in zip(segments_of(operation.template), segments, strict=True)
-        )
+        and all(map(fits, segments_of(operation.template), segments))
     ]
     return min(
         fitting,
@@ -119,69 +56,79 @@ def reference(method: str, segments: tuple[str, ...]) -> Operation | None:
     )
 
 
-def test_the_table_is_the_published_api_and_the_version_endpoint() -> None:
-    """Every published method and path has one row, and nothing else has but `GET /auth/version`."""
-    rows = Counter((operation.method, operation.template) for operation in OPERATIONS)
-    assert rows == published() + Counter([("GET", "/auth/version")])
-    assert set(rows.values()) == {1}
-
-
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda row: f"{row.method} {row.template}")
 def test_every_row_is_found_by_its_own_template(operation: Operation) -> None:
     """A path made of a template is that template's operation, whatever its parameters hold."""
-    for value in ("5b45453c-cdd0-11ed", "a/b", "né", "*"):
-        parts = segments_of(operation.template)
-        segments = [value if is_parameter(part) else part for part in parts]
+    parts = segments_of(operation.template)
+    for value in (UUID, "a/b", "né", "*"):
+        filled = [value if is_parameter(part) else part for part in parts]
+        segments = [
+            UUID if is_uuid_parameter(part) else text
+            for part, text in zip(parts, filled, strict=True)
+        ]
         assert match(operation.method, segments) is operation
 
 
-@pytest.mark.parametrize("name", sorted(names()))
-def test_a_name_means_one_thing(name: str) -> None:
-    """A name's rows all read or all write, within one service; its verb says which."""
-    rows = [operation for operation in OPERATIONS if operation.name == name]
-    assert len({operation.method == "GET" for operation in rows}) == 1
-    # The one look-up that Invopop made a POST, for what it looks up is in the body.
-    reads = name.rsplit(".", 1)[1] in READING and name != "apps.gov-es.lookup"
-    assert reads == (rows[0].method == "GET")
-    services = {tuple(segments_of(operation.template)[:1]) for operation in rows}
-    assert services == {(name.split(".", maxsplit=1)[0],)}
+@pytest.mark.parametrize(
+    "operation",
+    [row for row in OPERATIONS if any(map(is_uuid_parameter, segments_of(row.template)))],
+    ids=lambda row: f"{row.method} {row.template}",
+)
+def test_a_uuid_parameter_holds_nothing_else(operation: Operation) -> None:
+    """What is always a UUID matches no other text: no other operation's literal, no short form."""
+    parts = segments_of(operation.template)
+    for at in (at for at, part in enumerate(parts) if is_uuid_parameter(part)):
+        for other in ("query", "related", "key", "", UUID[:-1], UUID + "0", UUID.replace("-", "")):
+            segments = [UUID if is_parameter(part) else part for part in parts]
+            segments[at] = other
+            assert match(operation.method, segments) is not operation
 
 
-def test_literals_are_lower_case_ascii() -> None:
-    """Case-folding a path can find an operation, because no literal has another case."""
-    literals = {part for row in OPERATIONS for part in segments_of(row.template)}
-    assert all(part == part.casefold() and part.isascii() for part in literals)
+@given(st.uuids(), st.booleans())
+def test_any_uuid_is_one(value: uuid.UUID, capitals: bool) -> None:
+    """Of any version, and in capitals too."""
+    text = str(value).upper() if capitals else str(value)
+    operation = match("GET", ("silo", "v1", "entries", text))
+    assert operation is not None
+    assert operation.name == "silo.entries.fetch"
 
 
 @pytest.mark.parametrize(
     ("method", "path", "name"),
     [
-        ("POST", b"/silo/v1/entries", "silo.entries.create"),
-        ("PUT", b"/silo/v1/entries/e1", "silo.entries.create"),
-        ("GET", b"/silo/v1/entries/key/INV-1", "silo.entries.fetch"),
-        ("POST", b"/transform/v1/jobs", "transform.jobs.create"),
-        ("PUT", b"/transform/v1/jobs/j1", "transform.jobs.create"),
-        ("GET", b"/transform/v1/jobs/j1", "transform.jobs.fetch"),
-        ("GET", b"/access/v1/workspace", "access.workspace.fetch"),
-        ("POST", b"/apps/pdf/v1/preview", "apps.pdf.preview"),
-        ("GET", b"/auth/version", "auth.version"),
-        ("HEAD", b"/auth/version", "auth.version"),
-        ("GET", b"/auth/version/", "auth.version"),
-        ("GET", b"/silo/v1/entries/related", "silo.related.list"),
-        ("GET", b"/silo/v1/entries/e1/related", "silo.related.list"),
-        ("GET", b"/silo/v1/entries/key/related", "silo.entries.fetch"),
-        ("PUT", b"/silo/v1/entries/related", "silo.entries.create"),
-        ("GET", b"/silo/v1/entries/related/related", "silo.related.list"),
-        ("PUT", b"/silo/v1/entries/key/files/f1", "silo.files.create"),
-        ("GET", b"/silo/v1/entries/a%2Fb", "silo.entries.fetch"),
-        ("GET", b"/silo/v1/e%6Etries", "silo.entries.list"),
+        ("POST", "/silo/v1/entries", "silo.entries.create"),
+        ("PUT", f"/silo/v1/entries/{UUID}", "silo.entries.create"),
+        ("GET", "/silo/v1/entries/key/INV-1", "silo.entries.fetch"),
+        ("GET", "/silo/v1/entries/query", "silo.entries.query"),
+        ("GET", "/silo/v1/entries/query/count", "silo.entries.count"),
+        ("POST", "/silo/v1/entries/import", "silo.entries.import"),
+        ("PUT", f"/silo/v1/entries/{UUID}/files/{UUID}/data", "silo.files.upload"),
+        ("PUT", f"/silo/v1/entries/{UUID}/attachments/{UUID}", "silo.files.create"),
+        ("GET", f"/silo/v1/entries/{UUID}/meta", "silo.meta.list"),
+        ("GET", f"/silo/v1/entries/{UUID}/meta/k", "silo.meta.fetch"),
+        ("GET", "/silo/v1/entries/meta/k/r", "silo.meta.fetch"),
+        ("PUT", "/silo/v1/entries/meta/k", "silo.meta.set"),
+        ("DELETE", f"/silo/v1/entries/{UUID}/meta/k", "silo.meta.delete"),
+        ("POST", "/transform/v1/jobs", "transform.jobs.create"),
+        ("PUT", f"/transform/v1/jobs/{UUID}", "transform.jobs.create"),
+        ("GET", f"/transform/v1/jobs/{UUID}", "transform.jobs.fetch"),
+        ("POST", "/transform/v1/jobs/intents", "transform.jobs.intents.update"),
+        ("GET", "/access/v1/workspace", "access.workspace.fetch"),
+        ("POST", "/access/v1/enrollment", "access.enrollment.update"),
+        ("POST", "/apps/pdf/v1/preview", "apps.pdf.preview"),
+        ("GET", "/auth/version", "auth.version"),
+        ("HEAD", "/auth/version", "auth.version"),
+        ("GET", "/auth/version/", "auth.version"),
+        ("GET", "/silo/v1/entries/related", "silo.related.list"),
+        ("GET", f"/silo/v1/entries/{UUID}/related", "silo.related.list"),
+        ("GET", "/silo/v1/entries/key/related", "silo.entries.fetch"),
+        ("GET", "/silo/v1/entries/key/a%2Fb", "silo.entries.fetch"),
+        ("GET", "/silo/v1/e%6Etries", "silo.entries.list"),
     ],
 )
-def test_a_request_has_the_operation_that_its_path_means(
-    method: str, path: bytes, name: str
-) -> None:
-    """Literals win over parameters, HEAD is GET, and a parameter serves where a literal cannot."""
-    operation = found(method, path)
+def test_a_request_has_the_operation_that_its_path_means(method: str, path: str, name: str) -> None:
+    """Literals win over parameters, HEAD is GET, and an escape is what it stands for."""
+    operation = found(method, path.encode())
     assert operation is not None
     assert operation.name == name
 
@@ -196,9 +143,13 @@ def test_a_request_has_the_operation_that_its_path_means(
         ("GET", b"/silo/V1/entries"),
         ("GET", b"/silo/v2/entries"),
         ("GET", b"/silo/v1/entries%2Fe1"),
-        ("GET", b"/silo/v1/entries/e1/files"),
-        ("GET", b"/silo/v1/entries/e1/x"),
-        ("DELETE", b"/silo/v1/entries/e1"),
+        ("GET", b"/silo/v1/entries/e1"),
+        ("PUT", b"/silo/v1/entries/related"),
+        ("GET", b"/silo/v1/entries/query;x"),
+        ("GET", f"/silo/v1/entries/{UUID}/files".encode()),
+        ("GET", f"/silo/v1/entries/{UUID}/x".encode()),
+        ("DELETE", f"/silo/v1/entries/{UUID}".encode()),
+        ("GET", b"/.files/silo.invopop.com/x"),
         ("get", b"/silo/v1/entries"),
         ("OPTIONS", b"/silo/v1/entries"),
         ("GET", b"/auth/version/x"),
@@ -223,12 +174,52 @@ def test_matching_agrees_with_the_rule_spelt_out(
 ) -> None:
     """The tree gives what a search of the whole table would: the earliest literals win."""
     segments = tuple(
-        data.draw(st.sampled_from([part, *PARTS]))
+        data.draw(st.sampled_from([UUID, UUID.upper(), part, *PARTS]))
         if is_parameter(part) or data.draw(st.booleans())
         else part
         for part in segments_of(operation.template)
     )
     assert match(method, segments) == reference(method, segments)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "name"),
+    [
+        ("GET", b"/.files/silo.invopop.com/a/b", "files.fetch"),
+        ("HEAD", b"/.files/silo.invopop.com/a", "files.fetch"),
+        ("PUT", b"/.files/silo.invopop.com/a", "files.upload"),
+        ("POST", b"/.files/silo.invopop.com/a", "files.upload"),
+        ("DELETE", b"/.files/silo.invopop.com/a", None),
+        ("GET", b"/.files", None),
+        ("GET", b"/%2Efiles/silo.invopop.com/a", None),
+        ("GET", b"/.FILES/silo.invopop.com/a", None),
+        ("GET", b"/silo/v1/entries", None),
+    ],
+)
+def test_a_file_is_known_by_how_its_path_begins(method: str, path: bytes, name: str | None) -> None:
+    """Byte for byte: another spelling of the prefix is an unknown path of the upstream."""
+    operation = match_file(method, path)
+    assert (operation.name if operation else None) == name
+    assert operation is None or operation in FILE_OPERATIONS
+
+
+def test_what_gives_credentials() -> None:
+    """All of `access.enrollment`, and nothing else."""
+    closed = {name for name in names() if gives_credentials(name)}
+    verbs = ("fetch", "update", "create", "authorize")
+    assert closed == {f"access.enrollment.{verb}" for verb in verbs}
+
+
+def test_no_literal_stands_beside_a_parameter_of_any_text() -> None:
+    """So that letters of another case in a parameter can never make it another operation."""
+
+    def walk(node: operations._Node) -> None:
+        assert not (node.literals and node.anything)
+        for after in (*node.literals.values(), node.uuid, node.anything):
+            if after is not None:
+                walk(after)
+
+    walk(operations._tree())
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,11 @@ from tests.unit.pipeline.conftest import ACME, World
             403,
             "operation_denied",
         ),
-        ({"method": "POST", "headers": ACME, "body": b"x" * 101}, 413, "body_too_large"),
+        (
+            {"method": "POST", "target": "/silo/v1/entries", "headers": ACME, "body": b"x" * 101},
+            413,
+            "body_too_large",
+        ),
         ({"headers": ACME | {"x-request-timeout": "never"}}, 400, "bad_request"),
     ],
 )

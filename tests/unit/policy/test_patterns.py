@@ -157,7 +157,7 @@ def test_a_misspelt_operation_is_answered_with_the_nearest(entry: str, nearest: 
     """Whoever mistypes a name is told what they may have meant."""
     _, [problem] = compile_allow([entry], "callers.billing.allow", "gateway.toml")
     assert nearest in problem.expected
-    assert entry in problem.found
+    assert problem.found == f"a string of {len(entry)} characters"
 
 
 FORM = "`METHOD /path`, METHOD being `*` or one of GET, POST, PUT, PATCH, DELETE, OPTIONS"
@@ -180,7 +180,7 @@ def test_a_misspelt_pattern_is_answered_with_its_form(entry: str, expected: str)
     """What has a slash or a space was meant as a pattern, and is told how patterns look."""
     _, [problem] = compile_allow([entry], "callers.billing.allow", "gateway.toml")
     assert problem.expected == expected
-    assert entry in problem.found
+    assert problem.found == f"a string of {len(entry)} characters"
 
 
 def test_the_first_entry_that_names_an_operation_is_its_rule() -> None:
@@ -202,6 +202,13 @@ def test_the_first_entry_that_names_an_operation_is_its_rule() -> None:
         ("access.workspace.*", b"/access/v1/orgs/x", False),
         ("apps.gov-es.*", b"/apps/gov-es/v1/new", True),
         ("apps.gov-es.*", b"/apps/gov-fr/v1/new", False),
+        ("access.workspace.fetch", b"/access/v1/workspace", True),
+        ("access.workspace.fetch", b"/access/v1/workspace/x/y", True),
+        ("access.workspace.fetch", b"/access/v1/orgs", False),
+        ("silo.files.*", b"/silo/v1/entries/e/files/f", True),
+        ("silo.files.*", b"/silo/v1/entries/e/attachments/f/x", True),
+        ("silo.files.*", b"/silo/v1/entries/e/states/f/x", False),
+        ("files.fetch", b"/.files/silo.invopop.com/x/y", True),
         ("other", b"/access/v1/keys", True),
         ("*", b"/", True),
         ("@invoicing", b"/silo/v1/new", True),
@@ -213,16 +220,41 @@ def test_the_first_entry_that_names_an_operation_is_its_rule() -> None:
 def test_a_denied_service_includes_what_the_table_does_not_know(
     entry: str, path: bytes, covered: bool
 ) -> None:
-    """`deny = ["access.*"]` also holds for what Invopop adds to `/access/` tomorrow."""
-    assert (found(deny(entry), "POST", path) is not None) == covered
+    """`deny` also holds for other methods, for all below a path, and for a service's new paths."""
+    assert (found(deny(entry), "OPTIONS", path) is not None) == covered
+    assert found(allow(*{entry} - {"other"}), "OPTIONS", path) is None
 
 
-def test_an_allowed_service_does_not_include_what_the_table_does_not_know() -> None:
-    """`allow = ["access.*"]` allows known operations only; `*` and `other` the rest."""
-    assert found(allow("access.*"), "POST", b"/access/v1/keys") is None
-    assert found(allow("*"), "POST", b"/access/v1/keys") == "callers.billing.allow[0]"
-    assert found(allow("other"), "POST", b"/access/v1/keys") == "callers.billing.allow[0]"
-    assert found(allow("other"), "GET", b"/access/v1/workspace") is None
+def test_an_allowed_name_or_glob_never_includes_what_the_table_does_not_know() -> None:
+    """Only a pattern allows that, not even `*` does."""
+    for entry in ("access.*", "*", "@read_only", "access.workspace.fetch"):
+        assert found(allow(entry), "POST", b"/access/v1/keys") is None
+        assert found(allow(entry), "DELETE", b"/access/v1/workspace") is None
+    assert found(allow("POST /access/**"), "POST", b"/access/v1/keys") == "callers.billing.allow[0]"
+
+
+def test_other_is_no_entry_of_allow() -> None:
+    """Whoever means unknown operations is told to write their paths."""
+    _, [problem] = compile_allow(["other"], "callers.billing.allow", "gateway.toml")
+    assert "`METHOD /path`" in problem.expected
+
+
+@pytest.mark.parametrize("entry", ["*", "access.*", "acc*.f*", "*.fetch", "@read_only"])
+def test_no_glob_allows_what_gives_credentials(entry: str) -> None:
+    """`access.enrollment.*` is allowed by its exact names only; a `deny` covers it as anything."""
+    assert found(allow(entry), "GET", b"/access/v1/enrollment") is None
+    exact = allow(entry, "access.enrollment.fetch")
+    assert found(exact, "GET", b"/access/v1/enrollment") == "callers.billing.allow[1]"
+    if not entry.startswith("@"):
+        assert found(deny(entry), "GET", b"/access/v1/enrollment") == "callers.billing.deny[0]"
+
+
+def test_a_glob_of_nothing_but_credentials_is_a_problem_that_says_why() -> None:
+    """It would be an entry that never matches."""
+    _, [problem] = compile_allow(["access.enrollment.*"], "callers.billing.allow", "gateway.toml")
+    assert problem.key == "callers.billing.allow[0]"
+    assert "exact names" in problem.expected
+    assert "credentials" in problem.expected
 
 
 def test_an_unknown_path_is_named_without_its_version() -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import CallerError
-from gateway.policy.rates import MAX_BUCKETS, Buckets, Rate, RateRules, Rates
+from gateway.policy.rates import MAX_BUCKETS, Rate, RateRules, Rates, TokenBuckets
 from gateway.settings.callers import CallerSettings
 from gateway.settings.schema import LimitsSettings
 
@@ -113,7 +113,7 @@ def test_new_rules_hold_at_once_and_buckets_are_kept() -> None:
 
 def test_full_buckets_are_forgotten() -> None:
     """Names that come once and not again do not fill the memory."""
-    buckets, rate = Buckets(), Rate(10.0, 5)
+    buckets, rate = TokenBuckets(), Rate(10.0, 5)
     for number in range(10_000):
         buckets.take(f"t{number}", rate, now=float(number))
         assert len(buckets) <= 1_000
@@ -121,7 +121,7 @@ def test_full_buckets_are_forgotten() -> None:
 
 def test_a_bucket_that_is_just_full_is_forgotten() -> None:
     """A bucket is swept out from the very moment at which it is full again."""
-    buckets, rate = Buckets(), Rate(10.0, 5)
+    buckets, rate = TokenBuckets(), Rate(10.0, 5)
     for number in range(1_000):
         buckets.take(f"t{number}", rate, now=0.0)
     buckets.take("next", rate, now=0.1)
@@ -130,7 +130,7 @@ def test_a_bucket_that_is_just_full_is_forgotten() -> None:
 
 def test_memory_is_bounded_and_the_busiest_stay_limited() -> None:
     """A flood of new names pushes out the idle, never a name that is far past its limit."""
-    buckets, rate = Buckets(), Rate(0.001, 3)
+    buckets, rate = TokenBuckets(), Rate(0.001, 3)
     for _ in range(3):
         buckets.take("busy", rate, now=0.0)
     for number in range(MAX_BUCKETS - 1):

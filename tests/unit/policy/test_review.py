@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.policy.review import SOON, review
+from gateway.policy.review import SOON, notes, review
 from gateway.settings.schema import Settings
 from gateway.settings.vault_file import VaultFile
 
@@ -55,8 +55,8 @@ def test_tenants_that_the_vault_lacks() -> None:
     tenants = ("acme", "Acme", "glob*", "ac*")
     callers: dict[str, Any] = {"bill.ing": {"tenants": tenants, **LIMITED}}
     unknown, unmatched = warnings(**callers)
-    assert unknown.startswith('callers."bill.ing".tenants[1]: the vault has no tenant "Acme"; ')
-    assert unmatched == 'callers."bill.ing".tenants[2]: no tenant of the vault matches "glob*"'
+    assert unknown.startswith('callers."bill.ing".tenants[1]: the vault has no tenant of')
+    assert unmatched == 'callers."bill.ing".tenants[2]: no tenant of the vault matches this glob'
 
 
 def test_discovery_may_know_any_tenant() -> None:
@@ -87,16 +87,40 @@ def test_tenants_nobody_may_use() -> None:
          ".enforce: false, so that every operation is let through"),
         ({"allow": ("silo.*",)}, None),
         ({"allow": ("GET /**",)}, None),
-        ({"allow": ()}, None),
+        ({"allow": ()},
+         ".allow: is empty, so all requests are refused; without it all are allowed"),
+        ({"allow": (), "enforce": False},
+         ".enforce: false, so that every operation is let through"),
+        ({"deny": ("*",)}, ".deny: covers every operation, so that every request is refused"),
+        ({"deny": ("access.*", "* /**"), "allow": ("silo.*",)},
+         ".deny: covers every operation, so that every request is refused"),
+        ({"allow": ("*", "access.*")}, ".allow: covers every operation"),
+        ({"allow": ("*", "access.*"), "deny": ("GET /**",)}, None),
         ({"allow": ("*",), "deny": ("access.*",)}, None),
         ({"deny": ("access.*",)}, None),
         ({"allow": ("silo.*",), "deny": ("access.*",), "enforce": False}, None),
     ],
 )  # fmt: skip
-def test_callers_that_may_do_everything(rules: dict[str, Any], text: str | None) -> None:
+def test_callers_that_may_do_everything_or_nothing(rules: dict[str, Any], text: str | None) -> None:
     """Whatever makes it so; a `deny` is a limit."""
     told = [f"callers.billing{text}"] if text else []
     assert warnings(billing={"tenants": ("acme",), **rules}) == told
+
+
+def test_what_the_rules_say_of_credentials() -> None:
+    """That nothing but an exact name covers them, and who has such a name: no warning, a note."""
+
+    def noted(**callers: Any) -> list[str]:
+        return notes(Settings.model_validate({"callers": callers}))
+
+    general = noted(a={"tenants": ("acme",)})
+    assert len(general) == 1
+    assert "access.enrollment.*" in general[0]
+    assert "exact name" in general[0]
+    allow = ("access.*", "access.enrollment.fetch", "access.enrollment.update")
+    named = "callers.a.allow: names access.enrollment.fetch, access.enrollment.update, whose"
+    assert noted(a={"allow": allow})[0].startswith(named)
+    assert noted() == []
 
 
 def test_a_large_vault_is_looked_over_quickly() -> None:
@@ -107,4 +131,4 @@ def test_a_large_vault_is_looked_over_quickly() -> None:
     found = warnings(tenants, **callers)
     assert time.process_time() - started < 5
     assert len(found) == 200
-    assert all("the vault has no tenant" in text for text in found)
+    assert all("the vault has no tenant of this name" in text for text in found)

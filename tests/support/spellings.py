@@ -1,0 +1,59 @@
+"""Spellings of a path that some server might read as that path: the products of small disguises."""
+
+from collections.abc import Callable, Iterator
+from itertools import combinations, product
+from typing import Final
+from urllib.parse import quote
+
+Disguise = Callable[[str], str]
+
+
+def _escaped(text: str) -> str:
+    return "".join(f"%{ord(letter):02X}" for letter in text)
+
+
+def _escaped_first(text: str) -> str:
+    return _escaped(text[0]) + text[1:]
+
+
+def _escaped_twice(text: str) -> str:
+    return _escaped(text).replace("%", "%25")
+
+
+def _wide(text: str) -> str:
+    """In full-width letters, which compatibility forms (NFKC) undo."""
+    wide = (chr(ord(letter) + 0xFEE0) if "!" <= letter <= "~" else letter for letter in text)
+    return quote("".join(wide))
+
+
+def _ending(ending: str) -> Disguise:
+    return lambda text: text + ending
+
+
+# Letters first, so that endings are added to what is left of them.
+LETTERS: Final[tuple[Disguise, ...]] = (
+    str.upper, str.title, _escaped_first, _escaped, _escaped_twice, _wide,
+)  # fmt: skip
+ENDINGS: Final = tuple(
+    map(_ending, (";", ";x=1", ";%2F", "%3B", "%253Bx", "%20", "%20%20", "%2520", "%C2%A0"))
+)
+SLASHES: Final = ("/", "%2F", "%2f", "%252F")
+
+
+def disguises() -> Iterator[Disguise]:
+    """Every single one, and every pair of one of letters and one of endings, or of two endings."""
+    yield from (*LETTERS, *ENDINGS)
+    for one, two in (*product(LETTERS, ENDINGS), *combinations(ENDINGS, 2)):
+        yield lambda text, one=one, two=two: two(one(text))  # type: ignore[misc]
+
+
+def spellings(path: str) -> list[str]:
+    """The path with its first, last or every segment disguised, and with other slashes."""
+    parts = path.split("/")[1:]
+    found = {path.replace("/", slash).replace(slash, "/", 1): None for slash in SLASHES}
+    for disguise in disguises():
+        for chosen in ({0}, {len(parts) - 1}, set(range(len(parts)))):
+            spelt = [disguise(part) if at in chosen else part for at, part in enumerate(parts)]
+            for slash in SLASHES:
+                found[f"/{spelt[0]}" + "".join(slash + part for part in spelt[1:])] = None
+    return [spelling for spelling in found if spelling != path]
