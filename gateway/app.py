@@ -13,7 +13,6 @@ from typing import Final
 from starlette.routing import Router
 
 from gateway.admin.app import admin_app
-from gateway.admin.health import DRAINING, READY
 from gateway.compiled import (
     attempt,
     compile_configuration,
@@ -63,7 +62,7 @@ class Gateway:
 
     def drain(self) -> None:
         """Shutdown was requested: readiness says so."""
-        self._health.state = DRAINING
+        self._health.state = "draining"
 
     async def aclose(self) -> None:
         """Closes the connections to stores and to Invopop."""
@@ -79,7 +78,7 @@ class Gateway:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(_supervise(loop, self.events.emit)) for loop in loops]
             self.observers.metrics.configuration_in_force(took_effect=True)
-            self._health.state = READY
+            self._health.state = "ready"
             # What was loaded lives long: full collections need not walk it while requests wait.
             gc.collect()
             gc.freeze()

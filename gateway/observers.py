@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from gateway import __version__
-from gateway.admin.health import Finding, Health
-from gateway.admin.history import History
-from gateway.admin.overview import Overview, Sources
-from gateway.admin.recent_events import RecentEvents
+from gateway.admin.health import ComponentHealth, Health
+from gateway.admin.history import History, RecentEvents
+from gateway.admin.overview import Overview, StatusSources
 from gateway.errors import ConfigurationError, GatewayFault, Problem, with_file
 from gateway.events import EndOfTurn, Events
 from gateway.model import Exchange
@@ -70,33 +69,42 @@ class Observers:
         watch("audit_failing", lambda: bool(self.audit_and_traces.trouble()))
         for state in ("active", "idle", "waiting"):
             watch("upstream_connections", partial(_pooled, transport, state), state)
-        self.health.checks = {
+        self.health.components = {
             "vault": partial(_vault_health, services),
             "issuers": partial(_issuers_health, services),
         }
         if self.audit_and_traces.has_audit:
-            self.health.checks["audit"] = lambda: Finding(True, self.audit_and_traces.trouble())
+            self.health.components["audit"] = lambda: ComponentHealth(
+                True, self.audit_and_traces.trouble()
+            )
 
     def overview(
         self, services: Services, transport: Callable[[], Transport], loaded: Callable[[], Loaded]
     ) -> Overview:
         """What the status page shows, read whenever it is asked for."""
         return Overview(
-            Sources(self.health, self._history, self._recent_events, services, transport, loaded)
+            StatusSources(
+                health=self.health,
+                history=self._history,
+                recent_events=self._recent_events,
+                services=services,
+                transport=transport,
+                loaded=loaded,
+            )
         )
 
 
-def _vault_health(services: Services) -> Finding:
+def _vault_health(services: Services) -> ComponentHealth:
     failing = services.vault.failing()
     trouble = ", ".join(f"{kind} {word}" for kind, word in sorted(failing.items()))
-    return Finding(services.vault.tried(), trouble)
+    return ComponentHealth(services.vault.tried(), trouble)
 
 
-def _issuers_health(services: Services) -> Finding:
+def _issuers_health(services: Services) -> ComponentHealth:
     states = services.authenticator.issuers()
     away = [state.issuer for state in states if not state.healthy]
     trouble = f"keys of {', '.join(away)} not refreshed" if away else ""
-    return Finding(all(state.tried for state in states), trouble)
+    return ComponentHealth(all(state.tried for state in states), trouble)
 
 
 def _pooled(transport: Callable[[], Transport], state: str) -> int:

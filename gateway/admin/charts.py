@@ -9,7 +9,7 @@ from math import ceil, floor, log10
 from typing import Final
 
 from gateway.admin.history import STEPS
-from gateway.admin.view import Moment, Traffic
+from gateway.admin.view import IntervalRow, Traffic
 from gateway.admin.wording import clock, duration, percent, rate
 
 _COLUMN: Final = 10
@@ -127,7 +127,7 @@ def _latency(traffic: Traffic) -> Chart:
     )
 
 
-def _share(count: int, step: Moment) -> float | None:
+def _share(count: int, step: IntervalRow) -> float | None:
     return count / step.requests if step.requests else None
 
 
@@ -170,7 +170,7 @@ def _runs(values: Values) -> Iterator[list[tuple[int, float]]]:
         yield run
 
 
-def _bands(steps: Sequence[Moment], text: Callable[[Moment], str]) -> tuple[Band, ...]:
+def _bands(steps: Sequence[IntervalRow], text: Callable[[IntervalRow], str]) -> tuple[Band, ...]:
     return tuple(
         Band(index * _COLUMN, _COLUMN, f"{clock(step.at)} {text(step)}")
         for index, step in enumerate(steps, STEPS - len(steps))

@@ -1,54 +1,70 @@
-"""Readiness as a list of checks, each with a reason. Law: only start-up and draining make 503.
+"""Readiness as a list of checks, each with a reason. Only start-up and draining make it 503.
 
-Later troubles show as `degraded`: restarting the process would not mend them.
+Later troubles show as `degraded`: restarting the process would not fix them.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Literal, NamedTuple
 
-STARTING: Final = "starting"
-READY: Final = "ready"
-DRAINING: Final = "draining"
+from gateway.admin.view import Check, State
 
 
-class Finding(NamedTuple):
-    """What a room says of itself: whether it has been `tried` once, and what troubles it.
+class ComponentHealth(NamedTuple):
+    """How a component is: whether it has been `tried` once, and its `trouble`, "" if it has none.
 
-    `trouble` is "" when all is well, else a few words without secrets.
+    `trouble` is a few words without secrets.
     """
 
     tried: bool
     trouble: str = ""
 
-    def told(self) -> dict[str, str]:
-        """The check as `/readyz` shows it."""
+    def check(self, name: str) -> Check:
+        """The component's line of readiness."""
         if not self.tried:
-            return {"status": "pending"}
-        if self.trouble:
-            return {"status": "degraded", "reason": self.trouble}
-        return {"status": "ok"}
+            return Check(name, "pending", "")
+        return Check(name, "degraded" if self.trouble else "ok", self.trouble)
+
+
+class Readiness(NamedTuple):
+    """The answer to `/readyz`."""
+
+    state: State
+    checks: tuple[Check, ...]
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return 200 if self.state in {"ready", "degraded"} else 503
+
+    def as_json(self) -> dict[str, object]:
+        """The body; a check has a `reason` only where there is one."""
+        checks = {
+            check.name: {"status": check.status}
+            | ({"reason": check.reason} if check.reason else {})
+            for check in self.checks
+        }
+        return {"status": self.state, "checks": checks}
 
 
 @dataclass(slots=True)
 class Health:
-    """The process's state, and the rooms that have something to say of theirs."""
+    """The process's state, and where its components are asked for theirs."""
 
-    state: str = STARTING
-    checks: dict[str, Callable[[], Finding]] = field(default_factory=dict)
+    state: Literal["starting", "ready", "draining"] = "starting"
+    components: dict[str, Callable[[], ComponentHealth]] = field(default_factory=dict)
 
-    def report(self) -> tuple[int, dict[str, object]]:
-        """The status code of `/readyz`, and its JSON."""
-        found = {name: room() for name, room in self.checks.items()}
-        loaded = "fail" if self.state == STARTING else "ok"
-        draining = "fail" if self.state == DRAINING else "ok"
-        checks = {"configuration": {"status": loaded}, "draining": {"status": draining}}
-        checks |= {name: finding.told() for name, finding in found.items()}
-        state = self.state
-        if state == READY and not all(finding.tried for finding in found.values()):
-            state = STARTING
-        degraded = state == READY and any(finding.trouble for finding in found.values())
-        return (200 if state == READY else 503), {
-            "status": "degraded" if degraded else state,
-            "checks": checks,
-        }
+    def readiness(self) -> Readiness:
+        """All checks as of now."""
+        found = tuple(component().check(name) for name, component in self.components.items())
+        own = (
+            Check("configuration", "fail" if self.state == "starting" else "ok", ""),
+            Check("draining", "fail" if self.state == "draining" else "ok", ""),
+        )
+        state: State = self.state
+        if state == "ready":
+            if any(check.status == "pending" for check in found):
+                state = "starting"
+            elif any(check.status == "degraded" for check in found):
+                state = "degraded"
+        return Readiness(state, own + found)

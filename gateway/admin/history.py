@@ -1,16 +1,25 @@
-"""The last quarter of an hour in steps of ten seconds, and the last failures. Bounded.
+"""What happened lately: traffic by steps of ten seconds, the last failures, the last of each event.
 
-Law: an exchange that went well costs a few integer additions; nothing here grows with traffic.
+An exchange that went well costs a few integer additions, and nothing here grows with traffic; every
+name is configured or from a closed list.
 """
 
 import time
 from bisect import bisect_left
-from collections import deque
-from dataclasses import dataclass
-from typing import Final, Literal
+from collections import Counter, deque
+from typing import Final, NamedTuple
 
-from gateway.errors import ErrorKey
-from gateway.events import Events, ExchangeEnded, UpstreamFailed
+from gateway.admin.advice import advice
+from gateway.admin.view import Failure
+from gateway.errors import UpstreamErrorKind
+from gateway.events import (
+    CircuitChanged,
+    ConfigReloaded,
+    Events,
+    ExchangeEnded,
+    JwksRefreshed,
+    UpstreamFailed,
+)
 from gateway.model import Exchange
 
 STEP: Final = 10.0  # seconds
@@ -24,21 +33,7 @@ BOUNDS: Final = (
 )
 _MOST_NAMES: Final = 10_000  # callers, and tenants with failures, that are told apart
 _MOST_KINDS: Final = 256  # failed attempts whose exchanges have not ended yet
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """An exchange that did not end as it should. `at` is seconds since the epoch."""
-
-    at: float
-    request_id: str
-    caller: str
-    tenant: str
-    method: str
-    route: str
-    status: int
-    error: ErrorKey | Literal[""]
-    cause: str
+_MOST_ISSUERS: Final = 1_000
 
 
 class Usage:
@@ -51,7 +46,7 @@ class Usage:
         self.last = 0.0
 
 
-class Step:
+class Interval:
     """What ended within ten seconds; `number` says in which, counted from the clock's zero.
 
     `refused`: answered here with a 4xx. `failed`: any 5xx, broken off, or the caller left.
@@ -66,7 +61,7 @@ class Step:
         self.own = 0.0
         self.latency = [0] * (len(BOUNDS) + 1)
 
-    def add(self, other: "Step") -> None:
+    def add(self, other: "Interval") -> None:
         """Counts another step's exchanges in."""
         self.requests += other.requests
         self.refused += other.refused
@@ -91,9 +86,9 @@ def quantile(latency: list[int], share: float) -> float | None:
     return BOUNDS[-1]
 
 
-def sum_of(steps: list[Step]) -> Step:
+def sum_of(steps: list[Interval]) -> Interval:
     """One step with what all of them counted."""
-    total = Step()
+    total = Interval()
     for step in steps:
         total.add(step)
     return total
@@ -109,20 +104,20 @@ class History:
         self.usage: dict[str, Usage] = {}
         self.tenants_failed: dict[str, int] = {}
         self.failures: deque[Failure] = deque(maxlen=FAILURES)
-        self._ring = [Step() for _ in range(STEPS + 1)]
-        self._kinds: dict[str, str] = {}
+        self._ring = [Interval() for _ in range(STEPS + 1)]
+        self._kinds: dict[str, UpstreamErrorKind] = {}
 
     def subscribe(self, events: Events) -> None:
         """Counts from now on whatever ends."""
         events.subscribe(ExchangeEnded, self._ended)
         events.subscribe(UpstreamFailed, self._attempt_failed)
 
-    def steps(self, now: float) -> list[Step]:
+    def steps(self, now: float) -> list[Interval]:
         """The complete steps, oldest first, then the one that goes on at `now` (perf_counter)."""
         last = int(now / STEP)
         numbers = range(last - STEPS, last + 1)
         held = {step.number: step for step in self._ring}
-        return [held.get(number) or Step(number) for number in numbers]
+        return [held.get(number) or Interval(number) for number in numbers]
 
     def _ended(self, event: ExchangeEnded) -> None:
         x = event.exchange
@@ -130,7 +125,7 @@ class History:
         number = int(ended / STEP)
         step = self._ring[number % (STEPS + 1)]
         if step.number != number:
-            step = self._ring[number % (STEPS + 1)] = Step(number)
+            step = self._ring[number % (STEPS + 1)] = Interval(number)
         step.requests += 1
         if x.upstream_seconds is not None:
             step.latency[bisect_left(BOUNDS, x.seconds)] += 1
@@ -147,7 +142,7 @@ class History:
             self.usage[caller] = usage
         return usage
 
-    def _went_wrong(self, x: Exchange, step: Step, usage: Usage) -> None:
+    def _went_wrong(self, x: Exchange, step: Interval, usage: Usage) -> None:
         if x.error and 400 <= x.status < 500:
             step.refused += 1
             usage.refused += 1
@@ -157,17 +152,19 @@ class History:
             if x.tenant and (x.tenant in self.tenants_failed or self._has_room()):
                 self.tenants_failed[x.tenant] = self.tenants_failed.get(x.tenant, 0) + 1
         kind = self._kinds.pop(x.request_id, "")
+        cause = x.cause or kind
         self.failures.append(
             Failure(
-                time.time(),
-                x.request_id,
-                x.caller,
-                x.tenant,
-                x.method,
-                x.route,
-                x.status,
-                x.error,
-                x.cause or kind,
+                at=time.time(),
+                request_id=x.request_id,
+                caller=x.caller,
+                tenant=x.tenant,
+                method=x.method,
+                route=x.route,
+                status=x.status,
+                error=x.error,
+                cause=cause,
+                advice=advice(x.status, x.error, cause),
             )
         )
 
@@ -179,3 +176,68 @@ class History:
         if len(self._kinds) >= _MOST_KINDS:
             del self._kinds[next(iter(self._kinds))]
         self._kinds[event.request_id] = event.kind
+
+
+class Reload(NamedTuple):
+    """A reload that was tried at `at` (seconds since the epoch)."""
+
+    at: float
+    event: ConfigReloaded
+
+
+class Refresh(NamedTuple):
+    """A fetch of an issuer's keys; `reason` says why it failed, "" if it did not."""
+
+    at: float
+    reason: str
+
+
+class LastCircuitChange(NamedTuple):
+    """When the circuit last opened or closed, and why."""
+
+    at: float
+    reason: str
+
+
+class LastAttempt(NamedTuple):
+    """The last attempt at Invopop that failed."""
+
+    at: float
+    kind: UpstreamErrorKind
+
+
+class RecentEvents:
+    """What happened last; times are seconds since the epoch."""
+
+    def __init__(self) -> None:
+        self.started_at = time.time()
+        self.in_force_since = self.started_at
+        self.reload: Reload | None = None
+        self.refreshes: dict[str, Refresh] = {}
+        self.circuit: LastCircuitChange | None = None
+        self.failed_attempts: Counter[UpstreamErrorKind] = Counter()
+        self.last_failed_attempt: LastAttempt | None = None
+
+    def subscribe(self, events: Events) -> None:
+        """Remembers from now on."""
+        events.subscribe(ConfigReloaded, self._reloaded)
+        events.subscribe(JwksRefreshed, self._refreshed)
+        events.subscribe(CircuitChanged, self._circuit_changed)
+        events.subscribe(UpstreamFailed, self._attempt_failed)
+
+    def _reloaded(self, event: ConfigReloaded) -> None:
+        self.reload = Reload(time.time(), event)
+        if event.outcome == "success":
+            self.in_force_since = self.reload.at
+
+    def _refreshed(self, event: JwksRefreshed) -> None:
+        if event.issuer in self.refreshes or len(self.refreshes) < _MOST_ISSUERS:
+            reason = event.reason if event.outcome == "failure" else ""
+            self.refreshes[event.issuer] = Refresh(time.time(), reason)
+
+    def _circuit_changed(self, event: CircuitChanged) -> None:
+        self.circuit = LastCircuitChange(time.time(), event.reason)
+
+    def _attempt_failed(self, event: UpstreamFailed) -> None:
+        self.failed_attempts[event.kind] += 1
+        self.last_failed_attempt = LastAttempt(time.time(), event.kind)

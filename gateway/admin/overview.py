@@ -1,4 +1,4 @@
-"""Collects what the rooms know into one `Status`. Law: reads only, and makes nobody wait for it.
+"""Collects what the components know into one `Status`. Reads only, and makes nobody wait for it.
 
 What grows with the number of tenants is looked at in a thread, and no more often than needed.
 """
@@ -10,24 +10,19 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway import __version__
-from gateway.admin import concerns
-from gateway.admin.advice import BY_KEY_STATE, advice
-from gateway.admin.callers import callers, issuers
-from gateway.admin.configuration import configuration
+from gateway.admin import advice
+from gateway.admin.configuration import callers, configuration, issuers
 from gateway.admin.health import Health
-from gateway.admin.history import STEP, Failure, History, Step, quantile, sum_of
-from gateway.admin.recent_events import RecentEvents
+from gateway.admin.history import STEP, History, Interval, RecentEvents, quantile, sum_of
 from gateway.admin.view import (
-    Check,
     Concern,
     FailedAttempts,
-    FailureRow,
+    IntervalRow,
     KeyRow,
-    Moment,
     Status,
-    Tenants,
+    TenantSummary,
     Traffic,
-    Upstream,
+    UpstreamStatus,
 )
 from gateway.services import Services
 from gateway.settings.load import Loaded
@@ -40,8 +35,8 @@ _MINUTE: Final = int(60 / STEP)
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
-    """Where everything is read: what observers gathered, and the rooms as they are now."""
+class StatusSources:
+    """Where everything is read: what observers gathered, and the components as they are now."""
 
     health: Health
     history: History
@@ -54,7 +49,7 @@ class Sources:
 class Overview:
     """The status, whenever it is asked for. All methods belong to one event loop."""
 
-    def __init__(self, sources: Sources) -> None:
+    def __init__(self, sources: StatusSources) -> None:
         self._sources = sources
         self._looking = asyncio.Lock()
         self._survey: Survey | None = None
@@ -70,9 +65,7 @@ class Overview:
         found = await self._tenants()
         sources, now = self._sources, time.time()
         loaded, clock = sources.loaded(), time.perf_counter()
-        _, report = sources.health.report()
-        checks = _checks(report["checks"])
-        state = str(report["status"])
+        readiness = sources.health.readiness()
         up = now - sources.recent_events.started_at
         traffic = _traffic(sources.history.steps(clock), clock, up)
         upstream = self._upstream(loaded)
@@ -83,22 +76,22 @@ class Overview:
         )
         settings = configuration(loaded, sources.recent_events)
         worries: list[Concern] = [
-            *concerns.of_upstream(upstream, traffic),
-            *concerns.of_tenants(tenants),
-            *concerns.of_configuration(settings),
-            *concerns.of_health(state, checks),
-            *concerns.of_callers(known, who),
+            *advice.upstream_concerns(upstream, traffic),
+            *advice.tenants_concerns(tenants),
+            *advice.configuration_concerns(settings),
+            *advice.health_concerns(readiness.state, readiness.checks),
+            *advice.callers_concerns(known, who),
         ]
         return Status(
             version=__version__,
             at=now,
             started_at=sources.recent_events.started_at,
-            state=state,
-            checks=checks,
+            state=readiness.state,
+            checks=readiness.checks,
             concerns=tuple(sorted(worries, key=lambda concern: concern.level)),
             traffic=traffic,
             upstream=upstream,
-            failures=tuple(map(_failure, reversed(sources.history.failures))),
+            failures=tuple(reversed(sources.history.failures)),
             tenants=tenants,
             callers=known,
             issuers=who,
@@ -114,12 +107,12 @@ class Overview:
                 self._surveyed = now.monotonic
             return self._survey
 
-    def _upstream(self, loaded: Loaded) -> Upstream:
+    def _upstream(self, loaded: Loaded) -> UpstreamStatus:
         recent_events, services = self._sources.recent_events, self._sources.services
         pools = self._sources.transport().pools
         settings = loaded.settings.upstream
         changed, last = recent_events.circuit, recent_events.last_failed_attempt
-        return Upstream(
+        return UpstreamStatus(
             url=settings.url,
             proxy=settings.proxy or "",
             circuit="open" if services.sender.circuit_open else "closed",
@@ -139,14 +132,7 @@ class Overview:
         )
 
 
-def _checks(told: object) -> tuple[Check, ...]:
-    checks = told if isinstance(told, dict) else {}
-    return tuple(
-        Check(name, check["status"], check.get("reason", "")) for name, check in checks.items()
-    )
-
-
-def _traffic(steps: list[Step], clock: float, up: float) -> Traffic:
+def _traffic(steps: list[Interval], clock: float, up: float) -> Traffic:
     """`steps` are the complete ones and the one that goes on; `up` is the process's age."""
     complete, minute = steps[:-1], sum_of(steps[-_MINUTE:])
     forwarded = sum(minute.latency)
@@ -162,13 +148,13 @@ def _traffic(steps: list[Step], clock: float, up: float) -> Traffic:
         own_seconds=minute.own / forwarded if forwarded else None,
         step_seconds=STEP,
         steps=tuple(
-            _moment(step, offset) for step in complete if (step.number + 1) * STEP > clock - up
+            _interval(step, offset) for step in complete if (step.number + 1) * STEP > clock - up
         ),
     )
 
 
-def _moment(step: Step, offset: float) -> Moment:
-    return Moment(
+def _interval(step: Interval, offset: float) -> IntervalRow:
+    return IntervalRow(
         at=step.number * STEP + offset,
         requests=step.requests,
         refused=step.refused,
@@ -178,26 +164,17 @@ def _moment(step: Step, offset: float) -> Moment:
     )
 
 
-def _failure(one: Failure) -> FailureRow:
-    return FailureRow(
-        at=one.at,
-        request_id=one.request_id,
-        caller=one.caller,
-        tenant=one.tenant,
-        method=one.method,
-        route=one.route,
-        status=one.status,
-        error=one.error,
-        cause=one.cause,
-        advice=advice(one.status, one.error, one.cause),
-    )
-
-
-def _tenants(found: Survey, loaded: Loaded, history: History) -> Tenants:
+def _tenants(found: Survey, loaded: Loaded, history: History) -> TenantSummary:
     discover = loaded.vault.discover
     keys = tuple(_key(state, history.tenants_failed) for state in found.states)
     where = discover.key.describe() if discover else ""
-    return Tenants(found.total, found.troubled, found.ending, where, keys)
+    return TenantSummary(
+        total=found.total,
+        troubled=found.troubled,
+        ending=found.ending,
+        discovery=where,
+        keys=keys,
+    )
 
 
 def _key(state: KeyState, failed: dict[str, int]) -> KeyRow:
@@ -209,7 +186,7 @@ def _key(state: KeyState, failed: dict[str, int]) -> KeyRow:
         expires_at=state.expires_at,
         pinned=state.pinned,
         state=state.state,
-        advice=BY_KEY_STATE.get(state.state, ""),
+        advice=advice.BY_KEY_STATE.get(state.state, ""),
         read_at=state.read_at,
         used_at=state.used_at,
         failed=failed.get(state.tenant, 0),

@@ -1,32 +1,40 @@
 """What the status page and `/status` show, as frozen values. Times are seconds since the epoch.
 
-Law: every field is a string, a number, or a tuple of such rows, chosen one by one: a secret, a path
+Every field is a string, a number, or a tuple of such rows, chosen one by one: a secret, a path
 or a whole settings object has no field to be in.
 """
 
 from dataclasses import dataclass
+from typing import Literal
+
+from gateway.errors import ErrorKey, UpstreamErrorKind
+from gateway.events import Outcome
+from gateway.model import SlotName
+
+State = Literal["starting", "ready", "degraded", "draining"]
+"""How the process is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line of readiness: "ok", "pending", "degraded" or "fail", and why."""
+    """One line of readiness, and why it is not "ok"."""
 
     name: str
-    status: str
+    status: Literal["ok", "pending", "degraded", "fail"]
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Concern:
-    """Something that an operator should look at, and what to do. `level`: "bad" or "warn"."""
+    """Something that an operator should look at, and what to do."""
 
-    level: str
+    level: Literal["bad", "warn"]
     what: str
     advice: str
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class IntervalRow:
     """What ended within one step that began at `at`; latencies are seconds, of what was forwarded.
 
     They are None if nothing was.
@@ -55,12 +63,12 @@ class Traffic:
     p95: float | None
     own_seconds: float | None
     step_seconds: float
-    steps: tuple[Moment, ...]
+    steps: tuple[IntervalRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class FailureRow:
-    """One of the last failures, and what to do about it."""
+class Failure:
+    """An exchange that did not end as it should, and what to do about it."""
 
     at: float
     request_id: str
@@ -69,7 +77,7 @@ class FailureRow:
     method: str
     route: str
     status: int
-    error: str
+    error: ErrorKey | Literal[""]
     cause: str
     advice: str
 
@@ -79,7 +87,7 @@ class KeyRow:
     """One key of one tenant; `failed` counts the tenant's failed requests since the start."""
 
     tenant: str
-    slot: str
+    slot: SlotName
     source: str
     fingerprint: str
     expires_at: float | None
@@ -92,7 +100,7 @@ class KeyRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Tenants:
+class TenantSummary:
     """How many there are, and the keys of those that matter most."""
 
     total: int
@@ -119,7 +127,7 @@ class CallerRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Callers:
+class CallerSummary:
     """How many are configured, and those seen last. `unknown` counts requests of nobody known."""
 
     total: int
@@ -129,13 +137,13 @@ class Callers:
 
 @dataclass(frozen=True, slots=True)
 class IssuerRow:
-    """Who signs tokens. `state`: "ok", "pending", "failing"; files and secrets are always ok."""
+    """Who signs tokens. The keys from files, and shared secrets, are always "ok"."""
 
     issuer: str
     audience: str
     keys: str
     algorithms: str
-    state: str
+    state: Literal["ok", "pending", "failing"]
     reason: str
     refreshed_at: float | None
 
@@ -144,17 +152,17 @@ class IssuerRow:
 class FailedAttempts:
     """How many attempts failed in one way, since the start."""
 
-    kind: str
+    kind: UpstreamErrorKind
     count: int
 
 
 @dataclass(frozen=True, slots=True)
-class Upstream:
+class UpstreamStatus:
     """Invopop as seen from here: requests `in_flight`, connections, attempts that failed."""
 
     url: str
     proxy: str
-    circuit: str
+    circuit: Literal["open", "closed"]
     circuit_since: float | None
     circuit_reason: str
     in_flight: int
@@ -164,7 +172,7 @@ class Upstream:
     max_connections: int
     failed_attempts: tuple[FailedAttempts, ...]
     last_failed_at: float | None
-    last_failed_kind: str
+    last_failed_kind: UpstreamErrorKind | Literal[""]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,13 +184,13 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
-class Configuration:
+class ConfigurationStatus:
     """What is in force, and what the last reload came to ("" if there was none)."""
 
     file: str
     vault: str
     in_force_since: float
-    reload: str
+    reload: Outcome | Literal[""]
     reload_at: float | None
     problems: tuple[str, ...]
     restart_required: tuple[str, ...]
@@ -192,18 +200,18 @@ class Configuration:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The whole page. `state`: "starting", "ready", "degraded" or "draining"."""
+    """The whole page."""
 
     version: str
     at: float
     started_at: float
-    state: str
+    state: State
     checks: tuple[Check, ...]
     concerns: tuple[Concern, ...]
     traffic: Traffic
-    upstream: Upstream
-    failures: tuple[FailureRow, ...]
-    tenants: Tenants
-    callers: Callers
+    upstream: UpstreamStatus
+    failures: tuple[Failure, ...]
+    tenants: TenantSummary
+    callers: CallerSummary
     issuers: tuple[IssuerRow, ...]
-    configuration: Configuration
+    configuration: ConfigurationStatus

@@ -40,6 +40,10 @@ def _members(hint: Any) -> tuple[Any, ...]:
         return tuple(member for member in typing.get_args(hint) if member is not types.NoneType)
     if typing.get_origin(hint) is tuple:
         return tuple(member for member in typing.get_args(hint) if member is not Ellipsis)
+    if typing.get_origin(hint) is typing.Union:  # of closed lists of words
+        return (
+            typing.Literal[*(w for part in typing.get_args(hint) for w in typing.get_args(part))],
+        )
     return (hint,)
 
 
@@ -54,4 +58,6 @@ def _value(hint: Any, text: str, number: int) -> Any:
         return (_value(inner, text, number),)
     if dataclasses.is_dataclass(inner):
         return _row(inner, text, number)
+    if typing.get_origin(inner) is typing.Literal:
+        return typing.get_args(inner)[0]
     return {str: text, int: number, float: AT, bool: False}[inner]

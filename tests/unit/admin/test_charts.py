@@ -7,14 +7,14 @@ import pytest
 
 from gateway.admin.charts import HEIGHT, WIDTH, Chart, charts
 from gateway.admin.history import STEPS
-from gateway.admin.view import Moment, Traffic
+from gateway.admin.view import IntervalRow, Traffic
 from tests.support.example_status import AT
 
-QUIET = Moment(at=AT, requests=0, refused=0, failed=0, p50=None, p95=None)
-BUSY = Moment(at=AT, requests=200, refused=10, failed=2, p50=0.002, p95=0.04)
+QUIET = IntervalRow(at=AT, requests=0, refused=0, failed=0, p50=None, p95=None)
+BUSY = IntervalRow(at=AT, requests=200, refused=10, failed=2, p50=0.002, p95=0.04)
 
 
-def traffic(*steps: Moment) -> Traffic:
+def traffic(*steps: IntervalRow) -> Traffic:
     """A minute as busy as one step."""
     return Traffic(20.0, 1200, 60, 12, 0.002, 0.04, 0.0003, 10.0, steps)
 

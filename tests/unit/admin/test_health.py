@@ -1,37 +1,52 @@
 """Readiness: what makes it 503, and what only shows."""
 
+from typing import Literal
+
 import pytest
 
-from gateway.admin.health import DRAINING, READY, STARTING, Finding, Health
+from gateway.admin.health import ComponentHealth, Health
 
-WELL, PENDING, TROUBLED = Finding(True), Finding(False), Finding(True, "openbao unavailable")
+WELL, PENDING = ComponentHealth(tried=True), ComponentHealth(tried=False)
+TROUBLED = ComponentHealth(tried=True, trouble="openbao unavailable")
 
 
 @pytest.mark.parametrize(
-    ("state", "finding", "status", "word"),
+    ("state", "component", "status", "word"),
     [
-        (STARTING, WELL, 503, "starting"),
-        (READY, PENDING, 503, "starting"),
-        (READY, WELL, 200, "ready"),
-        (READY, TROUBLED, 200, "degraded"),
-        (DRAINING, WELL, 503, "draining"),
-        (DRAINING, TROUBLED, 503, "draining"),
+        ("starting", WELL, 503, "starting"),
+        ("ready", PENDING, 503, "starting"),
+        ("ready", WELL, 200, "ready"),
+        ("ready", TROUBLED, 200, "degraded"),
+        ("draining", WELL, 503, "draining"),
+        ("draining", TROUBLED, 503, "draining"),
     ],
 )
 def test_only_start_up_and_draining_are_unready(
-    state: str, finding: Finding, status: int, word: str
+    state: Literal["starting", "ready", "draining"],
+    component: ComponentHealth,
+    status: int,
+    word: str,
 ) -> None:
     """Each store and issuer must have been tried once; later troubles are `degraded`, never 503."""
-    code, report = Health(state, {"vault": lambda: finding}).report()
-    assert (code, report["status"]) == (status, word)
+    readiness = Health(state, {"vault": lambda: component}).readiness()
+    assert (readiness.status, readiness.state) == (status, word)
+
+
+def test_one_untried_component_outweighs_another_ones_trouble() -> None:
+    """Not ready yet is said before not well."""
+    health = Health("ready", {"vault": lambda: TROUBLED, "issuers": lambda: PENDING})
+    assert health.readiness().state == "starting"
 
 
 def test_each_check_says_its_part() -> None:
     """The JSON names every check, and why one is degraded."""
-    _, report = Health(READY, {"vault": lambda: TROUBLED, "issuers": lambda: WELL}).report()
-    assert report["checks"] == {
-        "configuration": {"status": "ok"},
-        "draining": {"status": "ok"},
-        "vault": {"status": "degraded", "reason": "openbao unavailable"},
-        "issuers": {"status": "ok"},
+    health = Health("ready", {"vault": lambda: TROUBLED, "issuers": lambda: WELL})
+    assert health.readiness().as_json() == {
+        "status": "degraded",
+        "checks": {
+            "configuration": {"status": "ok"},
+            "draining": {"status": "ok"},
+            "vault": {"status": "degraded", "reason": "openbao unavailable"},
+            "issuers": {"status": "ok"},
+        },
     }

@@ -50,7 +50,7 @@ def test_whatever_came_in_is_text() -> None:
 def test_every_text_of_the_status_can_be_read() -> None:
     """A failure's request id, a tenant's fingerprint, a problem's words: all of it is shown."""
     status = status_of("plain")
-    failure = replace(status.failures[0], request_id="rid-1", error="e-1", advice="do-this")
+    failure = replace(status.failures[0], request_id="rid-1", cause="e-1", advice="do-this")
     tenants = replace(status.tenants, keys=(replace(status.tenants.keys[0], fingerprint="f-1"),))
     settings = replace(status.configuration, problems=("problem-1",), restart_required=("r-1",))
     html = PLAIN_PAGE.render(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.admin.access import NOT_BY_NAME, NOT_YOUR_NETWORK, refusal
+from gateway.admin.app import NOT_BY_NAME, NOT_YOUR_NETWORK, refusal
 
 NETWORKS = ("10.1.0.0/16", "fd00:1::/32")
 

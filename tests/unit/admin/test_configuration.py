@@ -3,9 +3,8 @@
 from datetime import date
 from typing import Any
 
-from gateway.admin.callers import MOST, callers, issuers
-from gateway.admin.history import History, Usage
-from gateway.admin.recent_events import RecentEvents
+from gateway.admin.configuration import MOST, callers, issuers
+from gateway.admin.history import History, RecentEvents, Usage
 from gateway.events import Events, JwksRefreshed
 from gateway.identity.authenticator import IssuerState
 from gateway.settings.schema import Settings

@@ -1,6 +1,6 @@
 """The last of each kind of event."""
 
-from gateway.admin.recent_events import RecentEvents
+from gateway.admin.history import RecentEvents
 from gateway.events import CircuitChanged, ConfigReloaded, Events, JwksRefreshed, UpstreamFailed
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.admin import concerns
+from gateway.admin import advice
 from gateway.admin.view import Check, Concern, Status
 from tests.support.example_status import status_of
 
@@ -27,11 +27,11 @@ WELL = replace(
 def told(status: Status) -> list[Concern]:
     """Every concern about a status."""
     return [
-        *concerns.of_health(status.state, status.checks),
-        *concerns.of_upstream(status.upstream, status.traffic),
-        *concerns.of_tenants(status.tenants),
-        *concerns.of_callers(status.callers, status.issuers),
-        *concerns.of_configuration(status.configuration),
+        *advice.health_concerns(status.state, status.checks),
+        *advice.upstream_concerns(status.upstream, status.traffic),
+        *advice.tenants_concerns(status.tenants),
+        *advice.callers_concerns(status.callers, status.issuers),
+        *advice.configuration_concerns(status.configuration),
     ]
 
 
