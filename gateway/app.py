@@ -98,7 +98,7 @@ async def open_gateway(loaded: Loaded, environ: Mapping[str, str], logger: Logge
     """
     since = time.time()
     events, observers = Events(), Observers(loaded.settings, logger)
-    observers.observe(events)
+    observers.subscribe(events)
     in_use = await _wire(loaded, environ, observers, events.emit)
     return Gateway(events, observers, Reloader(in_use, environ, events.emit, since))
 
@@ -118,8 +118,7 @@ async def _wire(
         rates = Rates(RateRules.of(limits, settings.callers))
         compiled = await attempt(compile_configuration(loaded, vault, rates, emit), problems)
         problems += with_file(await vault.load(), str(loaded.file))
-        audit_and_traces = observers.audit_and_traces
-        problems += await audit_and_traces.problems(str(loaded.file), vault.resolve)
+        problems += await observers.problems(str(loaded.file), vault.resolve)
         if problems or compiled is None:
             raise ConfigurationError(problems)
         on_failure.pop_all()

@@ -1,4 +1,4 @@
-"""What happened, as values: any room emits, `observe` subscribes. Knows no metric and no log."""
+"""What happened, as values: any component emits, observers subscribe. No metrics or logs here."""
 
 import asyncio
 from collections.abc import Callable
@@ -143,16 +143,16 @@ class Events:
         self._subscribers.setdefault(kind, []).append(subscriber)
 
     def emit(self, event: Event) -> None:
-        """Tells the subscribers now. They must not block and must not raise."""
+        """Calls the subscribers now. They must not block and must not raise."""
         for subscriber in self._subscribers.get(type(event), ()):
             subscriber(event)
 
 
-class EndOfTurn(Events):
-    """Hands on what ended in one turn of the event loop once that is over; all else at once.
+class BatchingEvents(Events):
+    """Hands on the exchanges that ended in one turn of the event loop after it; all else at once.
 
-    One observer hears of all those exchanges, then the next: so its code and data are still in the
-    processor's caches, which makes telling cheaper by a third. Needs a running event loop.
+    One subscriber gets all those exchanges, then the next: so its code and data are still in the
+    processor's caches, which makes observing cheaper by a third. Needs a running event loop.
     """
 
     def __init__(self, events: Events) -> None:
@@ -170,10 +170,10 @@ class EndOfTurn(Events):
 
     def _keep(self, event: ExchangeEnded) -> None:
         if not self._ended:
-            asyncio.get_running_loop().call_soon(self._tell)
+            asyncio.get_running_loop().call_soon(self._emit_batch)
         self._ended.append(event)
 
-    def _tell(self) -> None:
+    def _emit_batch(self) -> None:
         ended, self._ended = self._ended, []
         for subscriber in self._subscribers.get(ExchangeEnded, ()):
             for event in ended:

@@ -41,13 +41,13 @@ async def _serve(loaded: Loaded, writer: LineWriter, at_end: ExitStack) -> int:
     gateway = await _opened(loaded, logger)
     if gateway is None:
         return 0
-    files = gateway.observers.audit_and_traces
-    at_end.callback(files.close)
-    files.open(gateway.services, gateway.events)
+    observers = gateway.observers
+    at_end.callback(observers.close)
+    observers.open(gateway.services, gateway.events)
 
     def reopen() -> None:
         writer.reopen()
-        files.reopen()
+        observers.reopen()
         logger.log("info", "files_reopened", {})
 
     loop = asyncio.get_running_loop()

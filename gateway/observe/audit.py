@@ -1,19 +1,25 @@
 """The audit log: who used which tenant's key, for what, and what came of it. One JSON line each.
 
-Law: a closed set of events, each line made of named fields; keys by fingerprint, never a path, a
+A closed set of events, each line made of named fields; keys by fingerprint, never a path, a
 query or a token.
 """
 
-from collections.abc import Callable
+import os
 from datetime import UTC, datetime
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, Literal
 
 import orjson
 
+from gateway import __version__
+from gateway.errors import ConfigurationError, GatewayFault, Problem
 from gateway.events import ConfigReloaded, Events, ExchangeEnded, KeyChanged, KeyRejected
 from gateway.model import Exchange
+from gateway.observe.audit_file import AuditFile, open_append
+from gateway.observe.logs import Logger
+from gateway.settings.schema import AuditSettings
 
-EVENTS: Final = (
+AuditEvent = Literal[
     "started",  # the process has opened its audit log
     "key_taken",  # only with write_before_forward: this key is about to be used for this request
     "key_used",  # a request that was sent with a key has ended
@@ -23,7 +29,8 @@ EVENTS: Final = (
     "key_changed",  # another key took a key's place
     "config_reloaded",  # a reload took effect, or was refused
     "stopped",  # the last line of the process
-)
+]
+RETRY_AFTER: Final = (b"retry-after", b"1")
 _DENIALS: Final = frozenset(
     {
         *("unauthenticated", "caller_unknown", "browser_refused"),
@@ -35,37 +42,103 @@ Fields = dict[str, Any]
 
 
 class AuditLog:
-    """Writes the line of each event, by `write`."""
+    """What `[audit]` asks for. Nothing is looked at or written before `problems` or `open`."""
 
-    def __init__(self, write: Callable[[bytes], None]) -> None:
-        self._write = write
+    def __init__(self, settings: AuditSettings, logger: Logger) -> None:
+        self._settings = settings
+        self._logger = logger
+        self._write = logger.write_line
+        self._file: AuditFile | None = None
+        self._opened = False
 
-    def subscribe(self, events: Events) -> None:
-        """Writes from now on what happens."""
-        events.subscribe(ExchangeEnded, lambda e: self.tell(*_ended(e.exchange)))
-        events.subscribe(KeyRejected, lambda e: self.tell("key_rejected", _key(e)))
-        events.subscribe(KeyChanged, lambda e: self.tell("key_changed", _changed(e)))
-        events.subscribe(ConfigReloaded, lambda e: self.tell("config_reloaded", _reloaded(e)))
+    @property
+    def configured(self) -> bool:
+        """Whether there is an audit log."""
+        return self._settings.file is not None
 
-    def tell(self, event: str, fields: Fields) -> None:
-        """Writes a line."""
-        self._write(line(event, fields))
+    @property
+    def precedes(self) -> bool:
+        """Whether `record_before_send` must be awaited before a request is sent."""
+        return self._settings.write_before_forward and self._file is not None
+
+    def problems(self) -> list[Problem]:
+        """Why the file could not be opened, as far as can be seen without making it."""
+        path = self._settings.file
+        if path is None or self._settings.on_stdout:
+            return []
+        try:
+            os.close(open_append(path, create=False))
+        except FileNotFoundError:
+            if not os.access(path.parent, os.W_OK | os.X_OK):
+                return [Problem("", "audit.file", f'"{path}"', "a file in a writable directory")]
+        except OSError as error:
+            return [_unwritable(path, error)]
+        return []
+
+    def open(self, events: Events) -> None:
+        """Writes from now on what happens, if that is configured. Raises `ConfigurationError`."""
+        path = self._settings.file
+        if path is None:
+            return
+        if not self._settings.on_stdout:
+            try:
+                self._file = AuditFile(path, self._logger.log)
+            except OSError as error:
+                raise ConfigurationError([_unwritable(path, error)]) from None
+            self._write = self._file.write
+        self._opened = True
+        self._log("started", {"pid": os.getpid(), "version": __version__})
+        events.subscribe(ExchangeEnded, lambda e: self._log(*_ended(e.exchange)))
+        events.subscribe(KeyRejected, lambda e: self._log("key_rejected", _key(e)))
+        events.subscribe(KeyChanged, lambda e: self._log("key_changed", _changed(e)))
+        events.subscribe(ConfigReloaded, lambda e: self._log("config_reloaded", _reloaded(e)))
+
+    def reopen(self) -> None:
+        """Goes on in a new file if the old one has been renamed or removed."""
+        if self._file is not None:
+            self._file.reopen()
+
+    def close(self) -> None:
+        """Writes the last line, and what is waiting; for some seconds at most."""
+        if self._opened:
+            self._log("stopped", {"pid": os.getpid()})
+        if self._file is not None:
+            self._file.close()
+
+    def trouble(self) -> str:
+        """What is wrong, in a few words; "" if nothing is."""
+        if self._file is not None:
+            return self._file.trouble()
+        lost = self._logger.dropped if self._settings.on_stdout else 0
+        return f"{lost} lines lost: nobody reads stdout" if lost else ""
+
+    async def record_before_send(self, x: Exchange) -> None:
+        """Returns once it is on disk that the exchange's key is about to be used.
+
+        Raises `GatewayFault`: `audit_unavailable`.
+        """
+        if self._file is None or not await self._file.written(_line("key_taken", _who(x))):
+            raise GatewayFault("audit_unavailable", headers=(RETRY_AFTER,))
+
+    def _log(self, event: AuditEvent, fields: Fields) -> None:
+        self._write(_line(event, fields))
 
 
-def line(event: str, fields: Fields) -> bytes:
-    """A line with its time (RFC 3339, UTC), newline included. `log` tells it from other lines."""
+def _unwritable(path: Path, error: OSError) -> Problem:
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return Problem("", "audit.file", f'"{path}": {reason}', "a regular file to append to")
+
+
+def _line(event: AuditEvent, fields: Fields) -> bytes:
+    """A line with its time (RFC 3339, UTC), newline included. `log` sets it apart on stdout."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     made = {"time": now, "log": "audit", "event": event, **fields}
     return orjson.dumps(made, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def taken(x: Exchange) -> bytes:
-    """The line that must be on record before the exchange's key is used."""
-    return line("key_taken", _who(x))
-
-
-def _ended(x: Exchange) -> tuple[str, Fields]:
+def _ended(x: Exchange) -> tuple[AuditEvent, Fields]:
     fields = _who(x)
+    event: AuditEvent
     if x.attempts:
         event = "key_used"
         fields |= {"attempts": x.attempts, "upstream_status": x.upstream_status}
@@ -96,8 +169,8 @@ def _who(x: Exchange) -> Fields:
     return fields | {"trace_id": x.trace_id} if x.trace_id else fields
 
 
-def _decision(x: Exchange) -> str:
-    """What identity and policy said, "" where they were not asked."""
+def _decision(x: Exchange) -> Literal["deny", "would_deny", "allow", ""]:
+    """What identity and policy decided; "" where they were not asked."""
     if x.error in _DENIALS:
         return "deny"
     if x.would_deny:

@@ -72,7 +72,7 @@ def _new(family: Family, registry: CollectorRegistry) -> Any:
     return kind(name, family.meaning, family.labels, registry=registry)
 
 
-class Metrics:
+class PrometheusMetrics:
     """Every family of the table, and the subscriptions that fill them."""
 
     def __init__(self, max_series: int) -> None:

@@ -1,27 +1,33 @@
-"""Traced exchanges leave for an OTLP receiver, in batches, from their own thread (extra `otel`).
+"""Traced exchanges as OpenTelemetry spans, sent to an OTLP receiver from a thread (extra `otel`).
 
-Law: nobody ever waits for the receiver. What it does not take is lost and counted; that it is away,
-and that it is back, is logged once.
+Nobody ever waits for the receiver. What it does not take is lost and counted; that it is away, and
+that it is back, is logged once. Attributes are configured names, rows of the operations table,
+constant words and numbers; no path, query, header, key or token.
 """
 
 import logging
 import ssl
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, Protocol
 
 import requests
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from requests.adapters import HTTPAdapter
 
+from gateway import __version__
 from gateway.events import Level
 from gateway.model import Exchange
 from gateway.network.tls import client_context
-from gateway.observe.spans import Spans
 from gateway.settings.schema import TracingSettings
+from gateway.trace import Span, Trace
 
 QUEUE: Final = 4096  # exchanges that wait at most
 BATCH: Final = 256  # exchanges in one message
@@ -30,20 +36,30 @@ TIMEOUT: Final = 5.0  # for one message, its repetitions included
 FLUSH_SECONDS: Final = 2.0  # at exit, for all that is left
 
 
-class Tell(Protocol):
+Attributes = dict[str, str | int | bool]
+
+OWN: Final = "invopop_gateway."  # what no semantic convention has a name for
+_SCOPE: Final = InstrumentationScope("invopop-gateway", __version__)
+_FAILED: Final = Status(StatusCode.ERROR)
+_OPEN: Final = Status(StatusCode.UNSET)
+
+
+class Log(Protocol):
     """Writes a line of the log; from any thread."""
 
     def __call__(self, level: Level, event: str, fields: dict[str, Any], /) -> None:
         """Its level, its event and its fields."""
 
 
-class Otlp:
+class OtlpExporter:
     """A bounded queue in front of the receiver that `tracing.endpoint` names."""
 
-    def __init__(self, tracing: TracingSettings, headers: Mapping[str, str], tell: Tell) -> None:
-        # Its messages may quote what the receiver said: what matters is told here.
+    def __init__(self, tracing: TracingSettings, headers: Mapping[str, str], log: Log) -> None:
+        # Its messages may quote what the receiver said: what matters is logged here.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
-        self._spans = Spans(tracing.service_name)
+        self._resource = Resource.create(
+            {"service.name": tracing.service_name, "service.version": __version__}
+        )
         self._exporter: Any = OTLPSpanExporter(  # parts of it are untyped
             tracing.endpoint,
             headers=dict(headers),
@@ -51,7 +67,7 @@ class Otlp:
             compression=Compression.Gzip,
             session=_session(tracing),
         )
-        self._tell = tell
+        self._log = log
         self._queue: deque[Exchange] = deque(maxlen=QUEUE)
         self._closing = threading.Event()
         self._awake = threading.Event()
@@ -83,7 +99,12 @@ class Otlp:
                 self._export(batch)
 
     def _export(self, batch: list[Exchange]) -> None:
-        spans = [s for x in batch if x.trace is not None for s in self._spans.of(x, x.trace)]
+        spans = [
+            span
+            for x in batch
+            if x.trace is not None
+            for span in spans_of(x, x.trace, self._resource)
+        ]
         try:
             taken = self._exporter.export(spans) is SpanExportResult.SUCCESS
         except Exception:  # noqa: BLE001 - a foreign library's defect costs spans, nothing else
@@ -94,7 +115,7 @@ class Otlp:
             self._away = not taken
             level: Level = "warning" if self._away else "info"
             event = "trace_export_failed" if self._away else "trace_export_recovered"
-            self._tell(level, event, {"exchanges_lost": self._dropped})
+            self._log(level, event, {"exchanges_lost": self._dropped})
 
 
 class _VerifiedAdapter(HTTPAdapter):
@@ -127,3 +148,96 @@ def _session(tracing: TracingSettings) -> requests.Session:
         context = client_context(tracing.ca_file, ca_only=tracing.ca_file is not None)
         session.mount("https://", _VerifiedAdapter(context))
     return session
+
+
+def spans_of(x: Exchange, trace: Trace, resource: Resource) -> Iterator[ReadableSpan]:
+    """The exchange's own span (SERVER), then its steps and its attempts (CLIENT)."""
+    resends = 0
+    yield _server(x, trace, resource)
+    for span in trace.spans:
+        kind, attributes = SpanKind.INTERNAL, Attributes()
+        if span.server is not None:
+            kind, attributes = SpanKind.CLIENT, _attempt(x, span, resends)
+            resends += 1
+        error = span.error or (str(span.status) if span.status >= 400 else "")
+        yield ReadableSpan(
+            span.name,
+            _context(trace, span.span_id),
+            _context(trace, trace.span_id),
+            resource,
+            _with_error(attributes, error),
+            kind=kind,
+            status=_FAILED if error else _OPEN,
+            start_time=_wall(x, trace, span.began),
+            end_time=_wall(x, trace, span.ended or x.started + x.seconds),
+            instrumentation_scope=_SCOPE,
+        )
+
+
+def _server(x: Exchange, trace: Trace, resource: Resource) -> ReadableSpan:
+    route = x.route if x.route.startswith("/") else ""
+    broken = x.status >= 500 or (x.error != "" and x.phase == "response")
+    error = x.error or (x.cause if x.status == 499 else "")
+    error = error or (str(x.status) if x.status >= 500 else "")
+    return ReadableSpan(
+        f"{'HTTP' if x.method == 'OTHER' else x.method} {route}".rstrip(),
+        _context(trace, trace.span_id),
+        _context(trace, trace.parent_id, remote=True) if trace.parent_id else None,
+        resource,
+        _with_error(_exchange(x, route), error),
+        kind=SpanKind.SERVER,
+        status=_FAILED if broken else _OPEN,
+        start_time=trace.started_at,
+        end_time=_wall(x, trace, x.started + x.seconds),
+        instrumentation_scope=_SCOPE,
+    )
+
+
+def _exchange(x: Exchange, route: str) -> Attributes:
+    told: dict[str, str | int] = {
+        "http.route": route,
+        "http.response.status_code": x.status,
+        "client.address": x.peer,
+        f"{OWN}request_id": x.request_id,
+        f"{OWN}caller": x.caller,
+        f"{OWN}tenant": x.tenant,
+        f"{OWN}operation": x.operation,
+        f"{OWN}rule": x.rule,
+        f"{OWN}attempts": x.attempts,
+    }
+    known = {name: value for name, value in told.items() if value not in {"", 0}}
+    if x.would_deny:
+        known[f"{OWN}would_deny"] = True
+    return {"http.request.method": _method(x), **known}
+
+
+def _attempt(x: Exchange, span: Span, resends: int) -> Attributes:
+    host, port = span.server or (b"", 0)
+    attributes: Attributes = {
+        "http.request.method": _method(x),
+        "server.address": host.decode("ascii", "replace"),
+        "server.port": port,
+    }
+    if span.status:
+        attributes["http.response.status_code"] = span.status
+    if resends:
+        attributes["http.request.resend_count"] = resends
+    return attributes
+
+
+def _with_error(attributes: Attributes, error: str) -> Attributes:
+    return {**attributes, "error.type": error} if error else attributes
+
+
+def _method(x: Exchange) -> str:
+    return "_OTHER" if x.method == "OTHER" else x.method
+
+
+def _context(trace: Trace, span_id: str, *, remote: bool = False) -> SpanContext:
+    flags = TraceFlags(int(trace.flags, 16))
+    return SpanContext(int(trace.trace_id, 16), int(span_id, 16), remote, flags)
+
+
+def _wall(x: Exchange, trace: Trace, moment: float) -> int:
+    """Nanoseconds since 1970 of a moment on the exchange's clock."""
+    return trace.started_at + int((moment - x.started) * 1e9)

@@ -33,7 +33,7 @@ COUNTED_HERE: Final = frozenset(
 Key = tuple[str, str, str, str, int]  # tenant, caller, route, method, status
 
 
-class Buckets:
+class Histogram:
     """A histogram: how many values fell up to each bound, and the sum of all."""
 
     __slots__ = ("_bounds", "_counts", "_exemplars", "_sum")
@@ -70,8 +70,8 @@ class Durations:
     __slots__ = ("total", "upstream")
 
     def __init__(self) -> None:
-        self.total = Buckets(SECONDS)
-        self.upstream = Buckets(SECONDS)
+        self.total = Histogram(SECONDS)
+        self.upstream = Histogram(SECONDS)
 
 
 class RequestCounter:
@@ -91,7 +91,7 @@ class RequestCounters(Collector):
         self._max_series = max_series
         self._counters: dict[Key, RequestCounter] = {}
         self._durations: dict[tuple[str, str], Durations] = {}
-        self._own = Buckets(OWN_SECONDS)
+        self._own = Histogram(OWN_SECONDS)
 
     def count(self, x: Exchange) -> None:
         """Counts an exchange that has ended."""

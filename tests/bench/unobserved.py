@@ -14,5 +14,5 @@ def _only_notices(self: Observers, events: Events) -> None:
 
 
 if __name__ == "__main__":
-    Observers.observe = _only_notices  # type: ignore[method-assign]
+    Observers.subscribe = _only_notices  # type: ignore[method-assign]
     main()

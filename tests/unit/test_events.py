@@ -2,7 +2,7 @@
 
 import asyncio
 
-from gateway.events import EndOfTurn, Event, Events, ExchangeEnded, KeyEchoed, UpstreamRetried
+from gateway.events import BatchingEvents, Event, Events, ExchangeEnded, KeyEchoed, UpstreamRetried
 from gateway.model import Exchange
 
 
@@ -25,7 +25,7 @@ def test_each_hears_of_its_kind_alone_in_the_order_of_subscription() -> None:
 async def test_what_ended_in_one_turn_is_told_when_it_is_over() -> None:
     """All of it to one observer, then to the next; nothing twice, in the next turn nothing old."""
     events = Events()
-    later = EndOfTurn(events)
+    later = BatchingEvents(events)
     told: list[tuple[str, str]] = []
     for name in ("one", "two"):
         later.subscribe(
@@ -46,7 +46,7 @@ async def test_what_ended_in_one_turn_is_told_when_it_is_over() -> None:
 async def test_all_else_is_told_at_once() -> None:
     """Also by way of it; and who subscribes to the events themselves need not wait."""
     events = Events()
-    later = EndOfTurn(events)
+    later = BatchingEvents(events)
     told: list[Event] = []
     later.subscribe(KeyEchoed, told.append)
     events.subscribe(ExchangeEnded, told.append)
@@ -58,7 +58,7 @@ async def test_all_else_is_told_at_once() -> None:
 async def test_what_ends_while_it_tells_is_told_in_the_next_turn() -> None:
     """No observer can keep it from ending."""
     events = Events()
-    later = EndOfTurn(events)
+    later = BatchingEvents(events)
     told: list[str] = []
 
     def observe(event: ExchangeEnded) -> None:

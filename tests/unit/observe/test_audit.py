@@ -1,15 +1,20 @@
 """The audit log: which event an exchange is, and what its line says."""
 
+import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 import pytest
 
+from gateway.errors import Problem
 from gateway.events import ConfigReloaded, Event, Events, ExchangeEnded, KeyChanged, KeyRejected
 from gateway.model import Exchange
-from gateway.observe.audit import EVENTS, AuditLog, taken
+from gateway.observe.audit import AuditEvent, AuditLog
+from gateway.observe.logs import Logger
+from gateway.observe.writer import LineWriter
+from gateway.settings.schema import AuditSettings
 
 KNOWN: dict[str, Any] = {
     "request_id": "r1", "caller": "billing", "by": "token", "peer": "10.0.0.7",
@@ -18,14 +23,31 @@ KNOWN: dict[str, Any] = {
 }  # fmt: skip
 
 
-def told(*happened: Event) -> list[dict[str, Any]]:
-    """The lines of these events, without their times."""
-    lines: list[bytes] = []
-    events = Events()
-    AuditLog(lines.append).subscribe(events)
-    for event in happened:
-        events.emit(event)
-    return [plain(line) for line in lines]
+class Opened:
+    """An audit log that writes to a file before a request is sent."""
+
+    def __init__(self, directory: Path) -> None:
+        self.file = directory / "audit.jsonl"
+        self.writer = LineWriter(os.open(os.devnull, os.O_WRONLY))
+        logger = Logger(self.writer, "error", "json")
+        self.log = AuditLog(AuditSettings(file=self.file, write_before_forward=True), logger)
+        self.events = Events()
+        self.log.open(self.events)
+
+    def told(self, *happened: Event) -> list[dict[str, Any]]:
+        """The lines of these events, and of what was written before, without their times."""
+        for event in happened:
+            self.events.emit(event)
+        self.log.close()
+        self.writer.close()
+        lines = [plain(line) for line in self.file.read_bytes().splitlines(keepends=True)]
+        assert [lines[0]["event"], lines[-1]["event"]] == ["started", "stopped"]
+        return lines[1:-1]
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Opened:
+    return Opened(tmp_path)
 
 
 def plain(line: bytes) -> dict[str, Any]:
@@ -42,9 +64,9 @@ def exchange(**fields: Any) -> ExchangeEnded:
     return ExchangeEnded(Exchange(0.0, **(KNOWN | fields)))
 
 
-def test_a_used_key_is_on_record() -> None:
+def test_a_used_key_is_on_record(opened: Opened) -> None:
     """Who, for whom, with which key, for what, by which rule, and what came of it."""
-    (line,) = told(
+    (line,) = opened.told(
         exchange(key_fingerprint="0123456789ab", key_slot="key", attempts=2, status=200,
                  upstream_status=200, trace_id="ab" * 16)
     )  # fmt: skip
@@ -67,24 +89,30 @@ def test_a_used_key_is_on_record() -> None:
         ({"status": 200, "attempts": 1, "would_deny": True}, "key_used", "would_deny"),
     ],
 )
-def test_every_exchange_is_one_event(fields: dict[str, Any], event: str, decision: str) -> None:
+def test_every_exchange_is_one_event(
+    opened: Opened, fields: dict[str, Any], event: str, decision: str
+) -> None:
     """Sent with a key, refused before, or left before; with its error, if it has one."""
-    (line,) = told(exchange(**fields))
+    (line,) = opened.told(exchange(**fields))
     assert (line["event"], line["decision"], line["status"]) == (event, decision, fields["status"])
     assert line.get("error") == fields.get("error")
 
 
-def test_the_line_before_the_request_names_the_key() -> None:
+async def test_the_line_before_the_request_names_the_key(opened: Opened) -> None:
     """It says all that is known by then, and no outcome."""
     x = Exchange(0.0, **KNOWN, key_fingerprint="0123456789ab", key_slot="previous")
-    assert plain(taken(x)) == KNOWN | {
-        "event": "key_taken", "key": "0123456789ab", "slot": "previous", "decision": "allow",
-    }  # fmt: skip
+    assert opened.log.precedes
+    await opened.log.record_before_send(x)
+    assert opened.told() == [
+        KNOWN | {
+            "event": "key_taken", "key": "0123456789ab", "slot": "previous", "decision": "allow",
+        }
+    ]  # fmt: skip
 
 
-def test_what_happens_to_keys_and_configuration_is_on_record() -> None:
+def test_what_happens_to_keys_and_configuration_is_on_record(opened: Opened) -> None:
     """Rejections, rotations and reloads."""
-    assert told(
+    assert opened.told(
         KeyRejected("acme", "key", "aaaaaaaaaaaa"),
         KeyChanged("acme", "key", "bbbbbbbbbbbb", "aaaaaaaaaaaa"),
         ConfigReloaded("success", restart_required=("listen.port",)),
@@ -98,11 +126,50 @@ def test_what_happens_to_keys_and_configuration_is_on_record() -> None:
     ]  # fmt: skip
 
 
-def test_the_events_are_a_closed_list() -> None:
-    """What the code can tell is what the list says, and what the guide shows."""
-    rooms = Path(__file__).parents[3] / "gateway"
-    text = (rooms / "observe/audit.py").read_text() + (rooms / "observers.py").read_text()
-    body = text.split("_DENIALS", 1)[1]
-    assert {name for name in re.findall(r'"([a-z_]+)"', body) if name in EVENTS} == set(EVENTS)
-    guide = (rooms.parent / "config/observability.md").read_text()
-    assert re.findall(r"(?m)^\| `(\w+)` \|", guide.split("## Events", 1)[1]) == list(EVENTS)
+def test_the_guide_lists_every_event() -> None:
+    """The closed list, in its order."""
+    guide = (Path(__file__).parents[3] / "config/observability.md").read_text()
+    listed = re.findall(r"(?m)^\| `(\w+)` \|", guide.split("## Events", 1)[1])
+    assert listed == list(get_args(AuditEvent))
+
+
+def problems(**audit: Any) -> list[Problem]:
+    """What is wrong with these settings."""
+    writer = LineWriter(os.open(os.devnull, os.O_WRONLY))
+    try:
+        settings = AuditSettings.model_validate(audit)
+        return AuditLog(settings, Logger(writer, "error", "json")).problems()
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize("place", ["nowhere/audit.jsonl", "link", "directory", "open", "file/x"])
+def test_a_file_that_proves_nothing_is_found(tmp_path: Path, place: str) -> None:
+    """No directory, a link, a directory, open to everyone's writing, below a file."""
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    for name in ("open", "file"):
+        (tmp_path / name).touch()
+    (tmp_path / "open").chmod(0o666)
+    before = {*tmp_path.iterdir()}
+    (found,) = problems(file=str(tmp_path / place))
+    assert found.key == "audit.file"
+    assert {*tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["stdout", "new.jsonl", "old.jsonl"])
+def test_a_file_that_will_do_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Looking makes no file, and writes to none."""
+    monkeypatch.chdir(tmp_path)
+    Path("old.jsonl").write_text("line\n")
+    assert problems(file=name) == []
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [
+        ("old.jsonl", "line\n")
+    ]
+
+
+def test_without_a_file_there_is_nothing_to_find() -> None:
+    """The audit log is not on by itself."""
+    assert problems() == []

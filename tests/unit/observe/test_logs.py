@@ -20,8 +20,7 @@ from gateway.events import (
     Noticed,
 )
 from gateway.model import Exchange
-from gateway.observe.access_log import AccessLog
-from gateway.observe.logs import Logger, bridge_library_logs, describe_exception
+from gateway.observe.logs import AccessLog, Logger, bridge_library_logs, describe_exception
 from gateway.observe.writer import LineWriter
 
 

@@ -10,11 +10,11 @@ from gateway.errors import KINDS
 from gateway.events import ConfigReloaded, Events, ExchangeEnded, KeyRejected, UpstreamFailed
 from gateway.model import Exchange
 from gateway.observe.families import FAMILIES, OWN_SECONDS, SECONDS, UPSTREAM_KINDS, Family
-from gateway.observe.metrics import Metrics
+from gateway.observe.metrics import PrometheusMetrics
 from gateway.upstream import failures
 
 
-def samples(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+def samples(metrics: PrometheusMetrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     text = metrics.exposition("")[0].decode()
     return {
         (s.name.removeprefix("invopop_gateway_"), tuple(sorted(s.labels.items()))): s.value
@@ -23,8 +23,8 @@ def samples(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], f
     }
 
 
-def counted(*exchanges: Exchange, max_series: int = 100) -> Metrics:
-    metrics, events = Metrics(max_series), Events()
+def counted(*exchanges: Exchange, max_series: int = 100) -> PrometheusMetrics:
+    metrics, events = PrometheusMetrics(max_series), Events()
     metrics.subscribe(events)
     for exchange in exchanges:
         events.emit(ExchangeEnded(exchange))
@@ -51,14 +51,14 @@ def test_buckets_fit() -> None:
 
 def test_every_family_exists_from_the_first_scrape() -> None:
     """A family without any event yet is there, so that an alert on it is not silent."""
-    text = Metrics(10).exposition("")[0].decode()
+    text = PrometheusMetrics(10).exposition("")[0].decode()
     for family in FAMILIES:
         assert f"# TYPE invopop_gateway_{family.name} {family.kind}" in text
 
 
 def test_closed_lists_start_at_zero() -> None:
     """Every error key has its series before it ever occurs."""
-    seen = samples(Metrics(100))
+    seen = samples(PrometheusMetrics(100))
     for key in KINDS:
         assert seen["rejected_total", (("reason", key),)] == 0
 
@@ -105,7 +105,7 @@ def test_series_are_bounded() -> None:
 
 def test_key_expiry_is_read_at_each_scrape() -> None:
     """What the vault says now is what the scrape shows; a key that is gone is gone."""
-    metrics = Metrics(2)
+    metrics = PrometheusMetrics(2)
     metrics.watch_expiries(lambda: [("acme", "key", 5.0), ("b", "key", 6.0), ("c", "key", 7.0)])
     assert expiries(metrics) == {"acme": 5.0, "b": 6.0, "other": 7.0}
     metrics.watch_expiries(list)
@@ -114,13 +114,13 @@ def test_key_expiry_is_read_at_each_scrape() -> None:
 
 def test_the_earliest_expiry_beyond_the_limit_is_told() -> None:
     """Past `max_series` the tenants share `other`, so that no expiry comes unannounced."""
-    metrics = Metrics(1)
+    metrics = PrometheusMetrics(1)
     told = [("acme", "key", 5.0), ("b", "key", 9.0), ("c", "key", 7.0), ("d", "key", 8.0)]
     metrics.watch_expiries(lambda: told)
     assert expiries(metrics) == {"acme": 5.0, "other": 7.0}
 
 
-def expiries(metrics: Metrics) -> dict[str, float]:
+def expiries(metrics: PrometheusMetrics) -> dict[str, float]:
     """By tenant."""
     name = "key_expiry_timestamp_seconds"
     return {dict(labels)["tenant"]: v for (n, labels), v in samples(metrics).items() if n == name}
@@ -129,7 +129,7 @@ def expiries(metrics: Metrics) -> dict[str, float]:
 @pytest.mark.parametrize("family", [f for f in FAMILIES if {"tenant", "caller"} & set(f.labels)])
 def test_no_family_outgrows_max_series(family: Family) -> None:
     """Whatever bears a tenant or a caller has `max_series` of them, and then `other`."""
-    metrics, events = Metrics(3), Events()
+    metrics, events = PrometheusMetrics(3), Events()
     metrics.subscribe(events)
     metrics.watch_expiries(lambda: [(f"t{n}", "key", 1.0) for n in range(9)])
     for n in range(9):
@@ -151,7 +151,7 @@ def test_the_closed_lists_are_those_of_the_rooms() -> None:
 
 def test_a_failed_reload_shows() -> None:
     """`config_last_reload_successful` falls to 0 and the timestamp of the last success stays."""
-    metrics, events = Metrics(10), Events()
+    metrics, events = PrometheusMetrics(10), Events()
     metrics.subscribe(events)
     events.emit(ConfigReloaded("success"))
     before = samples(metrics)["config_last_reload_success_timestamp_seconds", ()]
@@ -179,7 +179,7 @@ def test_a_trace_id_becomes_an_exemplar() -> None:
 
 def test_upstream_failures_count_by_kind() -> None:
     """The kinds are a closed list, which the table knows."""
-    metrics, events = Metrics(10), Events()
+    metrics, events = PrometheusMetrics(10), Events()
     metrics.subscribe(events)
     events.emit(UpstreamFailed("tls", "r"))
     assert samples(metrics)["upstream_errors_total", (("kind", "tls"),)] == 1
