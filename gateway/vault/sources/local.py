@@ -21,7 +21,6 @@ from gateway.vault.sources.source import (
     UNAVAILABLE,
     Connections,
     ReadFailure,
-    Source,
     SourceError,
     member,
 )
@@ -149,18 +148,3 @@ def _outcome(error: OSError) -> ReadFailure:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return NOT_FOUND
     return DENIED if isinstance(error, PermissionError) else UNAVAILABLE
-
-
-class LocalSecrets:
-    """Reads `env`, `file` and `value` sources."""
-
-    def __init__(self, connections: Connections) -> None:
-        self._sources: dict[str, Source] = {
-            "env": EnvSource(connections),
-            "file": FileSource(connections),
-            "value": ValueSource(connections),
-        }
-
-    async def read(self, source: KeySource) -> Secret:
-        """The secret now at `source`; raises `SourceError`."""
-        return await self._sources[source.kind].read(source)

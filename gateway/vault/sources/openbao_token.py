@@ -14,7 +14,7 @@ from gateway.secret import Secret
 from gateway.settings.key_sources import KeySource
 from gateway.settings.stores import OpenBao
 from gateway.vault.sources.key_check import check_secret
-from gateway.vault.sources.local import LocalSecrets
+from gateway.vault.sources.registry import open_source
 from gateway.vault.sources.source import DENIED, UNAVAILABLE, Connections, SourceError
 
 # Seconds from one login to the next, if it failed or its token was refused.
@@ -41,7 +41,7 @@ class Token:
     ) -> None:
         self._http = http
         self._settings = settings
-        self._local = LocalSecrets(connections)
+        self._connections = connections
         self._lock = asyncio.Lock()
         self._token: Secret | None = None
         self._since = float("-inf")
@@ -142,7 +142,7 @@ class Token:
         return None
 
     async def _secret(self, source: KeySource) -> Secret:
-        secret = await self._local.read(source)
+        secret = await open_source(source.kind, self._connections).read(source)
         check_secret(secret)
         return secret
 

@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from gateway.settings.key_sources import SOURCE_KINDS
+
 BAO = '[vault.openbao]\nurl = "https://bao"\ntoken = { env = "T" }\n'
-KINDS = "exactly one of env, file, value, openbao, aws, gcp, azure"
+KINDS = f"exactly one of {', '.join(SOURCE_KINDS)}"
 
 SOURCES = [
     ("{}", "", KINDS),
