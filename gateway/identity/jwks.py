@@ -127,9 +127,10 @@ class RemoteKeys:
         except KeySetError as error:
             self._fail()
             return str(error)
-        except Exception:  # noqa: BLE001 - whatever an issuer sends, the loop goes on
+        except Exception as error:  # noqa: BLE001 - whatever an issuer sends, the loop goes on
             self._fail()
-            return "unexpected"
+            # Its text may quote the document, or a secret: the type must do.
+            return f"unexpected: {type(error).__name__}"
         self._succeed(fetched.keys, fetched.max_age)
         return ""
 

@@ -7,7 +7,7 @@ specific network decides; if a web page may be behind a request, we assume that 
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, Literal
 
 from gateway.model import Inbound, Peer
 
@@ -28,6 +28,7 @@ _NOT_OWNABLE: Final = re.compile(
 )
 _PORT: Final = re.compile(rb"\.?(:[0-9]*)?$")
 
+BrowserSign = Literal["", "browser_field", "host_name"]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -104,7 +105,7 @@ class Networks:
         return None
 
 
-def browser_sign(inbound: Inbound, own_names: frozenset[bytes]) -> str:
+def browser_sign(inbound: Inbound, own_names: frozenset[bytes]) -> BrowserSign:
     """Why a web page may be behind this: "browser_field", "host_name" (a stranger's), or "".
 
     `own_names`, in lower case, are trusted although their form is one that a stranger could own.

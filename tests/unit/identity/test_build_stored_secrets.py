@@ -97,7 +97,7 @@ async def test_rotation_drops_verdicts() -> None:
         ("x" * 31, "weak_secret"),
         ("", "weak_secret"),
         (json.dumps({"keys": [{"kty": "oct", "k": "c2VjcmV0" * 8}]}), "weak_secret"),
-        (RuntimeError(FIRST), "unexpected"),
+        (RuntimeError(FIRST), "unexpected: RuntimeError"),
     ],
 )
 async def test_a_store_that_fails(answer: str | Exception, reason: str) -> None:

@@ -72,7 +72,7 @@ BAD: dict[str, tuple[Exception | bytes, str]] = {
     "timeout": (KeySetError("timeout"), "timeout"),
     "garbage": (b"<html>", "garbage"),
     "empty": (b'{"keys":[]}', "no_usable_key"),
-    "surprise": (RuntimeError("boom"), "unexpected"),
+    "defect": (RuntimeError("secret words"), "unexpected: RuntimeError"),
 }
 
 
