@@ -133,11 +133,11 @@ def tenant_of(claims: Mapping[str, Any], rules: ClaimRules) -> str | None:
 def _time(claims: Mapping[str, Any], name: str, default: float | None = None) -> float:
     """A NumericDate (RFC 7519 2): a number, not a boolean or a string, within four-digit years.
 
-    If it is absent: `default`; a refusal if that is None.
+    If it is absent or null: `default`; a refusal if that is None.
     """
-    if name not in claims and default is not None:
-        return default
     value = claims.get(name)
+    if value is None and default is not None:
+        return default
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise unauthenticated(f"{name}_claim")
     if not abs(value) <= _LAST_SECOND:  # so that NaN fails too

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import httpx
 
-from gateway.identity.jwt import read_object
+from gateway.identity.jwt import read_document
 from gateway.identity.keys import KeySetError
 from gateway.network.http_client import HttpTransport
 from gateway.network.resolver import Resolver
@@ -66,7 +66,7 @@ class JwksClient:
     async def _discover(self, client: httpx.AsyncClient) -> str:
         text = (await _get(client, self.issuer.rstrip("/") + _DISCOVERY)).text
         try:
-            document = read_object(text)
+            document = read_document(text)
         except ValueError:
             raise KeySetError("discovery_garbage") from None
         url = document.get("jwks_uri")

@@ -6,6 +6,7 @@ Rule: a key is bound to its algorithm before any token is seen; a token's `alg` 
 import base64
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, NoReturn
 
@@ -34,6 +35,9 @@ _LONGEST_KEY_ID: Final = 256
 DEEPEST: Final = 32  # levels of nested objects and arrays; real claims use a few
 # Extensions that change what a signature means; we support none (RFC 7515 4.1.11).
 _EXTENSIONS: Final = frozenset({"crit", "b64"})
+
+
+Members = Callable[[list[tuple[str, Any]]], dict[str, Any] | None]
 
 
 class UnfitKey(ValueError):
@@ -85,14 +89,18 @@ def read_object(text: bytes) -> dict[str, Any]:
 
     Raises `ValueError`.
     """
-    try:
-        value = json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
-    except RecursionError:  # how deep that is depends on the Python
-        raise ValueError("nested too deeply") from None
-    if not isinstance(value, dict):
-        raise ValueError("not a JSON object")  # noqa: TRY004 - one error type for broken text
+    value = _read(text.decode(), _unique, int)
     _check_depth(value)
     return value
+
+
+def read_document(text: bytes) -> dict[str, Any]:
+    """A JSON object that an issuer publishes, in UTF-8, of which one odd part loses no other.
+
+    A byte-order mark is ignored (RFC 8259 8.1). A member counts as absent if it is null, an object
+    with repeated members, or a number of too many digits. Raises `ValueError`.
+    """
+    return _read(text.decode("utf-8-sig"), _present_or_none, _int_or_none)
 
 
 def from_jwk(jwk: dict[str, Any], algorithm: str) -> VerifyingKey:
@@ -102,7 +110,7 @@ def from_jwk(jwk: dict[str, Any], algorithm: str) -> VerifyingKey:
         raise UnfitKey("the key is of another type")
     if jwk.get("alg", algorithm) != algorithm or jwk.get("use", "sig") != "sig":
         raise UnfitKey("the key is meant for something else")
-    operations = jwk.get("key_ops", ["verify"])
+    operations = jwk.get("key_ops") or ["verify"]  # an empty list names no purpose
     if not isinstance(operations, list) or "verify" not in operations:
         raise UnfitKey("the key is meant for something else")
     public: dict[str, Any] = {name: jwk[name] for name in _PUBLIC_MEMBERS if name in jwk}
@@ -142,11 +150,38 @@ def _decode(segment: bytes) -> bytes:
     return decoded
 
 
+def _read(text: str, made_of: Members, integer: Callable[[str], int | None]) -> dict[str, Any]:
+    try:
+        value = json.loads(
+            text, object_pairs_hook=made_of, parse_constant=_no_constant, parse_int=integer
+        )
+    except RecursionError:  # how deep that is depends on the Python
+        raise ValueError("nested too deeply") from None
+    if not isinstance(value, dict):
+        raise ValueError("not a JSON object")  # noqa: TRY004 - one error type for broken text
+    return value
+
+
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
         raise ValueError("a member occurs twice")
     return members
+
+
+def _present_or_none(pairs: list[tuple[str, Any]]) -> dict[str, Any] | None:
+    """The members that are not null; None, so that nobody uses the object, if one is repeated."""
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        return None
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _int_or_none(digits: str) -> int | None:
+    try:
+        return int(digits)
+    except ValueError:  # Python's limit on their number
+        return None
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from gateway.identity.jwt import UnfitKey, VerifyingKey, bind, from_jwk, read_object
+from gateway.identity.jwt import UnfitKey, VerifyingKey, bind, from_jwk, read_document
 
 # More than any issuer publishes; a document full of keys must not hold up the event loop.
 _MOST_KEYS: Final = 256
@@ -94,19 +94,20 @@ class FixedKeys:
 
 
 def from_document(document: bytes, algorithms: Sequence[str]) -> KeySet:
-    """A JSON Web Key Set. Keys that we cannot use are ignored (RFC 7517 5).
+    """A JSON Web Key Set. Members of `keys` that we cannot use are ignored (RFC 7517 5).
 
     Raises `KeySetError` if it is not a key set, holds too many keys, or none that can be used.
     """
     try:
-        keys = read_object(document).get("keys")
+        keys = read_document(document).get("keys")
     except ValueError:
         raise KeySetError("garbage") from None
-    if not isinstance(keys, list) or not all(isinstance(key, dict) for key in keys):
+    if not isinstance(keys, list):
         raise KeySetError("garbage")
     if len(keys) > _MOST_KEYS:
         raise KeySetError("too_many_keys")
-    return _usable(named for key in keys for named in _bound(key, algorithms))
+    found = (key for key in keys if isinstance(key, dict))
+    return _usable(named for key in found for named in _bound(key, algorithms))
 
 
 def from_pem(pem: bytes, algorithms: Sequence[str]) -> KeySet:

@@ -103,13 +103,63 @@ def test_keys_that_do_not_fit_are_skipped(issuer: Issuer) -> None:
     assert {key_id for key_id, _ in keys.contents} == {"a"}
 
 
+def odd(issuer: Issuer, **members: Any) -> str:
+    """The issuer's first key with these members, in JSON."""
+    return json.dumps(bare(issuer, 0, **members))
+
+
+BESIDE = [
+    "null", '"k2"', "7", "[]", "[[]]", "{}", "true",
+    '{"kty":"RSA","kid":"z","kid":"z","n":"AQAB","e":"AQAB"}',
+    '{"kty":"RSA","kid":"z","n":"AQAB","e":"AQAB","oth":[{"r":"AQ","r":"AQ"}]}',
+    '{"kty":"RSA","kid":"z","n":"AQAB","e":%s}' % ("9" * 5000),
+    '{"kty":"RSA","kid":"z","x5c":%s}' % ("[" * 40 + "]" * 40),
+    '{"kty":"AKP","kid":"pq","alg":"ML-DSA-44","pub":"AA"}',
+    '{"kty":null,"kid":null,"n":null}', '{"kty":["RSA"],"kid":"z"}', '{"kid":["z"]}',
+    '{"kty":"EC","crv":{"P-256":1},"x":1,"y":null,"kid":"z"}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("other", BESIDE)
+def test_one_odd_key_loses_no_other(issuer: Issuer, other: str) -> None:
+    """RFC 7517 5: keys that cannot be understood are ignored, before the good one and behind it."""
+    good = odd(issuer, kid="a")
+    for keys in (f"{other},{good}", f"{good},{other}"):
+        found = from_document(f'{{"keys":[{keys}]}}'.encode(), ALL)
+        assert {key_id for key_id, _ in found.contents} == {"a"}
+
+
+@pytest.mark.parametrize("member", ["kid", "alg", "use", "key_ops", "x5c", "crv", "x", "d", "exp"])
+def test_a_null_member_is_absent(issuer: Issuer, member: str) -> None:
+    """Serializers write null for what they do not have."""
+    text = f'{{"keys":[{odd(issuer, **{member: None})}]}}'
+    with_null, without = (
+        from_document(text.encode(), ALL),
+        from_document(document(bare(issuer, 0)), ALL),
+    )
+    assert with_null.contents == without.contents
+
+
+def test_empty_key_ops_restrict_nothing(issuer: Issuer) -> None:
+    """An empty list of operations is one that names none, as some issuers publish it."""
+    assert from_document(document(bare(issuer, 0, key_ops=[])), ALL)
+
+
+def test_a_byte_order_mark_is_ignored(issuer: Issuer) -> None:
+    """RFC 8259 8.1 allows that."""
+    text = document(bare(issuer, 0))
+    assert from_document(b"\xef\xbb\xbf" + text, ALL).contents == from_document(text, ALL).contents
+
+
 REFUSED: dict[str, tuple[bytes, str]] = {
     "no JSON": (b"<html>", "garbage"),
     "nothing": (b"", "garbage"),
     "a list": (b"[]", "garbage"),
     "no keys": (b"{}", "garbage"),
     "keys no list": (b'{"keys":{}}', "garbage"),
-    "key no object": (b'{"keys":["x"]}', "garbage"),
+    "keys null": (b'{"keys":null}', "garbage"),
+    "UTF-16": ('{"keys":[]}'.encode("utf-16"), "garbage"),
+    "key no object": (b'{"keys":["x"]}', "no_usable_key"),
     "keys twice": (b'{"keys":[],"keys":[]}', "garbage"),
     "deep": (b"[" * 100_000, "garbage"),
     "empty": (b'{"keys":[]}', "no_usable_key"),
