@@ -121,6 +121,7 @@ def _rules(issuer: Issuer) -> ClaimRules:
         caller=_template(issuer),
         tenant=None if issuer.tenant_claim is None else split_path(issuer.tenant_claim),
         tenant_required=issuer.tenant_claim_required,
+        single_audience=issuer.single_audience,
     )
 
 

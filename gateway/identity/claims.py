@@ -56,6 +56,7 @@ class ClaimRules:
     caller: NameTemplate
     tenant: Path | None
     tenant_required: bool
+    single_audience: bool = False
 
 
 def split_path(text: str) -> Path:
@@ -103,8 +104,7 @@ def valid_until(claims: Mapping[str, Any], rules: ClaimRules, now: float) -> flo
 
     Raises `CallerError("unauthenticated")` if it has passed, or if the token is not for us.
     """
-    # A token that others may receive too is one that they could show here: no second audience.
-    if claims.get("aud") not in (rules.audience, [rules.audience]):
+    if not _is_for_us(claims.get("aud"), rules):
         raise unauthenticated("audience")
     if _time(claims, "nbf", now) > now + rules.leeway:
         raise unauthenticated("not_yet_valid")
@@ -128,6 +128,16 @@ def tenant_of(claims: Mapping[str, Any], rules: ClaimRules) -> str | None:
     if not isinstance(tenant, str) or not tenant:
         raise unauthenticated("tenant_claim")
     return tenant
+
+
+def _is_for_us(audience: object, rules: ClaimRules) -> bool:
+    """RFC 7519 4.1.3: `aud` is a string or a list of strings, one of which must be ours."""
+    if isinstance(audience, str):
+        return audience == rules.audience
+    if not isinstance(audience, list) or not all(isinstance(one, str) for one in audience):
+        return False
+    # The other services of a list could show its token here.
+    return audience == [rules.audience] if rules.single_audience else rules.audience in audience
 
 
 def _time(claims: Mapping[str, Any], name: str, default: float | None = None) -> float:

@@ -46,7 +46,9 @@ class Issuer(Table):
     issuer: Text
     """The `iss` of its tokens."""
     audience: Text
-    """What `aud` must contain."""
+    """What `aud` must be, or contain if it is a list."""
+    single_audience: Flag = False
+    """True: a token that names others beside us in `aud` is refused, as they could show it here."""
     algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1)]
     """Accepted signature algorithms; HS256, HS384 and HS512 only with `secret`."""
     jwks_file: FilePath | None = None

@@ -197,7 +197,6 @@ TIMES: dict[str, dict[str, object]] = {
     "audience prefix": {"aud": "invopop-gatewa"},
     "audience longer": {"aud": "invopop-gateway/"},
     "audience of numbers": {"aud": [1]},
-    "audience among others": {"aud": ["other", "invopop-gateway"]},
     "wrong issuer": {"iss": "https://evil"},
     "issuer prefix": {"iss": "https://id.interna"},
     "issuer with a slash": {"iss": "https://id.internal/"},
@@ -239,7 +238,13 @@ def test_payloads_read_in_two_ways(world: World, name: str) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"exp": FAR + 0.5}, {"nbf": NOW + 2}, {"iat": None}, {"aud": ["invopop-gateway"]}],
+    [
+        {"exp": FAR + 0.5},
+        {"nbf": NOW + 2},
+        {"iat": None},
+        {"aud": ["invopop-gateway"]},
+        {"aud": ["other", "invopop-gateway"]},
+    ],
 )
 def test_claims_that_hold(world: World, changes: dict[str, object]) -> None:
     """Cases 148, 149: fractions, leeway, and an audience in a list of its own are lawful."""

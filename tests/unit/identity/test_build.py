@@ -2,6 +2,7 @@
 
 import json
 import ssl
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,16 @@ from gateway.identity.keys import from_document
 from gateway.model import Peer
 from gateway.settings.schema import Settings
 from tests.support.certificates import Authority
-from tests.support.identities import AUDIENCE, ISSUER, build, ignore, inbound
+from tests.support.identities import (
+    AUDIENCE,
+    ISSUER,
+    build,
+    ignore,
+    inbound,
+    refusal,
+    settings_for,
+    shows,
+)
 from tests.support.jwt import Issuer
 
 URL = "https://id.internal/jwks"
@@ -203,3 +213,15 @@ def test_names_that_are_the_gateways_own(host: bytes, known: bool) -> None:
     else:
         with pytest.raises(CallerError, match="browser_refused"):
             gate.authenticate(asked, None, 0.0)
+
+
+@pytest.mark.parametrize("single", [True, False])
+def test_single_audience(issuer: Issuer, single: bool) -> None:
+    """The issuer's setting decides whether a token may be for others as well."""
+    gate = build(settings_for(issuer, single_audience=single))
+    token = issuer.token(issuer.claims("billing", aud=[AUDIENCE, "account"]))
+    now = time.time()
+    if single:
+        assert refusal(shows, gate, token, now).cause == "audience"
+    else:
+        assert shows(gate, token, now).name == "billing"

@@ -1,6 +1,7 @@
 """`claims`: what verified claims say, and what they must not."""
 
 from contextlib import suppress
+from dataclasses import replace
 from math import inf
 from typing import Any
 
@@ -50,6 +51,9 @@ HOLD: dict[str, tuple[dict[str, Any], float]] = {
     "iat within leeway": ({"iat": NOW + 5}, NOW + 65),
     "old iat": ({"iat": 0}, NOW + 65),
     "list of one": ({"aud": ["gateway"]}, NOW + 65),
+    "one of two": ({"aud": ["gateway", "account"]}, NOW + 65),
+    "last of many": ({"aud": [*map(str, range(99)), "gateway"]}, NOW + 65),
+    "twice": ({"aud": ["gateway", "gateway"]}, NOW + 65),
     "last second": ({"exp": 253402300799}, 253402300804),
 }
 
@@ -86,9 +90,11 @@ FAIL: dict[str, tuple[dict[str, Any], str]] = {
     "longer": ({"aud": "gateway/"}, "audience"),
     "case": ({"aud": "Gateway"}, "audience"),
     "empty list": ({"aud": []}, "audience"),
-    "right and wrong": ({"aud": ["gateway", "other"]}, "audience"),
-    "twice": ({"aud": ["gateway", "gateway"]}, "audience"),
     "list of another": ({"aud": ["other"]}, "audience"),
+    "list of others": ({"aud": ["gatewa", "gateway/", "Gateway", ""]}, "audience"),
+    "ours and a number": ({"aud": ["gateway", 1]}, "audience"),
+    "ours and a list": ({"aud": ["gateway", ["other"]]}, "audience"),
+    "text with ours in it": ({"aud": "gateway account"}, "audience"),
     "nested": ({"aud": [["gateway"]]}, "audience"),
     "object": ({"aud": {"gateway": 1}}, "audience"),
     "number": ({"aud": 1}, "audience"),
@@ -113,6 +119,15 @@ def test_null_is_absent(member: str) -> None:
     else:
         assert refusal(valid_until, claims, RULES, NOW).key == "unauthenticated"
     assert refusal(valid_until, {**claims, "iat": None}, YOUNG, NOW).key == "unauthenticated"
+
+
+def test_single_audience() -> None:
+    """With `single_audience` a token is for us alone: its other receivers could show it here."""
+    strict = replace(RULES, single_audience=True)
+    for alone in ("gateway", ["gateway"]):
+        assert valid_until(lawful(aud=alone), strict, NOW) == NOW + 65
+    for shared in (["gateway", "account"], ["gateway", "gateway"], []):
+        assert refusal(valid_until, lawful(aud=shared), strict, NOW).cause == "audience"
 
 
 def test_max_age() -> None:
