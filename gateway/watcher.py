@@ -1,7 +1,7 @@
-"""Notices that a file changed, however: rename, symlink swap, rewrite in place, a new mount.
+"""Notices changed files, whatever the change: rename, symlink swap, rewrite in place, new mount.
 
-Law: looks at what a path leads to now, so it needs no notification that some file system, mount or
-exhausted inotify would not send; and it asks for a reload only once all files stand still.
+Law: polls what each path leads to, because some file systems and mounts send no notifications, and
+inotify can run out; a reload begins only once no file changes any more.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ Mark = tuple[int, ...]
 
 
 def mark_of(status: os.stat_result) -> Mark:
-    """Times tell rewrites, the inode tells swaps."""
+    """Times show a rewrite, the inode shows a swap."""
     return (
         status.st_dev,
         status.st_ino,
@@ -28,14 +28,14 @@ def mark_of(status: os.stat_result) -> Mark:
 INTERVAL: Final = 0.5  # seconds between two looks
 SHARE: Final = 0.04  # of one core at most: 10,000 files take some 30 ms a look
 # Beyond some 20,000 files a look at all of them takes place less often than INTERVAL. In between
-# only their directories are looked at, which tells of all but a rewrite in place.
+# only their directories are looked at, which shows all changes but a rewrite in place.
 STILL_FOR: Final = 0.2  # seconds without a change of size or time before a reload
-PATIENCE: Final = 2.0  # seconds; files that never stand still are loaded all the same
+PATIENCE: Final = 2.0  # seconds; files that keep changing are loaded all the same
 _NOTHING: Final[Mark] = (-1,)
 
 
 class Watcher:
-    """Calls `reload` when a watched file has changed, or when told to; one call at a time."""
+    """Calls `reload` when a watched file has changed, or on `ask`; one call at a time."""
 
     def __init__(self, reload: Callable[[], Awaitable[None]]) -> None:
         self._reload = reload
@@ -45,9 +45,9 @@ class Watcher:
         self._took = 0.0
 
     def watch(self, paths: Iterable[Path], since: float) -> None:
-        """Watches exactly these paths from now on, also those where nothing is yet.
+        """Watches exactly these paths from now on, also those that do not exist yet.
 
-        `since` is the wall clock when their content began to be read: what changed later counts.
+        `since` is the wall-clock time when reading them began: later changes count.
         """
         known, self._marks = self._marks, {}
         for path in paths:
@@ -55,7 +55,7 @@ class Watcher:
             self._marks[path] = () if path not in known and _changed_after(path, since) else mark
 
     def ask(self) -> None:
-        """Has everything loaded again, changed or not: for `SIGHUP`."""
+        """Asks for a reload, whether anything changed or not: for `SIGHUP`."""
         self._asked.set()
 
     async def run(self) -> None:
@@ -111,7 +111,7 @@ def _directories_of(paths: Iterable[Path]) -> dict[Path, Mark]:
 
 
 def _mark(path: Path) -> Mark:
-    """What the path leads to, in which state; `_NOTHING` if it leads nowhere."""
+    """The state of the file at that path; `_NOTHING` if there is none."""
     try:
         return mark_of(os.stat(path))  # noqa: PTH116 - half the price of Path.stat, 10,000 times
     except OSError:

@@ -117,7 +117,7 @@ def decrypt(config: ConfigOption = None) -> None:
 
 @contextmanager
 def _vault(loaded: Loaded) -> Iterator[VaultText]:
-    """The configured vault file. What goes wrong with it is printed, with exit code 1."""
+    """The configured vault file. Errors are printed, with exit code 1."""
     try:
         yield open_vault(loaded.settings.vault, os.environ)
     except ConfigurationError as error:
@@ -139,9 +139,9 @@ def _ask_key(tenant: str) -> Secret:
 
 @contextmanager
 def _opener(vault: VaultText, new: Path | None) -> Iterator[VaultText]:
-    """The vault with the identity to encrypt it for; a new one goes if that comes to nothing.
+    """The vault with the identity to encrypt it for; a new identity is deleted if that fails.
 
-    Not if it is interrupted: by then the vault may be encrypted.
+    It is kept on an interrupt: by then the vault may be encrypted.
     """
     if new is None:
         yield vault

@@ -1,7 +1,7 @@
-"""Reads and replaces vault files, plain or encrypted: whole, at one stroke, closed to others.
+"""Reads and replaces vault files, plain or encrypted, atomically and unreadable to others.
 
 Law: whatever happens (a full disk, a crash, two at once) the file is the old one or the new one,
-and its owner and group read it as before.
+and its owner and group can read it as before.
 """
 
 import contextlib
@@ -18,13 +18,13 @@ from gateway.secret import Secret
 from gateway.settings.schema import VaultSettings
 from gateway.settings.sealed import SUFFIX, new_identity, read_identity, seal, unseal
 
-# What is kept of a file's permissions: its group may have been let read it, others never are.
+# What is kept of a file's permissions: the group may be allowed to read it, others never are.
 _OWNER_AND_GROUP: Final = 0o640
 _OWNER_ALONE: Final = 0o600
 
 
 class VaultText(NamedTuple):
-    """A vault file to work on; `identity` is needed, and used, only if its name ends in `.age`."""
+    """A vault file to work on; `identity` is used only if its name ends in `.age`."""
 
     path: Path
     identity: Secret | None
@@ -53,11 +53,11 @@ def read(vault: VaultText) -> str:
     except OSError as error:
         raise EditError(f"{vault.path}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise EditError(f"{vault.path} is no UTF-8") from None
+        raise EditError(f"{vault.path} is not UTF-8") from None
 
 
 def write(vault: VaultText, text: str) -> None:
-    """Replaces the file, or makes it: written beside it, synced, renamed; a new one is 0600."""
+    """Replaces or creates the file: written beside it, synced, renamed; a new one has mode 0600."""
     target = Path(os.path.realpath(vault.path))  # a symlink stays one
     _write(vault, text, target, target)
 
@@ -71,7 +71,7 @@ def change(vault: VaultText, edit: Callable[[str], str]) -> None:
 def convert(vault: VaultText, to: Path) -> VaultText:
     """Writes the vault to `to` in the form that its name says, and removes the old file.
 
-    One that has a second name would stay there under it: it is refused.
+    A file with a second name is refused: it would remain under that name.
     """
     with _locked(vault.path):
         _refuse_links(vault.path)
@@ -88,7 +88,7 @@ def convert(vault: VaultText, to: Path) -> VaultText:
 
 
 def make_identity(path: Path, vault: Path) -> Secret:
-    """A fresh age identity, on disk for good in a new file that only the vault's owner can read."""
+    """A new age identity, synced to a new file that only the vault's owner can read."""
     identity, _ = new_identity()
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ALONE)
@@ -106,7 +106,7 @@ def make_identity(path: Path, vault: Path) -> Secret:
 def _refuse_links(path: Path) -> None:
     real = os.path.realpath(path)
     if path.is_symlink():
-        raise EditError(f"{path} is a link: let vault.file name the file itself, {real}")
+        raise EditError(f"{path} is a link: set vault.file to the file itself, {real}")
     if path.exists() and path.stat().st_nlink > 1:
         raise EditError(f"{path} has other names (hard links): remove those first")
 
@@ -124,7 +124,7 @@ def _write(vault: VaultText, text: str, target: Path, like: Path) -> None:
 
 def _identity(vault: VaultText) -> Secret:
     if vault.identity is None:
-        raise EditError("vault.identity names nothing to open the vault file with")
+        raise EditError("the vault file is encrypted: set vault.identity to its age identity")
     return vault.identity
 
 
@@ -170,7 +170,7 @@ def _sync_directory(path: Path) -> None:
 
 
 def _keep_access(like: Path, descriptor: int, mode: int) -> None:
-    # Whoever edits it, root too, the user that the gateway runs as must be able to read it still.
+    # Whoever edits it, root included, the gateway's own user must still be able to read it.
     try:
         old, new = like.stat(), os.fstat(descriptor)
     except FileNotFoundError:
@@ -179,6 +179,6 @@ def _keep_access(like: Path, descriptor: int, mode: int) -> None:
         try:
             os.fchown(descriptor, old.st_uid, old.st_gid)
         except PermissionError:
-            reason = "its owner and group could not be kept; root can"
+            reason = "its owner and group cannot be kept: run this as root"
             raise PermissionError(errno.EPERM, reason) from None
     os.fchmod(descriptor, old.st_mode & mode)

@@ -24,7 +24,7 @@ class EditError(Exception):
 
 
 class Entry(NamedTuple):
-    """One key of a vault file; `fingerprint` only where the key itself stands in it."""
+    """One key of a vault file; with a `fingerprint` only if the file holds the key itself."""
 
     tenant: str
     slot: str
@@ -49,7 +49,7 @@ def with_key(text: str, tenant: str, key: Secret) -> str:
 
 
 def rotated(text: str, tenant: str, key: Secret) -> str:
-    """The text with `key` as that tenant's key, and the one in use until now as `previous`."""
+    """The text with `key` as that tenant's key, and its current key as `previous`."""
     document = _parse(text)
     table = _existing(document, tenant)
     used = tomlkit.inline_table()
@@ -72,7 +72,7 @@ def without(text: str, tenant: str) -> str:
     if _tree(left) != document.unwrap():
         left = tomlkit.dumps(document)  # no table of its own, or one in several pieces
     if "tenants" not in _tree(left):
-        # An empty vault is a `[tenants]` with nothing in it; no table at all is a torn write.
+        # An empty vault needs an empty `[tenants]`: no table at all counts as a partial write.
         left = f"{left}\n[tenants]\n" if left.strip() else "[tenants]\n"
     _checked(left)
     return left
@@ -106,7 +106,7 @@ def _tree(text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError:
         # The decoder's message may quote a line, and so a key.
-        raise EditError("the vault file is no TOML") from None
+        raise EditError("the vault file is not TOML") from None
 
 
 def _table(document: Any, tenant: str) -> Any:
@@ -120,7 +120,7 @@ def _table(document: Any, tenant: str) -> Any:
 
 def _existing(document: Any, tenant: str) -> Any:
     if tenant not in document.get("tenants", {}):
-        raise EditError(f"no tenant {tenant!r} is in the vault file")
+        raise EditError(f"the vault file has no tenant {tenant!r}")
     return document["tenants"][tenant]
 
 
@@ -139,7 +139,7 @@ def _finished(document: Any) -> str:
 
 
 def _checked(text: str) -> VaultFile:
-    """The file as the gateway would load it: no change is written that would be refused."""
+    """The file as the gateway would load it: a change that it would refuse is not written."""
     tree = _tree(text)
     try:
         return VaultFile.model_validate(tree, context={"directory": Path("/")})

@@ -1,6 +1,6 @@
-"""Rules that hold between settings. Pure: looks at what was read, yields what is wrong.
+"""Rules between settings. Pure: yields what is wrong with what was read.
 
-Each finding names every setting that it looked at, so that one mistake is told once.
+Each violation names every setting concerned, so that one mistake is reported once.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence

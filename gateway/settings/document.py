@@ -1,6 +1,6 @@
 """A TOML file becomes a tree of plain values. Law: whatever is wrong with the file is a `Problem`.
 
-The bytes and the permissions come from one open file, so that they cannot belong to two.
+The bytes and the permissions come from one open file, so that they belong to the same version.
 """
 
 import os
@@ -30,7 +30,7 @@ def read(path: Path, what: str) -> Contents:
         if stat.S_ISREG(mode):  # a FIFO, or a device such as /dev/zero, might never end
             with path.open("rb") as file:
                 return Contents(file.read(), is_private(os.fstat(file.fileno())))
-        found = "a directory" if stat.S_ISDIR(mode) else "a pipe or device, no regular file"
+        found = "a directory" if stat.S_ISDIR(mode) else "a pipe or device, not a regular file"
     except FileNotFoundError:
         found = "no such file"
     except PermissionError:
@@ -54,11 +54,16 @@ def is_private(status: os.stat_result) -> bool:
 def parse(path: Path, data: bytes) -> dict[str, Any]:
     """The file's TOML. Raises `ConfigurationError`, also if it holds no table at all.
 
-    A file without any table is one that is just being written (or was cut off), never a wish.
+    A file without any table is one that is being written, or was cut off.
     """
     tree = _tree(path, _text(path, data))
     if not any(isinstance(value, dict | list) for value in tree.values()):
-        raise _problem(path, "", "no table at all", "at least one table; a torn write is refused")
+        raise _problem(
+            path,
+            "",
+            "no table at all",
+            "at least one table: a file without any is taken for a partial write",
+        )
     return tree
 
 
@@ -69,14 +74,14 @@ def _text(path: Path, data: bytes) -> str:
         return data.decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise _problem(path, f"line {line}", "bytes that are no UTF-8", "UTF-8") from None
+        raise _problem(path, f"line {line}", "bytes that are not UTF-8", "UTF-8") from None
 
 
 def _tree(path: Path, text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except RecursionError:
-        raise _problem(path, "", "values nested too deep", "TOML") from None
+        raise _problem(path, "", "values nested too deeply", "TOML") from None
     except tomllib.TOMLDecodeError as error:
         reason = str(error)
         match = _POSITION.search(reason)
@@ -84,7 +89,7 @@ def _tree(path: Path, text: str) -> dict[str, Any]:
         found = f"a syntax error: {masked(_POSITION.sub('', reason))}"
         raise _problem(path, where, found, "TOML") from None
     except ValueError:
-        raise _problem(path, "", "an integer of too many digits", "TOML") from None
+        raise _problem(path, "", "an integer with too many digits", "TOML") from None
 
 
 def _problem(path: Path, key: str, found: str, expected: str) -> ConfigurationError:

@@ -21,7 +21,7 @@ _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]+)?")
 
 
 class Merged(NamedTuple):
-    """A document with the overrides in it, which settings they are, and what overrides nothing."""
+    """A document with its overrides, which settings they are, and what overrides nothing."""
 
     tree: dict[str, Any]
     origins: dict[KeyPath, str]
@@ -67,7 +67,7 @@ def _kind(annotation: Any) -> type | None:
 
 
 def _value(text: str, kind: type) -> Any:
-    """The text as TOML would give it; as it is if it is no such value, for the schema to refuse."""
+    """The text as TOML would parse it; unchanged if it is no such value: see the schema."""
     if kind is bool:
         return {"true": True, "false": False}.get(text, text)
     if kind is int and _INTEGER.fullmatch(text):

@@ -1,6 +1,6 @@
-"""Collects everything that is wrong, in the order of reading. Law: one cause is told once.
+"""Collects everything that is wrong, in the order of reading. Law: one cause, one problem.
 
-A rule that looks at several settings is not told on if one of them is itself wrong.
+A rule between several settings is not reported if one of them is itself wrong.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -44,29 +44,29 @@ class Findings:
         self._wrong: set[KeyPath] = set()
 
     def add(self, path: KeyPath, found: str, expected: str) -> None:
-        """One more problem; rules that look at `path` are silent from now on."""
+        """One more problem; rules that concern `path` are not reported from now on."""
         self._wrong.add(path)
         variable = self._variables.get(path[:2])
         where = ("environment", variable) if variable else (self._file, key_path(path))
         self.problems.append(Problem(*where, found, expected))
 
     def add_rules(self, findings: Iterable[Violation]) -> None:
-        """What rules between settings found, unless it follows from what is wrong already."""
-        told = [
+        """What rules between settings found, unless a setting concerned is wrong already."""
+        new = [
             finding
             for finding in findings
             if not any(self.touch(path) for path in (finding.path, *finding.others))
         ]
-        for finding in told:
+        for finding in new:
             self.add(finding.path, finding.found, finding.expected)
 
     def add_errors(self, at: KeyPath, model: type[Any], tree: Any, error: ValidationError) -> None:
-        """What pydantic says of the `tree` that stands at `at` and should be a `model`."""
+        """Pydantic's errors about `tree`, found at `at`, which should be a `model`."""
         for detail in error.errors(include_url=False):
             location = _within(tree, detail["loc"])
             path = at + location
             if detail["type"] == "too_short" and self.touch(path):
-                continue  # its wrong members, told already, make it short
+                continue  # because of its wrong members, which are reported already
             if detail["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
                 known = _known(model, location[:-1])
                 self.add(path, "an unknown key", nearest(str(path[-1]), known))

@@ -105,8 +105,8 @@ SOURCE_KINDS: Final[Mapping[str, SourceKind]] = {
         "gateway.vault.sources.azure:AzureSource",
         table="azure",
         needs_table=_always,
-        # Any letter case is the same secret to Azure: of all spellings only one is the tenant, or
-        # one key would be many tenants', past any caller's `tenants`.
+        # Azure ignores letter case: only one spelling may be the tenant, or one key would belong
+        # to many tenants, whatever a caller's `tenants` say.
         names=NameRule(re.compile(r"[a-z0-9-]+"), 127),
     ),
 }
@@ -135,7 +135,7 @@ class KeySource:
     def describe(self) -> str:
         """For people, without secret: `env ACME_INVOPOP_KEY`, `file /run/x#field`, `value`.
 
-        A key that was pasted in a name's place is not shown, where its look gives it away.
+        A key that was pasted in place of a name is not shown, if it looks like one.
         """
         directory, slash, name = self.reference.rpartition("/")
         name = f"{name}#{self.field}" if self.field else name
@@ -183,7 +183,7 @@ def _listed(source: KeySource) -> KeySource:
 
 
 def _in_store(source: Any) -> Any:
-    # In front of all else: `{tenant}` may not stand in a variable's name, which is not the point.
+    # First of all: that a variable's name cannot hold `{tenant}` is not the point.
     named = [kind for kind in SOURCE_KINDS if isinstance(source, dict) and kind in source]
     if len(named) == 1 and named[0] not in STORES:
         raise refuse(f"a store ({', '.join(STORES)}): {named[0]} cannot find tenants")

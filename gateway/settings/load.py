@@ -1,6 +1,6 @@
 """Files and environment become one `Loaded`, or a list of everything that is wrong with them.
 
-Law: nothing takes effect unless all of it is sound; no key is fetched here.
+Law: nothing takes effect unless all of it is valid; no key is fetched here.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,12 +25,12 @@ from gateway.settings.wording import KeyPath, describe, nearest
 # Deeper than any key source lies; dotted keys can nest without bound.
 _DEEPEST: Final = 6
 _OPEN_VALUE: Final = "a key in a file that others may read"
-_CLOSED: Final = "a file closed to others (chmod 600), or another kind of key source"
+_CLOSED: Final = "a file that others cannot read (chmod 600), or another kind of key source"
 T = TypeVar("T", bound=Table)
 
 
 class Loaded(NamedTuple):
-    """The whole configuration, sound. Paths are absolute; `warnings` are for the log."""
+    """The whole configuration, valid. Paths are absolute; `warnings` are for the log."""
 
     settings: Settings
     vault: VaultFile
@@ -43,7 +43,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Loaded:
     """Reads `path`, the vault file that it names, and the overrides in `environ`.
 
     Raises `ConfigurationError` with all problems of both files and the environment, and with a
-    `Loaded` as its draft, unless there is no file to begin with.
+    `Loaded` as its draft, unless the file itself cannot be read.
     """
     file = _absolute(path)
     try:
@@ -69,7 +69,7 @@ def _absolute(path: Path) -> Path:
     try:
         return path.absolute()
     except FileNotFoundError:
-        found, expected = "a path within a working directory that is gone", "an absolute path"
+        found, expected = "a path in a working directory that no longer exists", "an absolute path"
         raise ConfigurationError([Problem(str(path), "", found, expected)]) from None
 
 
@@ -108,7 +108,7 @@ def _vault_contents(vault: VaultSettings, environ: Mapping[str, str]) -> Content
 
 
 def _refuse_open_values(tree: dict[str, Any], contents: Contents, findings: Findings) -> None:
-    """A key may stand in a file only if the file is closed to others; told once a file."""
+    """A file may hold a key only if others cannot read it; one problem for each file."""
     if not contents.private and (path := next(_values(tree, ()), None)):
         findings.add(path, _OPEN_VALUE, _CLOSED)
 
@@ -123,7 +123,7 @@ def _values(tree: Any, path: KeyPath) -> Iterator[KeyPath]:
 
 
 class _Reader:
-    """Validates tables of one file and notes what is wrong; goes on with whatever is sound."""
+    """Validates tables of one file, collects what is wrong, and goes on with what is valid."""
 
     def __init__(self, findings: Findings, directory: Path) -> None:
         self._findings = findings

@@ -1,6 +1,6 @@
 """`gateway.toml`: every section, setting and default. Seconds, bytes, absolute paths.
 
-Law: what one value may be is said here; what must hold between values, in `checks`.
+Law: this module says what one value may be; `checks` says what must hold between values.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The kinds of values that settings are made of: each strict, each with words for what it expects.
+"""The types of values that settings are made of: each is strict, and says what it expects.
 
 Law: no error of these types quotes its input, which may be a secret in the wrong place.
 """
@@ -29,7 +29,7 @@ from gateway.model import TENANT_GLOB, TENANT_NAME
 
 TABLE: Final = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-# Whole labels only: name look-up fails in its own way for an empty or an overlong one.
+# Only labels of valid length: for others name look-up raises errors of another type.
 _NAME: Final = r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?"
 _HOST_NAME: Final = re.compile(rf"(?=.{{1,253}}\Z){_NAME}")
 _FOUR_NUMBERS: Final = re.compile(r"[0-9]+(?:\.[0-9]+){3}")  # meant as an address, not as a name
@@ -40,7 +40,7 @@ _AUTHORITY: Final = rf"(?:{_NAME}|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?"
 _LOOPBACK: Final = r"(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?"
 # What RFC 3986 lets stand in a path and query, percent signs included; no fragment.
 _PATH: Final = r"(?:/[!$-;=?-Z_a-z~]*)?"
-# A year: beyond it a number of seconds is a slip of the hand, and timers overflow.
+# A year: a larger number of seconds is a mistake, and timers overflow.
 _LONGEST: Final = 31_536_000.0
 _LARGEST: Final = 2**53
 STDOUT: Final = Path("stdout")  # relative, as no path of a file is
@@ -60,7 +60,7 @@ def refuse(expected: str) -> PydanticCustomError:
 
 
 def expects(expected: str, holds: Callable[[Any], bool] = lambda _: True) -> WrapValidator:
-    """Says `expected` for every way in which the annotated type, or `holds`, can be missed."""
+    """Replaces every error of the annotated type, or of `holds`, by `expected`."""
 
     def check(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
         try:
@@ -75,7 +75,7 @@ def expects(expected: str, holds: Callable[[Any], bool] = lambda _: True) -> Wra
 
 
 def matching(pattern: str, expected: str) -> WrapValidator:
-    """Lets through what `pattern` matches whole."""
+    """Accepts text that `pattern` matches in full."""
     compiled = re.compile(pattern)
     return expects(expected, lambda text: compiled.fullmatch(text) is not None)
 

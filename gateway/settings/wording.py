@@ -1,6 +1,6 @@
-"""How findings are put into words: key paths, what was found, the nearest known name. Pure.
+"""How problems are worded: key paths, what was found, the nearest known name, the report. Pure.
 
-Law: what may be a secret, by its place or by its look, is named by its type alone.
+Law: of what may be a secret, by its place or its look, only the type is shown.
 """
 
 import json
@@ -15,7 +15,7 @@ from gateway.errors import Problem
 
 KeyPath = tuple[str | int, ...]
 
-# Whatever stands at or below a member of these names is never shown.
+# Values at or below a member of these names are never shown.
 _HIDDEN: Final = frozenset(
     {
         "hash", "identity", "key", "placeholder_tokens", "previous", "role_id", "secret",
@@ -28,7 +28,7 @@ _SECRET_LOOK: Final = re.compile(r"(igw_|eyJ)[\w.-]+|(?=[A-Za-z_+=]*[0-9])[A-Za-
 _TOKEN: Final = re.compile(r"eyJ[\w-]+\.eyJ|(?<![A-Za-z0-9])igw_[\w-]{16}")
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 _LONGEST: Final = 80
-_MOST_BITS: Final = 64  # of an integer: more is no TOML, and Python writes out no very long one
+_MOST_BITS: Final = 64  # of an integer: TOML allows no more, and Python prints no very long one
 _TYPES: Final = (
     (bool, "a boolean"),
     (int, "an integer"),
@@ -40,7 +40,7 @@ _TYPES: Final = (
 
 
 def key_path(path: KeyPath) -> str:
-    """As one would write it: `callers.billing.tokens[1].hash`, names in quotes where TOML asks."""
+    """As an operator would write it: `callers.billing.tokens[1].hash`, quoted as in TOML."""
     text = ""
     for part in path:
         if isinstance(part, int):
@@ -88,12 +88,12 @@ def masked(text: str) -> str:
 
 
 def is_token(text: str) -> bool:
-    """Whether a key or token stands here, where the name of its place should."""
+    """Whether this is a key or token, where the name of a place should be."""
     return _TOKEN.search(text) is not None
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The known name that is most like this one, in words."""
+    """Says which known name is most similar."""
     matches = get_close_matches(name, known, n=1, cutoff=0.0)
     return f"a known key; the nearest is `{matches[0]}`" if matches else "nothing here"
 
@@ -113,5 +113,5 @@ def render(problems: Sequence[Problem]) -> str:
 
 
 def printable(text: str) -> str:
-    """The text with what no terminal should be given written as escapes."""
+    """The text with control characters written as escapes."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -25,7 +25,7 @@ class SingleFlight(Generic[T]):
     def join(
         self, name: Hashable, begin: Callable[[], Coroutine[None, None, T]]
     ) -> asyncio.Task[T]:
-        """The flight of that name, begun now unless it is in progress."""
+        """The flight of that name, started now unless it is in progress."""
         task = self._tasks.get(name)
         if task is None:
             task = asyncio.get_running_loop().create_task(begin())
@@ -59,7 +59,7 @@ class Schedule:
         self._wake = asyncio.Event()
 
     def put(self, slot: Slot, due: float) -> None:
-        """Has the slot come up at `due`, or earlier if it already was to."""
+        """Makes the slot come up at `due`, unless it is scheduled earlier already."""
         if due >= self._due.get(slot, inf):
             return
         self._due[slot] = due
@@ -67,7 +67,7 @@ class Schedule:
         self._wake.set()
 
     async def next(self) -> Slot:
-        """The slot that is due first, once it is; never one that is retired."""
+        """Waits for the slot that is due first, and returns it; never a retired one."""
         while True:
             now = self._clock()
             while self._heap and self._heap[0][0] <= now:
@@ -89,18 +89,21 @@ PORTION: Final = 100
 
 
 class Backlog:
-    """`take` is called once for each slot that is added and has not left the configuration."""
+    """Calls `take` for each added slot that is still configured.
+
+    It does so in portions: 100,000 at once would delay requests.
+    """
 
     def __init__(self, take: Callable[[Slot], None]) -> None:
         self._take = take
         self._queue: asyncio.Queue[Iterable[Slot]] = asyncio.Queue()
 
     def add(self, slots: Iterable[Slot]) -> None:
-        """Has these taken up, in order, after those that were added before."""
+        """Queues these slots, after those that were added earlier."""
         self._queue.put_nowait(slots)
 
     async def run(self) -> None:
-        """For as long as the vault lives."""
+        """Runs until cancelled."""
         while True:
             for number, slot in enumerate(await self._queue.get(), 1):
                 if not slot.retired:

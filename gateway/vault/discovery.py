@@ -21,13 +21,13 @@ from gateway.vault.reading import Reader
 from gateway.vault.snapshot import new_slot
 from gateway.vault.sources.source import NOT_FOUND
 
-MAX_ABSENT: Final = 10_000  # names remembered as not to be had
-MISSES_PER_SECOND: Final = 10.0  # per caller; a name that is found costs nothing
+MAX_ABSENT: Final = 10_000  # names remembered as unavailable
+MISSES_PER_SECOND: Final = 10.0  # per caller; a look-up that finds the name is not counted
 MISSES_AT_ONCE: Final = 100.0
 
 
 class Absent(NamedTuple):
-    """Why a name is not to be had, and until when (monotonic seconds) that is believed."""
+    """Why a name is unavailable, and until when (monotonic seconds) that is remembered."""
 
     reason: str
     until: float
@@ -53,12 +53,12 @@ class Discovery:
         return rule.pattern.fullmatch(tenant) is not None and length <= rule.longest
 
     def source(self, tenant: str) -> KeySource:
-        """The template with the tenant's name in it. The name is already a lawful one."""
+        """The template with the tenant's name, which must be valid, in it."""
         template = self.discover.key
         return replace(template, reference=template.reference.replace("{tenant}", tenant))
 
     def absent(self, tenant: str, now: float) -> Absent | None:
-        """What is remembered of a name that could not be had."""
+        """Why the name is unavailable, if that is remembered."""
         absent = self._absent.get(tenant)
         if absent is not None and absent.until <= now:
             del self._absent[tenant]
@@ -66,7 +66,7 @@ class Discovery:
         return absent
 
     def missed(self, tenant: str, reason: str, now: float) -> Absent:
-        """Remembers that a name is not to be had; the oldest such memory makes room."""
+        """Remembers that a name is unavailable; beyond `MAX_ABSENT` the oldest is forgotten."""
         self._absent.pop(tenant, None)
         while len(self._absent) >= MAX_ABSENT:
             del self._absent[next(iter(self._absent))]
@@ -83,7 +83,7 @@ class Discovery:
         return True
 
     def found(self, caller: str) -> None:
-        """Gives the look-up back that the caller took: the name was there."""
+        """Gives back the look-up that the caller took: the name exists."""
         left, since = self._misses[caller]
         self._misses[caller] = (left + 1.0, since)
 

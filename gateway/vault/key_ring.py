@@ -1,6 +1,6 @@
 """A tenant's keys, and which of them to use now. Decides; does no I/O; time comes in as `now`.
 
-Law: a ring gives out its own tenant's keys only, each exactly as last read whole from its source,
+Law: a ring gives out its own tenant's keys only, each exactly as last read from its source,
 and with a pin only once Invopop has named the pinned workspace for that very value.
 """
 
@@ -22,7 +22,7 @@ from gateway.vault.sources.source import ReadFailure
 
 
 class KeyNeeded(Exception):
-    """The key is not in memory but may be had: `await vault.read(tenant, caller)`."""
+    """The key is not in memory, but can perhaps be read: `await vault.read(tenant, caller)`."""
 
 
 def key_unavailable(cause: str, retry_after: float) -> GatewayFault:
@@ -30,7 +30,7 @@ def key_unavailable(cause: str, retry_after: float) -> GatewayFault:
     seconds = max(1, math.ceil(retry_after)) if math.isfinite(retry_after) else 1
     return GatewayFault(
         "key_unavailable",
-        "The tenant's key cannot be had just now.",
+        "The tenant's key is unavailable now; try again after Retry-After.",
         headers=[(b"retry-after", b"%d" % seconds)],
         cause=cause,
     )
@@ -118,7 +118,7 @@ class Slot:
     retired: bool = False
 
     def loaded(self, secret: Secret, started: float) -> None:
-        """A read begun at `started` gave this value. One that a later read overtook is ignored."""
+        """A read begun at `started` gave this value; ignored if a later read has ended already."""
         if started < self.read_started:
             return
         self.read_started = started
@@ -130,7 +130,7 @@ class Slot:
             self.candidate = self._key(secret)
 
     def failed(self, failure: SlotFailure, retry_at: float, detail: str = "") -> None:
-        """A read, or a look at the pin, came to nothing: the last good key goes on until too old.
+        """A read or a pin check failed: the last good key is used until it is too old.
 
         Before `retry_at` no request asks again. `detail` is for operators.
         """
@@ -139,7 +139,7 @@ class Slot:
         self.retry_at = retry_at
 
     def confirmed(self, candidate: Key) -> None:
-        """Invopop named the pinned workspace for this value: it takes over."""
+        """Invopop named the pinned workspace for this value: it is used from now on."""
         if self.candidate is candidate:
             self._use(candidate)
 
@@ -214,8 +214,8 @@ class KeyRing:
         return [slot.key for slot in slots if slot.key is not None]
 
 
-def tell_change(slot: Slot, before: Key | None, emit: Emit) -> None:
-    """Compares the slot's key with the one it had `before`; the first one is no change."""
+def report_change(slot: Slot, before: Key | None, emit: Emit) -> None:
+    """Emits `KeyChanged` if the slot's key is not the one `before`; a first key is no change."""
     key = slot.key
     if before is not None and key is not None and key.secret != before.secret:
         emit(KeyChanged(slot.tenant, slot.name, key.fingerprint, before.fingerprint))

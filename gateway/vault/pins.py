@@ -1,6 +1,6 @@
-"""Which workspace does a key belong to? Asks Invopop, first need first.
+"""Which workspace does a key belong to? Asks Invopop, the most urgent key first.
 
-Law: a pinned key that Invopop has not vouched for is never used; whatever goes wrong, it waits.
+Law: a pinned key whose workspace Invopop has not confirmed is never used, whatever goes wrong.
 """
 
 import asyncio
@@ -13,11 +13,11 @@ from gateway.events import Emit, KeyRefreshed
 from gateway.model import Key
 from gateway.secret import Secret
 from gateway.vault.background import Schedule, SingleFlight
-from gateway.vault.key_ring import NEVER, Slot, tell_change
+from gateway.vault.key_ring import NEVER, Slot, report_change
 
 INTERVAL: Final = 0.1  # seconds between two checks: at most 10 a second
 CHECK_TIMEOUT: Final = 10.0
-RETRY_AFTER: Final = 2.0  # seconds until a request asks again for a check that came to nothing
+RETRY_AFTER: Final = 2.0  # seconds until a request may ask again after a check without an answer
 RETRY_BACKGROUND: Final = 30.0
 
 CheckWorkspace = Callable[[Secret], Awaitable[str]]
@@ -32,7 +32,7 @@ class _Unchecked(NamedTuple):
 
 
 class Pins:
-    """The candidates that wait for their check, and the checks in progress."""
+    """The candidates that wait for a check, and the checks in progress."""
 
     def __init__(self, check: CheckWorkspace, emit: Emit, clock: Callable[[], float]) -> None:
         self._check = check
@@ -43,11 +43,11 @@ class Pins:
         self._ended: dict[Slot, asyncio.Event] = {}
 
     def want(self, slot: Slot) -> None:
-        """Has the slot's candidate checked when nothing is more urgent."""
+        """Queues a check of the slot's candidate, to run when nothing is more urgent."""
         self._schedule.put(slot, self._clock())
 
     async def urge(self, slot: Slot, deadline: float | None) -> None:
-        """Has the candidate checked next; waits for that, at most until the loop's `deadline`."""
+        """Checks the candidate next, and waits for it, at most until the loop's `deadline`."""
         ended = self._ended.setdefault(slot, asyncio.Event())
         if self._flights.underway(slot) is None:
             self._schedule.put(slot, NEVER)
@@ -63,10 +63,10 @@ class Pins:
             while True:
                 slot = await self._schedule.next()
                 if slot.candidate is None:
-                    self._tell(slot)
+                    self._wake(slot)
                 elif self._flights.underway(slot) is None:
                     check = self._flights.join(slot, partial(self._settle, slot, slot.candidate))
-                    # Only when it is no longer under way: what comes later begins anew.
+                    # Only once it is no longer under way: a later request then starts a new check.
                     check.add_done_callback(partial(self._after, slot, slot.candidate))
                     await asyncio.sleep(INTERVAL)
         finally:
@@ -75,7 +75,7 @@ class Pins:
     async def _settle(self, slot: Slot, candidate: Key) -> None:
         answer = await self._ask(candidate.secret)
         if slot.candidate is not candidate:
-            return  # rotated meanwhile: this answer says nothing of the key that waits now
+            return  # rotated meanwhile: this answer is not about the key that waits now
         now = self._clock()
         if isinstance(answer, _Unchecked):
             slot.failed("pin_unchecked", now + RETRY_AFTER, answer.detail)
@@ -85,7 +85,7 @@ class Pins:
         elif answer == slot.workspace:
             before = slot.key
             slot.confirmed(candidate)
-            tell_change(slot, before, self._emit)
+            report_change(slot, before, self._emit)
         else:
             slot.refuted(candidate, now + RETRY_BACKGROUND)
             reason = f"slot {slot.name}: the key belongs to another workspace than the pinned one"
@@ -108,10 +108,10 @@ class Pins:
 
     def _after(self, slot: Slot, checked: Key, _: object) -> None:
         if slot.candidate is None or slot.candidate is checked or slot.retired:
-            self._tell(slot)
+            self._wake(slot)
         else:  # whoever waits, waits for the key that took its place
             self._schedule.put(slot, NEVER if slot in self._ended else self._clock())
 
-    def _tell(self, slot: Slot) -> None:
+    def _wake(self, slot: Slot) -> None:
         if ended := self._ended.pop(slot, None):
             ended.set()

@@ -16,7 +16,7 @@ from gateway.secret import Secret
 from gateway.settings.key_sources import SOURCE_KINDS, STORES, KeySource
 from gateway.settings.schema import VaultSettings
 from gateway.vault.background import Schedule, SingleFlight
-from gateway.vault.key_ring import NEVER, KeyRing, Slot, tell_change
+from gateway.vault.key_ring import NEVER, KeyRing, Slot, report_change
 from gateway.vault.pins import Pins
 from gateway.vault.snapshot import slots_of
 from gateway.vault.sources.key_check import check_key, check_secret
@@ -29,8 +29,8 @@ PER_KIND: Final = 32  # reads at once; the background loop takes at most half of
 class Reader:
     """The sources in use, and the reads in progress. `clock` gives monotonic seconds.
 
-    `ended` is told of each slot whose read has ended, well or not; `outcomes` holds, per kind of
-    source, how its last read ended: "" or a failure's word.
+    `ended` is called with each slot whose read has ended, in success or failure; `outcomes` holds,
+    per kind of source, how its last read ended: "" or why it failed.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Reader:
         self._begun: dict[Slot, float] = {}
 
     def adopt(self, sources: Mapping[str, Source], negative_ttl: float) -> None:
-        """Reads from these sources from now on; those that are no more among them are closed."""
+        """Reads from these sources from now on; sources no longer among them are closed."""
         old, self.sources = self.sources, sources
         self.negative_ttl = negative_ttl
         for kind, source in old.items():
@@ -59,7 +59,7 @@ class Reader:
         return self._flights.join(slot, partial(self._read, slot))
 
     async def read_since(self, slots: Sequence[Slot], since: float) -> None:
-        """Returns once each has had a read begun at `since` or later: older ones may be outdated.
+        """Returns once each has been read by a read begun at `since` or later.
 
         They are read side by side.
         """
@@ -72,14 +72,14 @@ class Reader:
         await asyncio.wait([self.read(slot) for slot in slots])
 
     async def read_local(self, rings: Mapping[str, KeyRing]) -> None:
-        """Reads what stands on this machine and may have changed, with pauses for requests."""
+        """Reads keys of this machine that may have changed, with pauses for requests."""
         since = self._clock()
         changed = await asyncio.to_thread(self._changed, rings)
         for first in range(0, len(changed), PER_KIND):
             await self.read_since(changed[first : first + PER_KIND], since)
 
     async def fetch(self, source: KeySource) -> Secret:
-        """One lawful secret from its source; raises `SourceError`, whatever goes wrong."""
+        """One valid secret from its source; raises `SourceError`, whatever goes wrong."""
         place = source.describe()
         opened = self.sources.get(source.kind)
         if opened is None:
@@ -92,7 +92,7 @@ class Reader:
         except TimeoutError:
             raise SourceError(UNAVAILABLE, f"{place} did not answer in time") from None
         except Exception as error:  # noqa: BLE001 - a source's bug must harm its own keys only
-            # Foreign messages may quote the reply, and so the key: the type's name must do.
+            # Messages of others' code may quote the reply, and so the key: the type's name must do.
             raise SourceError(UNAVAILABLE, f"{place}: {type(error).__name__}") from None
         check_secret(secret)
         return secret
@@ -117,7 +117,7 @@ class Reader:
             else:
                 self.outcomes[kind] = ""
                 self._emit(KeyRefreshed(slot.tenant, kind, "success"))
-                tell_change(slot, before, self._emit)
+                report_change(slot, before, self._emit)
             finally:
                 del self._begun[slot]
         self._ended(slot)
@@ -125,7 +125,7 @@ class Reader:
     def _failed(self, slot: Slot, error: SourceError) -> None:
         kind = slot.source.kind
         slot.failed(error.outcome, self._clock() + self.negative_ttl, error.reason)
-        # The store did answer: a name that it does not have is a caller's slip, no trouble of its.
+        # The store did answer: that it does not have the name is the caller's error, not a failure.
         answered = slot.discovered and error.outcome == NOT_FOUND
         self.outcomes[kind] = "" if answered else error.outcome
         outcome: Outcome = "success" if answered else "failure"
@@ -144,7 +144,7 @@ class Reader:
         return changed
 
 
-AT_ONCE: Final = PER_KIND // 2  # the other half is for reads that requests wait for
+AT_ONCE: Final = PER_KIND // 2  # the rest is for reads that requests wait for
 REFRESHED: Final = tuple(name for name, kind in SOURCE_KINDS.items() if not kind.constant)
 
 
@@ -158,14 +158,14 @@ class Refresher:
         self._permits = {kind: asyncio.Semaphore(AT_ONCE) for kind in REFRESHED}
 
     def now(self, slot: Slot) -> None:
-        """Reads the slot as soon as it can be."""
+        """Reads the slot as soon as possible."""
         if schedule := self._schedules.get(slot.source.kind):
             schedule.put(slot, self._clock())
 
     def later(self, slot: Slot, settings: VaultSettings) -> None:
-        """Reads the slot before `refresh` seconds are over; sooner if its last read failed.
+        """Reads the slot within `refresh` seconds; sooner if its last read failed.
 
-        Jittered, so that keys that were loaded together do not all come up together.
+        Jittered, so that keys that were loaded together are not read again all at once.
         """
         wait = settings.refresh
         if slot.failure:
@@ -225,7 +225,7 @@ class RejectedKeyReread:
                     if slot.candidate is not None:
                         await self._pins.urge(slot, None)
         except TimeoutError:
-            pass  # what came in time counts; the reads themselves go on
+            pass  # what was read in time counts; the reads themselves go on
         finally:
             fruitless = before == [slot.key for slot in ring.slots]
             ring.reread_at = self._clock() + COOL_DOWN if fruitless else NEVER

@@ -1,4 +1,4 @@
-"""What the vault reports of its keys without showing one: rows, a survey of all, expiry warnings.
+"""What the vault reports about its keys: rows, a survey of all tenants, expiry warnings.
 
 Of a key only the fingerprint is shown, and of a key file, in the survey, only its name.
 """
@@ -65,7 +65,7 @@ def unresolved(slots: Iterable[Slot], settings: VaultSettings) -> list[Problem]:
 
 
 def ends_soon(expires_at: float | None, now: float) -> bool:
-    """Whether a key that tells its expiry has less than 14 days left, or has ended."""
+    """Whether a key whose expiry is known has less than 14 days left, or has expired."""
     return expires_at is not None and expires_at - now < WARN_BEFORE
 
 
@@ -115,7 +115,7 @@ class KeyState(NamedTuple):
 
 
 class Survey(NamedTuple):
-    """How many tenants there are, in trouble, and with a key that ends soon; `states` of some."""
+    """How many tenants there are, failing, and with a key that expires soon; `states` of some."""
 
     total: int
     troubled: int
@@ -124,7 +124,7 @@ class Survey(NamedTuple):
 
 
 def survey(rings: Iterable[KeyRing], now: Now, limit: int) -> Survey:
-    """Details of at most `limit` tenants: in trouble first, then ending soon, then last used."""
+    """Details of at most `limit` tenants: failing first, then expiring soon, then last used."""
     every = list(rings)
     ranks = [_rank(ring, now.wall) for ring in every]
     # The number keeps two rings from being compared.
@@ -161,7 +161,7 @@ def _state(slot: Slot, ring: KeyRing, now: Now) -> KeyState:
 
 
 def _place(source: KeySource) -> str:
-    """As `describe`, but of a file its name alone."""
+    """As `describe`, but a file's name without its directory."""
     if source.file is None:
         return source.describe()
     field = f"#{source.field}" if source.field else ""
@@ -172,7 +172,7 @@ SCAN: Final = 3600.0  # seconds
 
 
 async def warn_of_expiry(slots: Callable[[], Iterable[Slot]], emit: Emit) -> None:
-    """Looks at all slots each hour, until cancelled."""
+    """Checks all slots each hour, until cancelled."""
     warned: dict[Slot, float] = {}
     while True:
         # In a thread: of very many tenants this takes longer than a request should wait.
@@ -184,7 +184,7 @@ async def warn_of_expiry(slots: Callable[[], Iterable[Slot]], emit: Emit) -> Non
 def expiry_warnings(slots: Iterable[Slot], warned: dict[Slot, float]) -> list[Noticed]:
     """A warning for each key that expires within 14 days, at most once a day for each.
 
-    `warned` remembers when each slot was warned of; what is no longer near its end leaves it.
+    `warned` remembers when each slot was warned of; slots no longer near their end are removed.
     """
     now = time.time()
     due = {slot: slot.expires_at for slot in slots if ends_soon(slot.expires_at, now)}

@@ -34,7 +34,7 @@ def kinds_of(vault_file: VaultFile) -> dict[str, str]:
 def rings_of(
     vault_file: VaultFile, settings: VaultSettings, old: Mapping[str, KeyRing]
 ) -> dict[str, KeyRing]:
-    """A ring for each listed tenant; slots that did not change are the old ones themselves."""
+    """A ring for each listed tenant; slots that did not change are kept."""
     rings = {}
     for tenant, entry in vault_file.tenants.items():
         before = old.get(tenant)
@@ -56,7 +56,7 @@ def new_slot(
     settings: VaultSettings,
     workspace: str | None = None,
 ) -> Slot:
-    """A slot that was never read. What stands on this machine never grows too old."""
+    """A slot that was never read. Keys of this machine never become too old."""
     local = source.kind in LOCAL
     max_age = inf if local else settings.refresh + settings.stale_grace
     return Slot(tenant, name, source, workspace, max_age)
@@ -75,7 +75,7 @@ def _sources(entry: TenantEntry) -> Iterator[tuple[SlotName, KeySource]]:
 
 
 def _continued(slot: Slot, known: tuple[Slot, ...]) -> Slot:
-    """The old slot if nothing of it changed; else the new one, with the key that it takes over."""
+    """The old slot if nothing changed; else the new one, with the key that it inherits."""
     for old in known:
         if (old.name, old.source, old.workspace, old.max_age, old.discovered) == (
             slot.name, slot.source, slot.workspace, slot.max_age, slot.discovered,
@@ -97,7 +97,8 @@ class Snapshot(NamedTuple):
     """To be taken into use in one step; never with `problems`.
 
     `kinds` are the kinds of source that listed tenants name, `files` the key files. `gone` are
-    slots in use that are no longer listed; `due` are those to schedule: new ones and all of stores.
+    slots in use that are no longer listed; `due` are those to schedule: new ones, and those that
+    are read from stores.
     """
 
     rings: dict[str, KeyRing]

@@ -80,9 +80,9 @@ class Vault:
         raise KeyNeeded
 
     def require(self, tenant: str) -> None:
-        """Raises `tenant_denied` for a tenant that certainly does not exist, before policy speaks.
+        """Raises `tenant_denied` for a tenant that certainly does not exist, before policy decides.
 
-        One that a store may yet know is let pass: `read` asks the store.
+        A tenant that a store may have passes: `read` asks the store.
         """
         if tenant not in self._rings:
             missing = self._lookups.missing(tenant)
@@ -125,7 +125,7 @@ class Vault:
         """The first load: what is on this machine is read, stores follow in the background.
 
         Returns why it must not be served: with `vault.strict` also each local key that cannot be
-        had. Then nothing, or all but those keys, is in use.
+        read. Then nothing, or all but those keys, is in use.
         """
         snapshot = await self.prepare(*self._first)
         if snapshot.problems:
@@ -137,7 +137,7 @@ class Vault:
     async def prepare(self, vault_file: VaultFile, settings: Settings) -> Snapshot:
         """Everything for `commit`: local keys are read; nothing new is in use yet.
 
-        A snapshot with `problems` is not to be committed. A single key that cannot be had is none.
+        Do not commit a snapshot with `problems`. A single key that cannot be read is not a problem.
         """
         connections = await asyncio.to_thread(self._connections.renewed, settings.vault)
         kept = self._reader.sources if connections == self._connections else {}
@@ -148,10 +148,10 @@ class Vault:
         return snapshot
 
     def commit(self, snapshot: Snapshot) -> None:
-        """Takes a snapshot into use, at one stroke: requests see all of it or nothing.
+        """Takes a snapshot into use in one step: requests see all of it or nothing.
 
-        Unchanged slots go on with what they know; a tenant that is gone is gone at once. What is
-        done here for each tenant holds up requests: nearly all of it was done by `prepare`.
+        Unchanged slots keep what they know; a removed tenant stops working at once. What is done
+        here for each tenant delays requests, so `prepare` has done nearly all of it.
         """
         settings = snapshot.connections.settings
         keeps = self._lookups.keeps(snapshot.discover, settings)
@@ -176,13 +176,13 @@ class Vault:
         await self._reader.read_local(self._rings)
 
     async def read_stores(self, tenant: str = "") -> None:
-        """Reads every listed key of a store now, or one tenant's: for commands that show them."""
+        """Reads every listed key of a store now, or one tenant's: for commands that show keys."""
         stored = (slot for slot in slots_of(self._rings) if slot.source.kind in STORES)
         if slots := [slot for slot in stored if tenant in {"", slot.tenant}]:
             await self._reader.read_since(slots, self._clock())
 
     async def resolve(self, source: KeySource, file: str, key: str) -> Secret:
-        """Any other secret of the configuration that must be had at once.
+        """Any other secret of the configuration that is needed at once.
 
         Raises `ConfigurationError` with a problem at `key` of `file`.
         """
@@ -203,7 +203,7 @@ class Vault:
             group.create_task(warn_of_expiry(self._slots, self._emit))
 
     async def aclose(self) -> None:
-        """Ends reads in progress and gives up the stores' connections."""
+        """Ends reads in progress and closes the stores' connections."""
         await self._lookups.aclose()
         await self._rereads.aclose()
         await self._reader.aclose()
@@ -215,7 +215,7 @@ class Vault:
         return rows(self._slots())
 
     def rings(self) -> Iterator[KeyRing]:
-        """All of now. Any thread: copied in one step, because requests go on meanwhile."""
+        """All rings. Any thread: copied in one step, because requests go on meanwhile."""
         return chain(self._rings.values(), self._found.copy().values())
 
     def held(self) -> list[Key]:
@@ -224,7 +224,7 @@ class Vault:
         return [key for key in keys if key is not None]
 
     def expiries(self) -> list[tuple[str, str, float]]:
-        """Tenant, slot and expiry (seconds since 1970) of the keys that tell one. Any thread."""
+        """Tenant, slot and expiry (seconds since 1970) of keys with a known expiry. Any thread."""
         known = ((slot.tenant, slot.name, slot.expires_at) for slot in self._slots())
         return [(tenant, name, at) for tenant, name, at in known if at is not None]
 
@@ -237,7 +237,7 @@ class Vault:
         return self._files
 
     def failing(self) -> dict[str, str]:
-        """The kinds of source whose last read failed, with the failure's word."""
+        """The kinds of source whose last read failed, and why."""
         return {kind: outcome for kind, outcome in self._reader.outcomes.items() if outcome}
 
     def tried(self) -> bool:
@@ -279,7 +279,7 @@ class Vault:
         ring = self._ring(slot.tenant)
         if ring is None or slot not in ring.slots:
             return  # being prepared, or removed meanwhile
-        # Not in the store any more, or not asked for in a long time: first use finds it again.
+        # No longer in the store, or not asked for in a long time: its next use finds it again.
         if slot.discovered and (
             slot.failure == NOT_FOUND or self._clock() - ring.used_at > slot.max_age
         ):

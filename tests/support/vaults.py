@@ -38,7 +38,7 @@ def key_source(**source: Any) -> KeySource:
     return _KEY_SOURCE.validate_python({k: v for k, v in source.items() if v is not None})
 
 
-class FakeStore:
+class FakeStore(Source):
     """A store in memory, in the place of a real kind: `secrets` by reference, or an error to raise.
 
     While `hanging` is set reads do not end; `reads` are the references read, in order.

@@ -1,6 +1,6 @@
 """Keys in AWS Secrets Manager, through botocore. Credentials are found as the AWS tools do."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from gateway.secret import Secret
@@ -13,6 +13,7 @@ from gateway.vault.sources.source import (
     UNAVAILABLE,
     Connections,
     ReadFailure,
+    Source,
     SourceError,
 )
 
@@ -28,7 +29,7 @@ OUTCOMES: Final[Mapping[str, ReadFailure]] = {
 }
 
 
-class AwsSource:
+class AwsSource(Source):
     """`{ aws = "NAME or ARN" }`; with `field`, a member of a JSON secret."""
 
     def __init__(self, connections: Connections) -> None:
@@ -60,11 +61,6 @@ class AwsSource:
     async def read(self, source: KeySource) -> Secret:
         """The secret's current version."""
         return await self._threads.read(self._get, source)
-
-    def mark(self, source: KeySource) -> Hashable:
-        """Only the store knows."""
-        del source
-        return None
 
     async def aclose(self) -> None:
         """Closes the connections."""

@@ -1,6 +1,6 @@
 """Keys in Azure Key Vault, through Microsoft's libraries; credentials are their default ones."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from gateway.secret import Secret
@@ -12,6 +12,7 @@ from gateway.vault.sources.source import (
     UNAVAILABLE,
     Connections,
     ReadFailure,
+    Source,
     SourceError,
 )
 
@@ -19,13 +20,13 @@ TIMEOUT: Final = 5
 OUTCOMES: Final[Mapping[int, ReadFailure]] = {404: NOT_FOUND, 401: DENIED, 403: DENIED}
 
 
-class AzureSource:
+class AzureSource(Source):
     """`{ azure = "NAME" }`, or `NAME/VERSION`; with `field`, a member of a JSON secret."""
 
     def __init__(self, connections: Connections) -> None:
         settings = connections.settings.azure
         if settings is None:
-            raise SourceError(UNAVAILABLE, "azure: no [vault.azure] table")
+            raise SourceError(UNAVAILABLE, "azure: add a [vault.azure] table that names the vault")
         self._errors = extra("azure.core.exceptions", "azure")
         secrets = extra("azure.keyvault.secrets", "azure")
         identity = extra("azure.identity", "azure")
@@ -42,11 +43,6 @@ class AzureSource:
     async def read(self, source: KeySource) -> Secret:
         """The secret's newest version, or the one named."""
         return await self._threads.read(self._get, source)
-
-    def mark(self, source: KeySource) -> Hashable:
-        """Only the store knows."""
-        del source
-        return None
 
     async def aclose(self) -> None:
         """Closes the connections."""

@@ -1,6 +1,6 @@
 """Client libraries that not everyone installs, and threads for those that block.
 
-Law: a missing library is a finding with its remedy; none of them may log what it receives.
+Law: the error for a missing library says what to install; none may log what it receives.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ def extra(module: str, name: str) -> Any:
 
 
 class Threads:
-    """A store's own threads, at most `THREADS` at once: one that hangs takes nobody else's."""
+    """A store's own threads, at most `THREADS` at once: a store that hangs uses up no others."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -46,19 +46,19 @@ class Threads:
             raise SourceError(UNAVAILABLE, f"{self._name}: closed")
         called = run_in_daemon_thread(partial(function, *arguments), self._name)
         called.add_done_callback(self._ended)
-        # Whoever waits may give up; the thread goes on, and its place is taken until it ends.
+        # Whoever waits may give up; the thread goes on, and counts until it ends.
         return await asyncio.shield(called)
 
     async def read(self, get: Callable[[str, str], object], source: KeySource) -> Secret:
-        """What `get` finds at the reference (it is told the place, too), or that member of it."""
+        """What `get(reference, place)` finds, or the source's field of it."""
         place = source.describe()
         text = await self.run(get, source.reference, place)
         if not isinstance(text, str):
-            raise SourceError(MALFORMED, f"{place}: the secret is no text")
+            raise SourceError(MALFORMED, f"{place}: the secret is not text")
         return Secret(member(text, source.field, place))
 
     def close(self) -> None:
-        """Takes no more work; a call that hangs ends with its own time-out."""
+        """Accepts no more work; a call that hangs ends by its own timeout."""
         self._closed = True
 
     def _ended(self, called: "asyncio.Future[Any]") -> None:

@@ -6,7 +6,7 @@ Law: the bearer goes to the configured endpoint only; no reply is ever quoted.
 import asyncio
 import base64
 import binascii
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -25,6 +25,7 @@ from gateway.vault.sources.source import (
     UNAVAILABLE,
     Connections,
     ReadFailure,
+    Source,
     SourceError,
     member,
 )
@@ -36,7 +37,7 @@ TIMEOUT: Final = 5.0
 OUTCOMES: Final[Mapping[int, ReadFailure]] = {404: NOT_FOUND, 400: DENIED, 401: DENIED, 403: DENIED}
 
 
-class GcpSource:
+class GcpSource(Source):
     """`{ gcp = "NAME" }`, or `projects/PROJECT/secrets/NAME`; either may end in `/versions/N`.
 
     With `field`, a member of a JSON secret.
@@ -74,11 +75,6 @@ class GcpSource:
             raise SourceError(outcome, f"{place}: {reply.status_code}")
         return Secret(member(_payload(reply, place), source.field, place))
 
-    def mark(self, source: KeySource) -> Hashable:
-        """Only the store knows."""
-        del source
-        return None
-
     async def aclose(self) -> None:
         """Closes the connections."""
         self._threads.close()
@@ -88,7 +84,9 @@ class GcpSource:
         name, _, version = reference.partition("/versions/")
         if not name.startswith("projects/"):
             if self._project is None:
-                raise SourceError(UNAVAILABLE, f"{place}: no [vault.gcp] table names the project")
+                raise SourceError(
+                    UNAVAILABLE, f"{place}: add a [vault.gcp] table that names the project"
+                )
             name = f"projects/{self._project}/secrets/{name}"
         return f"v1/{quote(name)}/versions/{quote(version or 'latest')}:access"
 
@@ -106,7 +104,9 @@ class GcpSource:
                 credentials, _ = self._auth.default(scopes=SCOPES)
             credentials.refresh(self._requests.Request())
         except self._errors.TransportError:
-            raise SourceError(UNAVAILABLE, f"{place}: Google's token service is away") from None
+            raise SourceError(
+                UNAVAILABLE, f"{place}: Google's token service is unreachable"
+            ) from None
         except self._errors.GoogleAuthError as error:
             raise SourceError(DENIED, f"{place}: {type(error).__name__}") from None
         return credentials
@@ -116,4 +116,4 @@ def _payload(reply: httpx.Response, place: str) -> str:
     try:
         return base64.b64decode(reply.json()["payload"]["data"], validate=True).decode()
     except (ValueError, KeyError, TypeError, binascii.Error):
-        raise SourceError(MALFORMED, f"{place}: the reply holds no text") from None
+        raise SourceError(MALFORMED, f"{place}: the secret is not text") from None

@@ -1,4 +1,4 @@
-"""May this value be sent as a key, or used as a secret? Quotes nothing of what it refuses."""
+"""May this value be sent as a key, or used as a secret? Never quotes what it refuses."""
 
 import re
 from typing import Final
@@ -13,8 +13,8 @@ _BEARER: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 def check_key(secret: Secret) -> None:
     """Raises `SourceError` unless the key is a Bearer token (RFC 6750 2.1) of at most 16,384 bytes.
 
-    Anything else would change or break the header that bears it, or is no key at all: a reference
-    that nobody resolved, such as `${ACME_KEY}` or `vault:secret/acme#key`, is never one.
+    Anything else would change or break the header that carries it, or is not a key: a reference
+    that was never resolved, such as `${ACME_KEY}` or `vault:secret/acme#key`, is never one.
     """
     _refuse(fault_in(secret.reveal()))
 
@@ -25,11 +25,11 @@ def check_secret(secret: Secret) -> None:
 
 
 def fault_in(value: str) -> str | None:
-    """What is wrong with a key, in words that hold nothing of it; None if nothing is."""
+    """What is wrong with a key, without quoting it; None if nothing is."""
     if fault := _fault_in_secret(value):
         return fault
     if not _BEARER.fullmatch(value):
-        return "is no Bearer token (RFC 6750): is it a reference to a key?"
+        return "is not a Bearer token (RFC 6750): is it a reference to a key?"
     return None
 
 

@@ -1,7 +1,7 @@
 """Keys of this machine: variables, files, and values in the vault file itself.
 
-A file that is being rewritten in place is waited for until it stands still, so that no torn key is
-ever taken.
+A file that is being rewritten in place is read only once it no longer changes, so that no partial
+key is ever used.
 """
 
 import asyncio
@@ -21,13 +21,14 @@ from gateway.vault.sources.source import (
     UNAVAILABLE,
     Connections,
     ReadFailure,
+    Source,
     SourceError,
     member,
 )
 from gateway.watcher import Mark, mark_of
 
 
-class EnvSource:
+class EnvSource(Source):
     """`{ env = "NAME" }`"""
 
     def __init__(self, connections: Connections) -> None:
@@ -47,18 +48,15 @@ class EnvSource:
         """It cannot change while it is configured."""
         return source.kind
 
-    async def aclose(self) -> None:
-        """Holds nothing."""
 
-
-class ValueSource:
+class ValueSource(Source):
     """`{ value = "…" }`"""
 
     def __init__(self, connections: Connections) -> None:
         del connections
 
     async def read(self, source: KeySource) -> Secret:
-        """The value as it stands in the file."""
+        """The value as the file gives it."""
         if source.value is None:
             raise SourceError(NOT_FOUND, "no value is given")
         return source.value
@@ -67,13 +65,10 @@ class ValueSource:
         """It cannot change while it is configured."""
         return source.kind
 
-    async def aclose(self) -> None:
-        """Holds nothing."""
 
-
-MAX_SIZE: Final = 1024 * 1024  # a JSON file may hold many members; nothing lawful is larger
+MAX_SIZE: Final = 1024 * 1024  # a JSON file may hold many members; no valid one is larger
 SETTLED_AFTER: Final = 0.2  # seconds in which neither size nor time may change
-MAX_ROUNDS: Final = 8  # then the file is called restless; a first read waits 2 s at most
+MAX_ROUNDS: Final = 8  # then it is an error; a first read waits 2 s at most
 
 
 class _Read(NamedTuple):
@@ -82,21 +77,21 @@ class _Read(NamedTuple):
     age: float
 
 
-class FileSource:
+class FileSource(Source):
     """`{ file = "PATH" }`, one trailing newline stripped; with `field`, a member of a JSON file."""
 
     def __init__(self, connections: Connections) -> None:
         del connections
 
     async def read(self, source: KeySource) -> Secret:
-        """The file's content now; raises `SourceError` if it cannot be read or is no UTF-8."""
+        """The file's content now; raises `SourceError` if it cannot be read or is not UTF-8."""
         place = source.describe()
         content = await _settled(Path(source.reference), place)
         try:
             text = content.decode()
         except UnicodeDecodeError:
             # The codec's own message quotes the content.
-            raise SourceError(MALFORMED, f"{place} is no UTF-8") from None
+            raise SourceError(MALFORMED, f"{place} is not UTF-8") from None
         return Secret(
             member(text, source.field, place) if source.field else text.removesuffix("\n")
         )
@@ -108,12 +103,9 @@ class FileSource:
         except OSError:
             return None
 
-    async def aclose(self) -> None:
-        """Holds nothing."""
-
 
 async def _settled(path: Path, place: str) -> bytes:
-    """The content, once size and time have stood still as long as a writer may pause."""
+    """The content, once size and time have not changed for as long as a writer may pause."""
     read = await asyncio.to_thread(_read, path, place)
     for _ in range(MAX_ROUNDS):
         if not 0 <= read.age < SETTLED_AFTER:
@@ -123,7 +115,7 @@ async def _settled(path: Path, place: str) -> bytes:
         if again.mark == read.mark:
             return again.content
         read = again
-    raise SourceError(UNAVAILABLE, f"{place} does not stand still")
+    raise SourceError(UNAVAILABLE, f"{place} keeps changing")
 
 
 def _read(path: Path, place: str) -> _Read:
@@ -138,7 +130,7 @@ def _read(path: Path, place: str) -> _Read:
     except OSError as error:
         raise SourceError(_outcome(error), f"{place}: {os.strerror(error.errno or 0)}") from None
     if content is None:
-        raise SourceError(MALFORMED, f"{place} is no regular file")
+        raise SourceError(MALFORMED, f"{place} is not a regular file")
     if len(content) > MAX_SIZE:
         raise SourceError(MALFORMED, f"{place} is larger than {MAX_SIZE} bytes")
     return _Read(content, mark_of(status), time.time() - status.st_mtime)

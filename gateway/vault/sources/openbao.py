@@ -3,7 +3,6 @@
 Law: a token goes to the configured server only; no reply is ever quoted.
 """
 
-from collections.abc import Hashable
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -23,6 +22,7 @@ from gateway.vault.sources.source import (
     UNAVAILABLE,
     Connections,
     ReadFailure,
+    Source,
     SourceError,
     member_of,
 )
@@ -30,13 +30,15 @@ from gateway.vault.sources.source import (
 CONNECTIONS: Final = 32
 
 
-class OpenBaoSource:
+class OpenBaoSource(Source):
     """`{ openbao = "MOUNT/PATH", field = "…" }`"""
 
     def __init__(self, connections: Connections) -> None:
         settings = connections.settings.openbao
         if settings is None:
-            raise SourceError(UNAVAILABLE, "no [vault.openbao] table says where the server is")
+            raise SourceError(
+                UNAVAILABLE, "openbao: add a [vault.openbao] table that names the server"
+            )
         self._settings = settings
         self._http = _client(settings, connections.resolver or Resolver())
         self._token = Token(self._http, settings, connections)
@@ -49,11 +51,6 @@ class OpenBaoSource:
         if reply.status_code == 403 and (fresh := await self._token.after(token)) is not None:
             reply = await self._get(source.reference, fresh, place)
         return Secret(member_of(self._document(reply, place), source.field, place))
-
-    def mark(self, source: KeySource) -> Hashable:
-        """Only the server knows."""
-        del source
-        return None
 
     async def aclose(self) -> None:
         """Ends the token's renewal and closes the connections."""
@@ -84,7 +81,7 @@ class OpenBaoSource:
 
 
 def _outcome(status: int, body: dict[str, Any]) -> ReadFailure:
-    # A missing secret has no words; "no handler for route" means a missing mount, not a tenant.
+    # The reply for a missing secret has no message; "no handler for route" is a missing mount.
     if status == 404 and not body.get("errors") and ("errors" in body or "data" in body):
         return NOT_FOUND
     return DENIED if status in {401, 403} else UNAVAILABLE
@@ -97,7 +94,9 @@ def _client(settings: OpenBao, resolver: Resolver) -> httpx.AsyncClient:
     try:
         trust = client_context(settings.ca_file, ca_only=settings.ca_file is not None)
     except OSError:
-        raise SourceError(UNAVAILABLE, f"{settings.ca_file} is no CA file") from None
+        raise SourceError(
+            UNAVAILABLE, f"{settings.ca_file} is not a PEM file of CA certificates"
+        ) from None
     return httpx.AsyncClient(
         base_url=settings.url,
         headers=headers,

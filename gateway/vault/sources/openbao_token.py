@@ -1,6 +1,6 @@
 """The gateway's own token for OpenBao: logs in, renews before it ends, logs in again if refused.
 
-Law: one login at a time, and not one right after the other: a store that denies is not hammered.
+Law: one login at a time, and not one right after the other: a store that denies is not flooded.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ class Lease(NamedTuple):
 
 
 class Token:
-    """A token by the configured way to log in, kept alive while nobody reads."""
+    """A token from the configured login, renewed also while nobody reads."""
 
     def __init__(
         self, http: httpx.AsyncClient, settings: OpenBao, connections: Connections
@@ -54,7 +54,7 @@ class Token:
         return self._token or await self._login(None)
 
     async def after(self, refused: Secret) -> Secret | None:
-        """Another token than the refused one; None if there is none to be had."""
+        """Another token than the refused one; None if there is none."""
         now = time.monotonic()
         if self._token == refused and now < min(self._since + LOGIN_INTERVAL, self._ends):
             return None
@@ -62,7 +62,7 @@ class Token:
         return token if token != refused else None
 
     async def aclose(self) -> None:
-        """Ends the renewal. The token lives on: it may not be ours to revoke."""
+        """Ends the renewal. The token is not revoked: others may use it."""
         if self._renewal is not None:
             self._renewal.cancel()
             await asyncio.wait((self._renewal,))
@@ -99,7 +99,9 @@ class Token:
             body = {"role": settings.kubernetes.role, "jwt": jwt.reveal()}
             return await self._log_in(settings.kubernetes.mount, body)
         if settings.token is None:
-            raise SourceError(DENIED, "OpenBao: no way to log in is configured")
+            raise SourceError(
+                DENIED, "OpenBao: no login is configured: set token, approle or kubernetes"
+            )
         return await self._given(await self._secret(settings.token))
 
     async def _given(self, token: Secret) -> Lease:
@@ -131,7 +133,7 @@ class Token:
             lease = renewed
 
     async def _renew(self, token: Secret, deadline: float) -> Lease | None:
-        """The token's new lease; None if it is refused, or the server silent until `deadline`."""
+        """The token's new lease; None if it is refused, or without an answer until `deadline`."""
         while time.monotonic() < deadline:
             try:
                 return _lease(await self._call("POST", "token/renew-self", token=token))

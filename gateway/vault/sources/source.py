@@ -1,8 +1,9 @@
-"""What a key source is: one `read`, one error. Law: no message here ever carries a key's value."""
+"""What a key source is: one `read`, one error. Law: no message holds a key's value."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping
-from typing import Any, Final, Literal, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple
 
 from gateway.network.resolver import Resolver
 from gateway.secret import Secret
@@ -45,7 +46,7 @@ class Connections(NamedTuple):
     def renewed(self, settings: VaultSettings) -> "Connections":
         """By these settings, with the CA file as it is now; it may block.
 
-        A file that cannot be read is told when the source is opened.
+        A file that cannot be read is reported when the source is opened.
         """
         path = settings.openbao.ca_file if settings.openbao is not None else None
         try:
@@ -54,20 +55,20 @@ class Connections(NamedTuple):
             return self._replace(settings=settings, anchor=b"")
 
 
-class Source(Protocol):
+class Source(ABC):
     """One kind of key source, shared by all tenants that name it."""
 
+    @abstractmethod
     async def read(self, source: KeySource) -> Secret:
         """The value now at `source`, unchecked; raises `SourceError`. Cancelled if it hangs."""
-        ...
 
     def mark(self, source: KeySource) -> Hashable:
         """Equal marks mean an equal value; None says nothing. Called in a thread: it may block."""
-        ...
+        del source
+        return None
 
-    async def aclose(self) -> None:
-        """Gives up connections; no read may follow."""
-        ...
+    async def aclose(self) -> None:  # noqa: B027 - those of this machine keep nothing open
+        """Closes connections; no read may follow."""
 
 
 def member(text: str, field: str | None, place: str) -> str:
@@ -78,20 +79,22 @@ def member(text: str, field: str | None, place: str) -> str:
         document = json.loads(text)
     except ValueError:
         # The decoder's own message quotes the document.
-        raise SourceError(MALFORMED, f"{place} is no JSON, but a field is asked of it") from None
+        raise SourceError(MALFORMED, f"{place} is not JSON, so it has no field") from None
     return member_of(document, field, place)
 
 
 def member_of(document: Any, field: str | None, place: str) -> str:
     """A string member of a JSON object; without `field` its only one."""
     if not isinstance(document, dict):
-        raise SourceError(MALFORMED, f"{place} is no JSON object")
+        raise SourceError(MALFORMED, f"{place} is not a JSON object")
     if field is None:
         if len(document) != 1:
-            raise SourceError(MALFORMED, f"{place} has {len(document)} members, and no field named")
+            raise SourceError(
+                MALFORMED, f"{place} has {len(document)} members: name one with `field`"
+            )
         field = next(iter(document))
     value = document.get(field)
     if not isinstance(value, str):
-        found = "is no string" if field in document else "is not there"
+        found = "is not a string" if field in document else "does not exist"
         raise SourceError(MALFORMED, f"member {field!r} of {place} {found}")
     return value

@@ -90,9 +90,9 @@ def test_a_file_is_not_taken_from_its_owner(
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "fchown", refused)
-    with pytest.raises(EditError, match="its owner and group could not be kept; root can"):
+    with pytest.raises(EditError, match="its owner and group cannot be kept: run this as root"):
         write(vault, "[tenants]\n")
-    with pytest.raises(EditError, match="its owner and group could not be kept; root can"):
+    with pytest.raises(EditError, match="its owner and group cannot be kept: run this as root"):
         make_identity(tmp_path / "identity", vault.path)
     assert vault.path.read_text() == TEXT
     assert list(tmp_path.iterdir()) == [vault.path]

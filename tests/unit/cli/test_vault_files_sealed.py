@@ -45,12 +45,13 @@ def test_what_cannot_be_read_is_said(tmp_path: Path, identity: Secret) -> None:
     missing.path.write_bytes(b"\xff")
     with pytest.raises(EditError) as caught:
         read(missing)
-    assert str(caught.value) == f"{missing.path} is no UTF-8"
+    assert str(caught.value) == f"{missing.path} is not UTF-8"
     sealed = VaultText(tmp_path / "vault.toml.age", identity)
     write(sealed, TEXT)
     with pytest.raises(EditError) as caught:
         read(VaultText(sealed.path, None))
-    assert str(caught.value) == "vault.identity names nothing to open the vault file with"
+    expected = "the vault file is encrypted: set vault.identity to its age identity"
+    assert str(caught.value) == expected
     with pytest.raises(EditError) as caught:
         convert(sealed, missing.path)
     assert str(caught.value) == f"{missing.path} exists already"

@@ -137,7 +137,7 @@ def test_entries_show_no_key() -> None:
 def test_an_unknown_tenant_is_an_error(edit) -> None:  # type: ignore[no-untyped-def]
     """Only `set` makes tenants."""
     for text in (VAULT, "# nothing yet\n"):
-        with pytest.raises(EditError, match="no tenant 'nobody' is in the vault file"):
+        with pytest.raises(EditError, match="the vault file has no tenant 'nobody'"):
             edit(text, "nobody", NEW)
 
 
@@ -183,4 +183,4 @@ def test_a_broken_file_is_not_quoted() -> None:
     """What is no TOML is left alone."""
     with pytest.raises(EditError) as caught:
         with_key('[tenants.a]\nkey = { value = "sk_canary }\n', "a", NEW)
-    assert str(caught.value) == "the vault file is no TOML"
+    assert str(caught.value) == "the vault file is not TOML"

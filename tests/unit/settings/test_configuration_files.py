@@ -17,9 +17,9 @@ BROKEN = [
     (b"[log]\nx = 1 y\n", "line 2, column 7", "a syntax error"),
     (b"[log]\n[log]\n", "line 2, column 5", "a syntax error"),
     (b"[log]\nx = ", "end of document", "a syntax error"),
-    (b"[log]\nx = " + b"9" * 5000, "", "an integer of too many digits"),
+    (b"[log]\nx = " + b"9" * 5000, "", "an integer with too many digits"),
     (b"[log]\nx = " + b"[" * 5000, "", "nested too deep"),
-    (b"[log]\nx = '\xff'\n", "line 2", "bytes that are no UTF-8"),
+    (b"[log]\nx = '\xff'\n", "line 2", "bytes that are not UTF-8"),
     (b"\xef\xbb\xbf[tenants]\n", "", "a byte order mark"),
     ("[tenants]\n".encode("utf-16"), "", "a byte order mark"),
     (b"", "", "no table at all"),
@@ -69,7 +69,7 @@ def test_file_that_might_never_end(workshop: Any, file: str) -> None:
     os.mkfifo(path)
     for _ in range(2):
         problem = refusal(workshop.gateway)
-        assert (problem.file, problem.found) == (str(path), "a pipe or device, no regular file")
+        assert (problem.file, problem.found) == (str(path), "a pipe or device, not a regular file")
         path.unlink()
         path.symlink_to("/dev/zero")
     path.unlink()

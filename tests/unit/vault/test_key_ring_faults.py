@@ -21,4 +21,4 @@ def test_the_log_learns_more_than_the_caller() -> None:
     """Why there is no key is the operator's business; the caller is told to come again."""
     fault = key_unavailable("denied", 1.0)
     assert (fault.key, fault.status, fault.cause) == ("key_unavailable", 503, "denied")
-    assert fault.detail == "The tenant's key cannot be had just now."
+    assert fault.detail == "The tenant's key is unavailable now; try again after Retry-After."

@@ -60,7 +60,7 @@ def test_a_missing_table_is_named(kind: str) -> None:
 async def test_without_a_table_google_needs_full_names() -> None:
     """A name that holds its project needs no table; another says which one it lacks."""
     opened = open_source("gcp", Connections(vault_settings().vault, {}))
-    with pytest.raises(SourceError, match=r"gcp acme: no \[vault\.gcp\] table"):
+    with pytest.raises(SourceError, match=r"gcp acme: add a \[vault\.gcp\] table"):
         await opened.read(key_source(gcp="acme"))
     await opened.aclose()
 
@@ -104,7 +104,7 @@ async def test_a_find_that_is_no_text_is_malformed(threads: Threads, found: obje
         await threads.read(lambda *_: found, key_source(azure="acme"))
     assert (caught.value.outcome, caught.value.reason) == (
         "malformed",
-        "azure acme: the secret is no text",
+        "azure acme: the secret is not text",
     )
 
 
@@ -161,5 +161,5 @@ async def test_after_closing_no_call_begins(threads: Threads) -> None:
 
 async def test_a_document_that_is_none_is_said_with_its_place(threads: Threads) -> None:
     """As for every source."""
-    with pytest.raises(SourceError, match=r"^malformed: azure acme#f is no JSON, but"):
+    with pytest.raises(SourceError, match=r"^malformed: azure acme#f is not JSON, so"):
         await threads.read(lambda *_: "key-a", key_source(azure="acme", field="f"))

@@ -8,7 +8,7 @@ from gateway.vault.sources.source import SourceError
 
 CANARY = "sk_live_canary"
 BLANK = "holds a space, a tab or a control character"
-REFERENCE = "is no Bearer token (RFC 6750): is it a reference to a key?"
+REFERENCE = "is not a Bearer token (RFC 6750): is it a reference to a key?"
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_anything_else_is_refused_unquoted(value: str, said: str) -> None:
 
 
 def test_other_secrets_may_hold_more() -> None:
-    """A password or a shared secret is no Bearer token; what would break a line it may not hold."""
+    """A password or a shared secret is not a Bearer token; nor may it break a line."""
     check_secret(Secret("!p@ss${word}~"))
     for value in ("", "a b", "a\n", "é", "k" * (MAX_KEY + 1)):
         with pytest.raises(SourceError):

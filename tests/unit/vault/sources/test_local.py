@@ -85,11 +85,11 @@ async def test_field_is_a_member_of_a_json_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (f"{CANARY}".encode(), "is no JSON"),
-        (json.dumps([CANARY]).encode(), "is no JSON object"),
-        (json.dumps({"other": CANARY}).encode(), "is not there"),
-        (json.dumps({"a": {"deep": CANARY}}).encode(), "is no string"),
-        (b"\xff" + CANARY.encode(), "is no UTF-8"),
+        (f"{CANARY}".encode(), "is not JSON"),
+        (json.dumps([CANARY]).encode(), "is not a JSON object"),
+        (json.dumps({"other": CANARY}).encode(), "does not exist"),
+        (json.dumps({"a": {"deep": CANARY}}).encode(), "is not a string"),
+        (b"\xff" + CANARY.encode(), "is not UTF-8"),
         (b" " * (1024 * 1024 + 1), "larger than"),
     ],
 )
@@ -110,13 +110,13 @@ async def test_a_file_that_is_not_there_is_not_found(tmp_path: Path) -> None:
 
 
 async def test_a_directory_or_fifo_is_no_key(tmp_path: Path) -> None:
-    """What is no regular file is refused at once, and never waited for."""
+    """What is not a regular file is refused at once, and never waited for."""
     os.mkfifo(tmp_path / "fifo")
     for path in (tmp_path, tmp_path / "fifo"):
         with pytest.raises(SourceError) as caught:
             await read(file=path)
         assert caught.value.outcome == ("unavailable" if path == tmp_path else "malformed")
-    assert caught.value.reason == f"file {tmp_path}/fifo is no regular file"
+    assert caught.value.reason == f"file {tmp_path}/fifo is not a regular file"
 
 
 async def test_the_largest_file_that_is_read(tmp_path: Path) -> None:
@@ -208,6 +208,6 @@ async def test_a_file_that_never_stands_still_is_given_up(monkeypatch: pytest.Mo
         await made.settled()
     assert (caught.value.outcome, caught.value.reason) == (
         "unavailable",
-        "the place does not stand still",
+        "the place keeps changing",
     )
     assert len(made.pauses) == local.MAX_ROUNDS

@@ -27,12 +27,12 @@ def test_the_only_member_need_not_be_named() -> None:
 
 def test_what_is_wrong_is_said_with_its_place_and_without_its_value() -> None:
     """No document, too many members, the wrong kind, nothing."""
-    assert reason(["sk_canary"], "a") == "the place is no JSON object"
-    assert reason({}) == "the place has 0 members, and no field named"
-    assert reason({"a": "x", "b": "y"}) == "the place has 2 members, and no field named"
-    assert reason({"a": 7}, "a") == "member 'a' of the place is no string"
-    assert reason({"a": 7}) == "member 'a' of the place is no string"
-    assert reason({"b": "sk_canary"}, "a") == "member 'a' of the place is not there"
+    assert reason(["sk_canary"], "a") == "the place is not a JSON object"
+    assert reason({}) == "the place has 0 members: name one with `field`"
+    assert reason({"a": "x", "b": "y"}) == "the place has 2 members: name one with `field`"
+    assert reason({"a": 7}, "a") == "member 'a' of the place is not a string"
+    assert reason({"a": 7}) == "member 'a' of the place is not a string"
+    assert reason({"b": "sk_canary"}, "a") == "member 'a' of the place does not exist"
 
 
 def test_a_member_of_a_text() -> None:
@@ -40,8 +40,8 @@ def test_a_member_of_a_text() -> None:
     assert member('{"a": "key-a"}', None, "the place") == '{"a": "key-a"}'
     assert member('{"a": "key-a"}', "a", "the place") == "key-a"
     for text, said in (
-        ("sk_canary", "the place is no JSON, but a field is asked of it"),
-        ('["sk_canary"]', "the place is no JSON object"),
+        ("sk_canary", "the place is not JSON, so it has no field"),
+        ('["sk_canary"]', "the place is not a JSON object"),
     ):
         with pytest.raises(SourceError) as caught:
             member(text, "a", "the place")
