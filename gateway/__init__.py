@@ -1,12 +1,12 @@
 """invopop-gateway: an authenticating egress gateway for the Invopop API.
 
 A request comes in; we learn **who** calls (`identity`), decide whether they **may** (`policy`),
-take the **key** (`vault`), **send** it on (`upstream`), and **tell** what happened (`observe`).
-`pipeline` is the way of one request through these five rooms: read it first.
+take the **key** (`vault`), **send** it on (`upstream`), and **report** what happened (`observe`).
+`pipeline` takes one request through these five packages: read it first.
 
-Imports point downwards only, and rooms of one floor never import each other:
+Imports point downwards only, and packages of one level never import each other:
 
-    cli → server | sandbox → app (wires all) → observers (who hears of what) | reload
+    cli → server | sandbox → app (wires all) → observers (who gets which events) | reload
         → pipeline | admin | compiled → attempts | relay → services, inbound
         → identity | policy | vault | upstream | observe → settings | events | invopop
         → model → errors → asgi | secret | trace | watcher

@@ -1,6 +1,6 @@
-"""Errors by whose fault, each with one stable key; `problem` alone turns one into a response.
+"""Errors by whose fault, each with one stable key; `error_response` alone makes answers of them.
 
-Law: nothing here ever carries a secret, a file path or text that a client sent.
+Nothing here ever carries a secret, a file path or text that a client sent.
 """
 
 from collections.abc import Iterable
@@ -163,11 +163,11 @@ class CallerError(GatewayError):
 
 
 class GatewayFault(GatewayError):
-    """The gateway's own, or its operator's: key stores, limits, overload."""
+    """The gateway's own fault, or its operator's: key stores, limits, overload."""
 
 
 class UpstreamError(GatewayError):
-    """Invopop, or the way to it, failed.
+    """Invopop, or the connection to it, failed.
 
     `kind` is the metric label of `upstream_errors_total`; `cause` begins with it and may go on with
     whom it was about, and why (`dns: api.invopop.com:443: …`). `sent` is false only if certainly
@@ -194,7 +194,7 @@ def tenant_denied(cause: str = "") -> CallerError:
 
 
 class Problem(NamedTuple):
-    """One finding in the configuration: where, what was found, what was expected instead.
+    """Something wrong in the configuration: where, what was found, what was expected instead.
 
     Whoever does not know the configuration file's name leaves `file` empty: `with_file` adds it.
     """
@@ -226,10 +226,10 @@ class ConfigurationError(Exception):
         super().__init__(f"{len(self.problems)} problem(s) in the configuration")
 
 
-def problem(error: GatewayError, request_id: str) -> tuple[Headers, bytes]:
+def error_response(error: GatewayError, request_id: str) -> tuple[Headers, bytes]:
     """The response headers and body for an error: RFC 9457, RFC 9209, and Invopop's own members.
 
-    `Content-Length` is among the headers; hop-by-hop fields are the server's business.
+    `Content-Length` is among the headers; hop-by-hop fields are left to the server.
     """
     kind = KINDS[error.key]
     detail = error.detail or REMEDIES[error.key]

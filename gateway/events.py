@@ -1,4 +1,4 @@
-"""What happened, as values: any component emits, observers subscribe. No metrics or logs here."""
+"""What happened, as values: every component emits them, observers subscribe to them."""
 
 import asyncio
 from collections.abc import Callable
@@ -38,9 +38,9 @@ class UpstreamConnected(NamedTuple):
 
 
 class CircuitChanged(NamedTuple):
-    """The circuit has opened, so that requests are refused at once, or closed; `reason` says why.
+    """The circuit has opened, so that requests are refused at once, or closed.
 
-    `reason` is a short text for people.
+    `reason` says why, in a few words for people.
     """
 
     open: bool
@@ -55,7 +55,7 @@ class NameLookedUp(NamedTuple):
 
 
 class KeyEchoed(NamedTuple):
-    """A response header contained the key and lost it."""
+    """A response header contained the key; it was masked."""
 
     tenant: str
 
@@ -69,7 +69,7 @@ class KeyRejected(NamedTuple):
 
 
 class KeyChanged(NamedTuple):
-    """A tenant's key took the place of another, `previous`; both by their fingerprints."""
+    """A tenant's key replaced another, `previous`; both are fingerprints."""
 
     tenant: str
     slot: SlotName
@@ -80,7 +80,7 @@ class KeyChanged(NamedTuple):
 class KeyRefreshed(NamedTuple):
     """A key was read from its source.
 
-    That a store does not have a tenant who is not listed is a success, with that as the `reason`.
+    If a store does not have a tenant that is not listed, that is a success with a `reason`.
     """
 
     tenant: str
@@ -106,7 +106,7 @@ class ConfigReloaded(NamedTuple):
 
 
 class Noticed(NamedTuple):
-    """A life-cycle event or a warning for the log: its name, its level and its fields."""
+    """A line for the log about the life cycle, or a warning: its name, level and fields."""
 
     name: str
     level: Level

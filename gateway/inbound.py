@@ -1,7 +1,7 @@
 """What the caller sent, as values: `read_inbound` for the head, `InboundBody` for the body.
 
-Law: the head is judged here before anything else looks at it; the body is read once, on demand,
-never held whole, and never past its limit.
+The head is checked here before anything else looks at it; the body is read once, on demand, never
+held whole, and never past its limit.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ _READ_HERE: Final = frozenset(
 
 
 class Head(NamedTuple):
-    """A lawful request head: the request, what it shows, and what it asks of this gateway.
+    """A valid request head: the request, its credentials, and what it asks of this gateway.
 
     `timeout` is `X-Request-Timeout` in seconds, or None.
     """
@@ -52,9 +52,9 @@ class Head(NamedTuple):
 
 
 class RequestIds:
-    """Makes fresh request ids, 32 hex digits: 64 random bits of this process, then a count.
+    """Makes new request ids, 32 hex digits: 64 random bits of this process, then a count.
 
-    No system call each, as `uuid4` would cost.
+    They need no system call each, as `uuid4` would.
     """
 
     def __init__(self) -> None:
@@ -82,10 +82,10 @@ def begin_exchange(headers: Headers, fresh: Callable[[], str], tracer: Tracer | 
 
 
 def read_inbound(scope: Scope, request_id: str, upstream: Authority) -> Head:
-    """Judges the request head and gives its parts.
+    """Checks the request head and returns its parts.
 
     Raises `CallerError`: `method_not_allowed`, `bad_request` (400, 417), `misdirected`, or
-    `loop_detected`, in the contract's order.
+    `loop_detected`, in the documented order.
     """
     method: str = scope["method"]
     headers: Headers = scope["headers"]
@@ -100,7 +100,7 @@ def read_inbound(scope: Scope, request_id: str, upstream: Authority) -> Head:
         _check_expectation(seen[b"expect"])
     timeout = _timeout(seen[b"x-request-timeout"]) if b"x-request-timeout" in seen else None
     if b"via" in seen and has_own_via(headers):
-        raise CallerError("loop_detected", "This request has passed through the gateway already.")
+        raise CallerError("loop_detected", "This request has already passed through the gateway.")
     inbound = Inbound(
         method=method,
         target=target,
@@ -124,9 +124,11 @@ def read_inbound(scope: Scope, request_id: str, upstream: Authority) -> Head:
 
 
 def _check_expectation(values: list[bytes]) -> None:
-    """RFC 9110 10.1.1: the only expectation there is is `100-continue`."""
+    """RFC 9110 10.1.1: the only expectation that exists is `100-continue`."""
     if len(values) != 1 or values[0].strip().lower() != b"100-continue":
-        raise CallerError("bad_request", "The only expectation met is 100-continue.", status=417)
+        raise CallerError(
+            "bad_request", "The only supported expectation is 100-continue.", status=417
+        )
 
 
 def _timeout(values: list[bytes]) -> float:
@@ -157,7 +159,7 @@ def _content_length(seen: dict[bytes, list[bytes]]) -> int | None:
 
 
 def _target_of(scope: Scope) -> bytes:
-    """The request target as servers other than ours tell it."""
+    """The request target as other ASGI servers pass it."""
     query: bytes = scope.get("query_string") or b""
     path: bytes = scope.get("raw_path") or scope["path"].encode()
     return path + b"?" + query if query else path
@@ -231,7 +233,7 @@ class InboundBody:
     def _count(self, chunk: bytes) -> None:
         self.received += len(chunk)
         if self._limit and self.received > self._limit:
-            raise CallerError("body_too_large", f"At most {self._limit} bytes are accepted.")
+            raise CallerError("body_too_large", f"A body may have at most {self._limit} bytes.")
         if self._kept is not None:
             if self.received > REPLAY_LIMIT:
                 self._kept = None

@@ -1,7 +1,7 @@
-"""The types that are the way of a request: Inbound → Caller → Grant → Key → Outbound → Reply.
+"""What a request becomes on its way: Inbound → Caller → Grant → Key → Outbound → Reply.
 
-Each is frozen, made in one place and asked for by the next signature: nothing can be sent without
-a grant and a key. `Exchange` is the one mutable record; it ends as the event `ExchangeEnded`.
+Each is made in one place and required by the next signature: nothing can be sent without a grant
+and a key. `Exchange` is the record of it all; it ends as the event `ExchangeEnded`.
 """
 
 from collections.abc import AsyncIterator
@@ -54,7 +54,7 @@ class Peer(NamedTuple):
 
 
 class Inbound(NamedTuple):
-    """A request before us, its framing and target found lawful.
+    """A request as it came in, its framing and target found valid.
 
     `target` is the path and query that go upstream byte for byte; `path` is its part before `?`.
     Header names are lower-case, order and repeats kept. `content_length` is None for a chunked
@@ -73,7 +73,7 @@ class Inbound(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An authenticated internal service. `tenant` is what its verified token names, if it does.
+    """An authenticated internal service. `tenant` is the one that its verified token names, if any.
 
     `by` is "" for one that is only asked about. `tenant_free` is false where the tenant must come
     from the token: then a header can only repeat it.
@@ -134,7 +134,7 @@ class RequestBody(Protocol):
 
 
 class Outbound(NamedTuple):
-    """A request after us. Its headers hold exactly one `authorization`, with a tenant's key.
+    """A request as it goes out. Its headers hold exactly one `authorization`, with a tenant's key.
 
     `fresh` asks for a connection that was not kept from an earlier exchange.
     """
@@ -188,7 +188,7 @@ class Reply:
         self.attempts = 0
 
     def broke_off(self, error: UpstreamError, request_id: str) -> None:
-        """Reports to its sender, and to no later one, that the body ended in an error."""
+        """Reports to its sender, which a reload may have replaced, that the body broke off."""
         if self.sender is not None:
             self.sender.broke_off(error, self.tenant, request_id)
 
@@ -197,7 +197,7 @@ class Reply:
 class Exchange:
     """One request with its reply, for metrics, logs, audit and traces. Times are seconds.
 
-    It only remembers: nothing about a request is decided by what stands here.
+    It is only a record: nothing about a request is decided by it.
 
     `started` is `time.perf_counter()`. `status` 499 means that the caller left. `overhead` is the
     gateway's own share; waiting for Invopop, for a store or for the caller is not in it. Without a
@@ -233,6 +233,6 @@ class Exchange:
     trace: Trace | None = None
 
     def step(self, name: str) -> None:
-        """Notes that a step of the way begins, and the one before it is over; "" only ends that."""
+        """Records that a step begins, and that the one before it is over; "" only ends that one."""
         if self.trace is not None:
             self.trace.step(name)

@@ -1,7 +1,7 @@
-"""THE WAY OF ONE REQUEST: who calls, may they, with which key, send it on, tell what happened.
+"""ONE REQUEST: who calls, may they, with which key, send it on, report what happened.
 
-Law: every step takes what the step before it gave, so nothing is sent without a grant and a key;
-and every exchange, however it ends, is told exactly once.
+Every step takes what the step before it returned, so nothing is sent without a grant and a key; and
+every exchange, however it ends, is reported exactly once.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ class Pipeline:
             self._emit(ExchangeEnded(x))
 
     async def _answer(self, x: Exchange, scope: Scope, receive: Receive, answer: Answer) -> None:
-        """Serves, or says why not; an error is raised only when it is too late to answer it."""
+        """Serves the request, or answers with an error; raises it only where that is too late."""
         try:
             await self._serve(x, scope, receive, answer)
         except GatewayError as error:
@@ -57,9 +57,9 @@ class Pipeline:
         x.method, x.peer = head.inbound.method, head.inbound.peer.address
         x.trace_id = head.trace_id or x.trace_id
         x.step("authenticate")
-        caller = await self._who(x, head)
+        caller = await self._authenticate(x, head)
         x.step("authorize")
-        grant = self._may(x, head, caller)
+        grant = self._authorize(x, head, caller)
         x.waited_seconds += await self._services.count(grant)
         body = InboundBody(receive, self._services.max_body)
         permit = self._services.permits.acquire(grant.tenant)
@@ -76,8 +76,8 @@ class Pipeline:
             permit.release()
             x.bytes_in = body.received
 
-    async def _who(self, x: Exchange, head: Head) -> Caller:
-        """Who calls; waits only where an issuer's keys must be fetched first."""
+    async def _authenticate(self, x: Exchange, head: Head) -> Caller:
+        """The caller; waits only if an issuer's keys must be fetched first."""
         services, inbound, shown = self._services, head.inbound, head.credential
         try:
             try:
@@ -94,8 +94,8 @@ class Pipeline:
         x.caller, x.by = caller.name, caller.by
         return caller
 
-    def _may(self, x: Exchange, head: Head, caller: Caller) -> Grant:
-        """May they: tenant, operation, size; in this order."""
+    def _authorize(self, x: Exchange, head: Head, caller: Caller) -> Grant:
+        """The grant: checks tenant, operation and size, in this order."""
         services, inbound = self._services, head.inbound
         tenant = services.grants.tenant_of(caller, head.tenant_headers)
         services.vault.require(tenant)
@@ -106,7 +106,9 @@ class Pipeline:
             raise
         x.operation, x.route, x.rule = grant.operation, grant.route, grant.rule
         if services.max_body and (inbound.content_length or 0) > services.max_body:
-            raise CallerError("body_too_large", f"At most {services.max_body} bytes are accepted.")
+            raise CallerError(
+                "body_too_large", f"A body may have at most {services.max_body} bytes."
+            )
         if services.vault.has(grant.tenant):  # else the name is only what a client sent
             x.tenant = grant.tenant
         return grant

@@ -10,14 +10,14 @@ from time import perf_counter
 from typing import Final
 
 from gateway.asgi import Send
-from gateway.errors import GatewayError, GatewayFault, UpstreamError, problem
+from gateway.errors import GatewayError, GatewayFault, UpstreamError, error_response
 from gateway.model import CALLER_STALLED, DRAIN_CUT, Exchange, Headers, Reply
 
 LEFT: Final = 499  # the status of an exchange whose caller left before the end of its reply
 
 
 class Answer:
-    """The one answer to a request. What is passed on, or refused, is noted in the exchange."""
+    """The one answer to a request; what it is made of is recorded in the exchange."""
 
     __slots__ = ("_begun", "_send", "_x")
 
@@ -72,7 +72,7 @@ class Answer:
         x.cause = x.cause or error.cause
         if self._begun:
             raise error
-        headers, body = problem(error, x.request_id)
+        headers, body = error_response(error, x.request_id)
         headers = _with_attempts(headers, x.attempts)
         x.status = error.status
         x.bytes_out = 0 if x.method == "HEAD" else len(body)
@@ -83,12 +83,12 @@ class Answer:
 
 
 def _with_attempts(headers: Headers, attempts: int) -> Headers:
-    """Lets a caller know that its request may have been at work more than once."""
+    """Says so if the request was sent more than once: it may have taken effect more than once."""
     return headers if attempts < 2 else [*headers, (b"x-gateway-attempts", b"%d" % attempts)]
 
 
 def cut(x: Exchange, reason: CancelledError) -> None:
-    """Notes why an exchange was broken off: the caller left or stalled, or the drain's end."""
+    """Records why an exchange was broken off: the caller left or stalled, or the drain ended."""
     message = reason.args[0] if reason.args else ""
     if message == DRAIN_CUT:
         x.cause = "drain_timeout"
@@ -100,10 +100,10 @@ def cut(x: Exchange, reason: CancelledError) -> None:
 
 @asynccontextmanager
 async def within(seconds: float) -> AsyncIterator[None]:
-    """Bounds all of an exchange: 504 if its head is not out yet, else the reply is cut."""
+    """Limits an exchange as a whole: 504 if no head was sent yet, else the reply is cut off."""
     try:
         async with timeout(seconds):
             yield
     except TimeoutError:
-        detail = "The time that X-Request-Timeout allows is over."
+        detail = "The time in X-Request-Timeout is over; the request may have taken effect."
         raise GatewayFault("upstream_timeout", detail, cause="deadline") from None

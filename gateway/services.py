@@ -1,4 +1,4 @@
-"""What serves requests. A reload replaces members; requests keep what they took."""
+"""The components that serve requests. A reload replaces some; requests keep what they took."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -19,9 +19,10 @@ RecordBeforeSend = Callable[[Exchange], Awaitable[None]]
 
 @dataclass(slots=True)
 class Services:
-    """What serves requests, of one version of the configuration. `max_body` is bytes, 0 = any.
+    """The components of one version of the configuration. `max_body` is in bytes, 0 = no limit.
 
-    `record_before_send` has it on record that a request is about to be sent with a key, or raises.
+    `record_before_send` returns once it is on record that a request is about to be sent with a
+    key, or raises.
     """
 
     authenticator: Authenticator
@@ -36,7 +37,7 @@ class Services:
     record_before_send: RecordBeforeSend | None = None
 
     async def count(self, grant: Grant) -> float:
-        """Counts a request against its rate limits: the seconds that a shared storage took.
+        """Counts a request against its rate limits; returns the seconds that a shared storage took.
 
         Raises `rate_limited`, or `overloaded`.
         """

@@ -1,7 +1,7 @@
-"""What tracing notes of one exchange, and its W3C Trace Context, in and out.
+"""What tracing records of one exchange, and its W3C Trace Context, in and out.
 
-Law: a record; it decides nothing about a request and exports nothing. Times are those of
-`time.perf_counter()`; without tracing there is none of this.
+A record: it decides nothing about a request and exports nothing. Times are `time.perf_counter()`'s;
+an exchange that is not traced has none of this.
 """
 
 import re
@@ -19,7 +19,7 @@ _TRACE_PARENT: Final = re.compile(
 )
 
 
-class Context(NamedTuple):
+class TraceContext(NamedTuple):
     """A caller's place in a trace: ids in lower-case hex; `flags` as they came, two hex digits."""
 
     trace_id: str
@@ -28,21 +28,21 @@ class Context(NamedTuple):
 
     @property
     def sampled(self) -> bool:
-        """Whether whoever began the trace wants it recorded."""
+        """Whether the one who began the trace wants it recorded."""
         return bool(int(self.flags, 16) & 1)
 
 
-def context_of(values: Sequence[bytes]) -> Context | None:
-    """What the values of `traceparent` say; None unless there is one, and it is valid."""
+def context_of(values: Sequence[bytes]) -> TraceContext | None:
+    """The context in the values of `traceparent`; None unless there is one, and it is valid."""
     found = _TRACE_PARENT.fullmatch(values[0]) if len(values) == 1 else None
     # Version 00 ends after the flags; later ones may go on behind a dash (Trace Context 3.2.4).
     if found is None or (found[1] == b"00" and found[5] is not None):
         return None
-    return Context(found[2].decode(), found[3].decode(), found[4].decode())
+    return TraceContext(found[2].decode(), found[3].decode(), found[4].decode())
 
 
 class Span:
-    """A step of the way, or an attempt. `server` is whom an attempt was made at, host and port."""
+    """A step, or an attempt. `server` is the host and port that an attempt was made at."""
 
     __slots__ = ("began", "ended", "error", "name", "server", "span_id", "status")
 
@@ -56,7 +56,7 @@ class Span:
         self.error = ""
 
     def end(self, error: str = "") -> None:
-        """It is over; `error` is a constant word."""
+        """Ends it; `error` is a constant word."""
         self.ended = perf_counter()
         self.error = error
 
@@ -66,7 +66,7 @@ class Trace:
 
     __slots__ = ("_step", "flags", "parent_id", "span_id", "spans", "started_at", "trace_id")
 
-    def __init__(self, parent: Context | None) -> None:
+    def __init__(self, parent: TraceContext | None) -> None:
         self.trace_id = parent.trace_id if parent else _new_id(128)
         self.parent_id = parent.span_id if parent else ""
         self.flags = parent.flags if parent else "01"
@@ -76,27 +76,27 @@ class Trace:
         self._step: Span | None = None
 
     def step(self, name: str) -> None:
-        """A step begins, and the one before it is over; "" only ends that."""
+        """Begins a step and ends the one before it; "" only ends that one."""
         self.leave()
         if name:
             self._step = Span(name)
             self.spans.append(self._step)
 
     def leave(self, error: str = "") -> None:
-        """The step in progress, if there is one, is over."""
+        """Ends the step in progress, if there is one."""
         if self._step is not None:
             self._step.end(error)
             self._step = None
 
     def attempt(self, server: tuple[bytes, int]) -> Span:
-        """An attempt at the upstream begins."""
+        """Begins an attempt at the upstream."""
         span = Span("upstream attempt")
         span.server = server
         self.spans.append(span)
         return span
 
     def outward(self, headers: Headers, span: Span) -> Headers:
-        """The headers with `span` as the parent; as they are if the caller named no valid one."""
+        """The headers with `span` as the parent; unchanged if the caller sent no valid one."""
         if not self.parent_id:
             return headers
         ours = f"00-{self.trace_id}-{span.span_id}-{self.flags}".encode()

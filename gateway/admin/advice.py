@@ -65,34 +65,39 @@ def advice(status: int, error: ErrorKey | Literal[""], cause: str) -> str:
     """What to do about an exchange that ended so; "" for nothing."""
     if error == "key_unavailable" and BY_KEY_STATE.get(cause):
         return BY_KEY_STATE[cause]
-    if cause in BY_CAUSE:
-        return BY_CAUSE[cause]
+    kind = cause.partition(":")[0]  # a failure at Invopop goes on with whom it was about
+    if kind in BY_CAUSE:
+        return BY_CAUSE[kind]
     if error:
         return REMEDIES[error]
     return "Invopop's own answer: its status page may say more." if status >= 500 else ""
 
 
 def health_concerns(state: str, checks: tuple[Check, ...]) -> Iterator[Concern]:
-    """Why the process is not ready, or not wholly well."""
+    """Why the process is not ready, or is degraded."""
     if state == "draining":
-        yield Concern("warn", "Draining: it was told to end.", "Nothing: callers move elsewhere.")
+        yield Concern(
+            "warn",
+            "The gateway drains: shutdown was requested.",
+            "Nothing: callers move elsewhere.",
+        )
     for check in checks:
         if check.status == "pending":
-            what = f"{check.name.capitalize()} not ready: not tried yet."
-            yield Concern("warn", what, "Wait: /readyz turns 200 once each was tried.")
+            what = f"{check.name.capitalize()}: not tried yet."
+            yield Concern("warn", what, "Wait: /readyz answers 200 once every check was tried.")
         elif check.status == "degraded":
-            what = f"{check.name.capitalize()} degraded: {check.reason}."
-            yield Concern("warn", what, "Requests go on with what is known; see the log.")
+            what = f"{check.name.capitalize()}: {check.reason}."
+            yield Concern("warn", what, "Requests are served with what is known; see the log.")
 
 
 def upstream_concerns(upstream: UpstreamStatus, traffic: Traffic) -> Iterator[Concern]:
-    """Invopop held back, or out of reach."""
+    """Requests that are refused, wait or fail because of Invopop."""
     if upstream.circuit == "open":
         why = f": {upstream.circuit_reason}" if upstream.circuit_reason else ""
         yield Concern(
             "bad",
             f"The circuit is open{why}.",
-            "Callers get 503 at once; single probes find out when Invopop is back.",
+            "Callers get 503 at once; single probes find out when Invopop answers again.",
         )
     if upstream.waiting:
         yield Concern(
@@ -108,57 +113,59 @@ def upstream_concerns(upstream: UpstreamStatus, traffic: Traffic) -> Iterator[Co
 
 
 def tenants_concerns(tenants: TenantSummary) -> Iterator[Concern]:
-    """Keys that cannot be had, were rejected, or end soon."""
+    """Keys that are unavailable, were rejected, or expire soon."""
     if tenants.troubled:
         yield Concern(
             "bad",
             f"{_many(tenants.troubled, 'tenant has', 'tenants have')} trouble with a key.",
-            "See Tenants: they are first in the list.",
+            "See Tenants: they come first in the list.",
         )
     if tenants.ending:
         yield Concern(
             "warn",
-            f"{_many(tenants.ending, 'tenant has', 'tenants have')} a key that ends within"
+            f"{_many(tenants.ending, 'tenant has', 'tenants have')} a key that expires within"
             " 14 days.",
-            "Make new ones in Invopop's console, then: invopop-gateway keys rotate TENANT.",
+            "Make new keys in Invopop's console, then run invopop-gateway keys rotate TENANT.",
         )
     if not tenants.total and not tenants.discovery:
         yield Concern(
-            "warn", "There is no tenant.", "Add one to vault.toml: invopop-gateway keys set TENANT."
+            "warn", "There is no tenant.", "Add one with invopop-gateway keys set TENANT."
         )
 
 
 def callers_concerns(callers: CallerSummary, issuers: tuple[IssuerRow, ...]) -> Iterator[Concern]:
-    """Nobody configured, rules that are only watched, issuers that do not answer."""
+    """No caller, rules that are not enforced, issuers that do not answer."""
     if not callers.total:
-        yield Concern("warn", "No caller is configured.", "Add a [callers.NAME] table.")
+        yield Concern(
+            "warn", "No caller is configured.", "Add a table [callers.NAME] to gateway.toml."
+        )
     lax = [row.name for row in callers.rows if not row.enforced]
     if lax:
         names = ", ".join(lax[:_MOST_NAMES]) + (", …" if len(lax) > _MOST_NAMES else "")
         yield Concern(
-            "warn", f"Rules are only watched for {names}.", "Set enforce = true when satisfied."
+            "warn", f"Rules are not enforced for {names}.", "Set enforce = true when satisfied."
         )
     for row in issuers:
         if row.state == "failing":
             why = f": {row.reason}" if row.reason else ""
             yield Concern(
                 "warn",
-                f"Keys of {row.issuer} were not refreshed{why}.",
-                "Known keys serve for issuers.jwks_max_stale; mend the way to the issuer.",
+                f"The keys of {row.issuer} were not refreshed{why}.",
+                "Known keys are used for issuers.jwks_max_stale; fix the connection to the issuer.",
             )
 
 
 def configuration_concerns(configuration: ConfigurationStatus) -> Iterator[Concern]:
-    """A reload that was refused, or that waits for a restart."""
+    """A reload that was refused, or settings that wait for a restart."""
     if configuration.reload == "failure":
         yield Concern(
             "bad",
-            "The last reload was refused whole; what was in force stays.",
-            "Mend what Configuration lists; invopop-gateway check lists it too.",
+            "The last reload was refused; the configuration before it stays in force.",
+            "Fix what Configuration lists; invopop-gateway check lists it too.",
         )
     if configuration.restart_required:
         names = ", ".join(configuration.restart_required)
-        yield Concern("warn", f"Changed, but not in force: {names}.", "Restart.")
+        yield Concern("warn", f"Changed, but not in force yet: {names}.", "Restart the gateway.")
 
 
 def _many(count: int, one: str, several: str) -> str:

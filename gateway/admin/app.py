@@ -22,7 +22,7 @@ from gateway.admin.overview import Overview
 from gateway.admin.page import CLOSED, HEADERS, Page
 
 NOT_YOUR_NETWORK: Final = (
-    "The status page is for this machine, and for the networks in admin.status_networks."
+    "The status page is shown to this machine and to the networks in admin.status_networks."
 )
 NOT_BY_NAME: Final = "Open the status page by an IP address or as localhost, not by another name."
 
@@ -39,7 +39,7 @@ def admin_app(health: Health, exposition: Exposition, overview: Overview) -> Sta
     page = Page()
 
     async def metrics(request: Request) -> Response:
-        # A scrape of many series takes long enough to be felt: it does not run on the event loop.
+        # A scrape of many series takes long: it does not run on the event loop.
         accept = request.headers.get("accept", "")
         body, content_type = await asyncio.to_thread(exposition, accept)
         return Response(body, headers={"content-type": content_type})
@@ -74,7 +74,7 @@ def admin_app(health: Health, exposition: Exposition, overview: Overview) -> Sta
 
 
 def _guarded(overview: Overview, endpoint: Endpoint) -> Endpoint:
-    """The endpoint, for those who may see the status; for others 403 and the reason."""
+    """The endpoint for those who may see the status; 403 and the reason for others."""
 
     async def guard(request: Request) -> Response:
         peer = request.client.host if request.client else ""

@@ -136,7 +136,7 @@ def _highest(values: Sequence[float | None]) -> float:
 
 
 def _nice(highest: float, least: float) -> float:
-    """The axis' end: a round number, at least `least`."""
+    """The end of the axis: a round number, at least `least`."""
     if highest <= least:
         return least
     power = 10.0 ** floor(log10(highest))
@@ -158,7 +158,7 @@ def _line(name: str, colour: str, values: Values, top: float, *, filled: bool) -
 
 
 def _runs(values: Values) -> Iterator[list[tuple[int, float]]]:
-    """Neighbours that have a value, each with its column: the newest is the last."""
+    """Runs of steps that have a value, each with its column; the newest is the last."""
     run: list[tuple[int, float]] = []
     for index, value in enumerate(values, STEPS - len(values)):
         if value is not None:

@@ -47,10 +47,10 @@ def _lines(loaded: Loaded, texts: tuple[str, ...]) -> tuple[str, ...]:
     known = {str(loaded.file.parent) + "/", str(loaded.vault_path.parent) + "/"} - {"/"}
     lines = []
     for text in texts[:_MOST_LINES]:
-        told = text
+        line = text
         for directory in sorted(known, key=len, reverse=True):
-            told = told.replace(directory, "")
-        lines.append(_DIRECTORIES.sub("", told))
+            line = line.replace(directory, "")
+        lines.append(_DIRECTORIES.sub("", line))
     if len(texts) > _MOST_LINES:
         lines.append(f"and {len(texts) - _MOST_LINES} more: see the log")
     return tuple(lines)

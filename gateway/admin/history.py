@@ -23,7 +23,7 @@ from gateway.events import (
 from gateway.model import Exchange
 
 STEP: Final = 10.0  # seconds
-STEPS: Final = 90  # complete ones; the one that goes on is held beside them
+STEPS: Final = 90  # complete ones, beside the one in progress
 FAILURES: Final = 20
 # Bounds of the latency buckets, seconds: a quantile is at most a third off.
 BOUNDS: Final = (
@@ -31,7 +31,7 @@ BOUNDS: Final = (
     *(0.04, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.5),
     *(10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 75.0),
 )
-_MOST_NAMES: Final = 10_000  # callers, and tenants with failures, that are told apart
+_MOST_NAMES: Final = 10_000  # callers, and tenants with failures, that are counted one by one
 _MOST_KINDS: Final = 256  # failed attempts whose exchanges have not ended yet
 _MOST_ISSUERS: Final = 1_000
 
@@ -62,7 +62,7 @@ class Interval:
         self.latency = [0] * (len(BOUNDS) + 1)
 
     def add(self, other: "Interval") -> None:
-        """Counts another step's exchanges in."""
+        """Adds another one's exchanges."""
         self.requests += other.requests
         self.refused += other.refused
         self.failed += other.failed
@@ -87,7 +87,7 @@ def quantile(latency: list[int], share: float) -> float | None:
 
 
 def sum_of(steps: list[Interval]) -> Interval:
-    """One step with what all of them counted."""
+    """The sum of several."""
     total = Interval()
     for step in steps:
         total.add(step)
@@ -95,9 +95,9 @@ def sum_of(steps: list[Interval]) -> Interval:
 
 
 class History:
-    """Written to as exchanges end, on the event loop; `usage` is of callers by name.
+    """Counts exchanges as they end, on the event loop; `usage` is by the callers' names.
 
-    The name "" stands for requests of which no caller was known.
+    The name "" stands for requests of unknown callers.
     """
 
     def __init__(self) -> None:
@@ -113,7 +113,7 @@ class History:
         events.subscribe(UpstreamFailed, self._attempt_failed)
 
     def steps(self, now: float) -> list[Interval]:
-        """The complete steps, oldest first, then the one that goes on at `now` (perf_counter)."""
+        """The complete steps, oldest first, then the one in progress at `now` (perf_counter)."""
         last = int(now / STEP)
         numbers = range(last - STEPS, last + 1)
         held = {step.number: step for step in self._ring}
@@ -172,7 +172,7 @@ class History:
         return len(self.tenants_failed) < _MOST_NAMES
 
     def _attempt_failed(self, event: UpstreamFailed) -> None:
-        """Remembered until its exchange ends: the failure's cause, should it be one."""
+        """Keeps the kind until its exchange ends, as the cause if that fails."""
         if len(self._kinds) >= _MOST_KINDS:
             del self._kinds[next(iter(self._kinds))]
         self._kinds[event.request_id] = event.kind

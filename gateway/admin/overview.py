@@ -1,4 +1,4 @@
-"""Collects what the components know into one `Status`. Reads only, and makes nobody wait for it.
+"""Collects what the components know into one `Status`. Reads only; nothing waits for it.
 
 What grows with the number of tenants is looked at in a thread, and no more often than needed.
 """
@@ -133,7 +133,7 @@ class Overview:
 
 
 def _traffic(steps: list[Interval], clock: float, up: float) -> Traffic:
-    """`steps` are the complete ones and the one that goes on; `up` is the process's age."""
+    """`steps` are the complete ones and the one in progress; `up` is the process's age."""
     complete, minute = steps[:-1], sum_of(steps[-_MINUTE:])
     forwarded = sum(minute.latency)
     seconds = min((_MINUTE - 1) * STEP + clock % STEP, max(up, 1.0))

@@ -1,7 +1,7 @@
 """The status page: one HTML document, drawn here; its style and script are in it.
 
-Law: the template escapes whatever it is given, and the page may load, run, frame or send nothing
-but itself: its policy names the style and the script by their hashes.
+The template escapes whatever it is given, and the page may load, run, frame or send nothing but
+itself: its policy names the style and the script by their hashes.
 """
 
 import base64
@@ -17,7 +17,7 @@ from gateway.admin.charts import HEIGHT, WIDTH, charts
 from gateway.admin.view import KeyRow, Status
 
 _TONES: Final = {"ready": "good", "degraded": "warn", "starting": "warn", "draining": "warn"}
-# What the browser is told with every answer of `/` and `/status`.
+# Sent with every answer of `/` and `/status`.
 HEADERS: Final = {
     "cache-control": "no-store",
     "cross-origin-resource-policy": "same-origin",
@@ -28,7 +28,7 @@ CLOSED: Final = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-
 
 
 class Page:
-    """The template, made ready once."""
+    """The template, compiled once."""
 
     def __init__(self) -> None:
         loader = PackageLoader("gateway.admin", "templates")
@@ -36,7 +36,7 @@ class Page:
             loader=loader,
             autoescape=True,
             undefined=StrictUndefined,
-            auto_reload=False,  # an upgrade below a running process must not mix versions
+            auto_reload=False,  # an upgrade while it runs must not mix versions
             trim_blocks=True,
             lstrip_blocks=True,
         )
@@ -72,7 +72,7 @@ class Page:
             width=WIDTH,
             height=HEIGHT,
             key_tone=_key_tone,
-            # Our own files, never anything that came in.
+            # Our own files, never anything from a request.
             style=Markup(self._style),  # noqa: S704
             script=Markup(self._script),  # noqa: S704
         )
@@ -94,7 +94,7 @@ def _key_tone(key: KeyRow) -> str:
 
 
 class Minute:
-    """Six steps as one row of the table that says what the charts show."""
+    """Six steps as one row of the table that repeats the charts."""
 
     __slots__ = ("at", "failed", "p95", "refused", "requests")
 

@@ -35,9 +35,9 @@ class Concern:
 
 @dataclass(frozen=True, slots=True)
 class IntervalRow:
-    """What ended within one step that began at `at`; latencies are seconds, of what was forwarded.
+    """What ended within one step that began at `at`. Latencies are of forwarded requests, seconds.
 
-    They are None if nothing was.
+    They are None if nothing was forwarded.
     """
 
     at: float
@@ -128,7 +128,7 @@ class CallerRow:
 
 @dataclass(frozen=True, slots=True)
 class CallerSummary:
-    """How many are configured, and those seen last. `unknown` counts requests of nobody known."""
+    """How many are configured, and those seen last. `unknown` counts unknown callers' requests."""
 
     total: int
     unknown: int
@@ -185,7 +185,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class ConfigurationStatus:
-    """What is in force, and what the last reload came to ("" if there was none)."""
+    """What is in force, and how the last reload ended ("" if there was none)."""
 
     file: str
     vault: str

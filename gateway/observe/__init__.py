@@ -1,1 +1,1 @@
-"""Tell: metrics, access log and process log, as subscribers of events. Nothing here decides."""
+"""Reports: metrics, logs, audit log and traces, as subscribers of events. Nothing here decides."""

@@ -21,12 +21,12 @@ from gateway.settings.schema import AuditSettings
 
 AuditEvent = Literal[
     "started",  # the process has opened its audit log
-    "key_taken",  # only with write_before_forward: this key is about to be used for this request
+    "key_taken",  # only with write_before_forward: a key is about to be used for a request
     "key_used",  # a request that was sent with a key has ended
     "request_refused",  # a request was refused before any key was used
     "request_left",  # its caller left before any key was used
     "key_rejected",  # Invopop answered 401 to a key
-    "key_changed",  # another key took a key's place
+    "key_changed",  # another key replaced one
     "config_reloaded",  # a reload took effect, or was refused
     "stopped",  # the last line of the process
 ]
@@ -110,7 +110,7 @@ class AuditLog:
         if self._file is not None:
             return self._file.trouble()
         lost = self._logger.dropped if self._settings.on_stdout else 0
-        return f"{lost} lines lost: nobody reads stdout" if lost else ""
+        return f"{lost} lines are lost: nobody reads stdout" if lost else ""
 
     async def record_before_send(self, x: Exchange) -> None:
         """Returns once it is on disk that the exchange's key is about to be used.

@@ -1,7 +1,7 @@
-"""An append-only file with a thread of its own in front of it: what waits is written at one stroke.
+"""An append-only file that a thread of its own writes: all lines that wait go in one write.
 
-Law: nobody waits for the disk but who asked to. No line is torn, and none is lost, unless the file
-cannot be written for as long as it takes `LIMIT` bytes to come together; that is told at once.
+Nobody waits for the disk except on request. No line is torn, and none is lost, unless the file
+cannot be written until more than `LIMIT` bytes wait; that is logged at once.
 """
 
 import asyncio
@@ -15,39 +15,41 @@ from typing import Any, Final
 
 from gateway.events import Level
 
-BATCH_SECONDS: Final = 0.02  # how long a line may wait for company, unless somebody waits for it
+BATCH_SECONDS: Final = 0.02  # how long a line may wait for others, unless somebody waits for it
 LIMIT: Final = 8 * 1024 * 1024  # bytes waiting at most; later lines are dropped and counted
 RETRY_SECONDS: Final = 0.5  # until a file that could not be written is tried again
 PATIENCE: Final = 5.0  # seconds that a request waits for a disk that hangs
 
 _FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
-Tell = Callable[[Level, str, dict[str, Any]], None]
+Log = Callable[[Level, str, dict[str, Any]], None]
 Waiter = asyncio.Future[bool]
 
 
 def open_append(path: Path, *, create: bool = True) -> int:
-    """A descriptor to append to the file, which is made closed to others. Raises `OSError`.
+    """A descriptor to append to the file, which is made with mode 0600. Raises `OSError`.
 
-    What is no regular file, or open to everyone's writing, is refused: it would prove nothing.
+    What is not a regular file, or can be written by everyone, is refused: it would prove nothing.
     """
     descriptor = os.open(path, _FLAGS | (os.O_CREAT if create else 0), 0o600)
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode) and not mode & stat.S_IWOTH:
         return descriptor
     os.close(descriptor)
-    raise PermissionError("others may write to it" if stat.S_ISREG(mode) else "no regular file")
+    raise PermissionError(
+        "everyone may write to it" if stat.S_ISREG(mode) else "not a regular file"
+    )
 
 
 class AuditFile:
-    """Lines for one file. Renamed or removed (logrotate), it is made anew at the same path.
+    """Lines for one file. If it is renamed or removed (logrotate), a new one is made at its path.
 
-    `tell` is called, from the thread, when the file cannot be written and when it can again.
+    `log` is called, from the thread, when the file cannot be written and when it can again.
     """
 
-    def __init__(self, path: Path, tell: Tell) -> None:
+    def __init__(self, path: Path, log: Log) -> None:
         self._path = path
-        self._tell = tell
+        self._log = log
         self._file = _open(path)
         self._lock = threading.Lock()
         self._lines: list[bytes] = []
@@ -68,14 +70,14 @@ class AuditFile:
         with self._lock:
             queued = self._queue(line)
         if not queued and self.dropped == 1:
-            self._tell("error", "audit_lines_lost", {"file": str(self._path)})
+            self._log("error", "audit_lines_lost", {"file": str(self._path)})
         if not self._awake.is_set():
             self._awake.set()
 
     async def written(self, line: bytes) -> bool:
-        """Whether the line is on disk, all before it included; false as soon as it cannot be.
+        """Whether the line, and all before it, is on disk; false as soon as it cannot be.
 
-        One that could not be written in time may be yet.
+        A line that was not written in time may still be written later.
         """
         waiter: Waiter = asyncio.get_running_loop().create_future()
         with self._lock:
@@ -91,7 +93,7 @@ class AuditFile:
             return False
 
     def reopen(self) -> None:
-        """Looks at once whether the file has been renamed or removed, not with the next line."""
+        """Looks now whether the file has been renamed or removed, not only with the next line."""
         self._awake.set()
 
     def trouble(self) -> str:
@@ -159,12 +161,12 @@ class AuditFile:
             try:
                 os.fdatasync(self._file)
             except OSError:
-                # Some of it may be lost, and a second call would not say so: all of it again.
+                # Some of it may be lost, and a second call would not say so: write all of it again.
                 self._rest = batch
                 raise
 
     def _follow(self) -> None:
-        """Goes on in a new file if the path does not lead to this one any more."""
+        """Goes on in a new file if the path no longer leads to this one."""
         with suppress(FileNotFoundError):
             if os.path.samestat(self._path.lstat(), os.fstat(self._file)):
                 return
@@ -176,17 +178,17 @@ class AuditFile:
         if not self.failing:
             self.failing = True
             reason = os.strerror(error.errno) if error.errno else str(error)
-            self._tell("error", "audit_failed", {"file": str(self._path), "reason": reason})
+            self._log("error", "audit_failed", {"file": str(self._path), "reason": reason})
 
     def _succeeded(self) -> None:
         if self.failing:
             self.failing = False
             fields = {"file": str(self._path), "lines_lost": self.dropped}
-            self._tell("warning", "audit_recovered", fields)
+            self._log("warning", "audit_recovered", fields)
 
 
 def _open(path: Path) -> int:
-    """The file, made if need be; then so that it outlives a loss of power."""
+    """The file; a new one is made so that it survives a loss of power."""
     descriptor = open_append(path)
     if os.fstat(descriptor).st_size == 0:
         directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -198,14 +200,14 @@ def _open(path: Path) -> int:
 
 
 def _torn(descriptor: int) -> bool:
-    """Whether the file's last line has no end: its writer was killed, or the disk was full."""
+    """Whether the file's last line is cut short: its writer was killed, or the disk was full."""
     size = os.fstat(descriptor).st_size
     return size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
 
 
 def _answer(waiters: list[Waiter], *, on_disk: bool) -> None:
     if waiters:
-        with suppress(RuntimeError):  # the loop is gone, and they with it
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             waiters[0].get_loop().call_soon_threadsafe(_settle, waiters, on_disk)
 
 

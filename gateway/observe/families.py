@@ -1,6 +1,6 @@
 """The metric families as one table: name, kind, labels, meaning, and the closed lists of values.
 
-Law: a label is a configured name, a row of the operations table or from a closed list here.
+A label is a configured name, a row of the operations table, or from a closed list.
 """
 
 from typing import Final, Literal, NamedTuple, get_args

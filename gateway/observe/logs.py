@@ -1,6 +1,6 @@
 """Log lines: one JSON object a line, or a short one for a terminal; and Python's own logging.
 
-Law: a line is made of named fields that the caller chose; exception texts are never among them.
+A line is made of named fields that the caller chose; exception texts are never among them.
 """
 
 import logging
@@ -54,7 +54,7 @@ def _console_line(fields: Fields, level: str) -> bytes:
 
 
 class Logger:
-    """Writes events with their fields at or above a level; the one way to stdout while serving."""
+    """Writes events from a level on, with their fields. Nothing else writes to stdout."""
 
     def __init__(self, writer: LineWriter, level: Level, style: Literal["json", "console"]) -> None:
         self._writer = writer
@@ -78,7 +78,7 @@ class Logger:
         self._writer.write(self._line(line))
 
     def now(self) -> str:
-        """The time to the millisecond; all but its last part is made once a second."""
+        """The time to the millisecond; all but the milliseconds is formatted once a second."""
         now = time.time()
         second = int(now)
         if second != self._second:
@@ -87,7 +87,7 @@ class Logger:
         return self._prefix + _MILLISECONDS[int((now - second) * 1000)]
 
     def write_line(self, line: bytes) -> None:
-        """Writes a line that is made already, newline included, whatever the level."""
+        """Writes a finished line, newline included, whatever the level."""
         self._writer.write(line)
 
     @property
@@ -129,9 +129,9 @@ class Logger:
 
 
 class AccessLog:
-    """Writes the line of each exchange that has ended.
+    """Writes one line for each exchange that has ended.
 
-    Of those that went well only the share `sample_success` (0 to 1); of all others, each.
+    Of those that went well only the share `sample_success` (0 to 1), of the others every one.
     """
 
     def __init__(self, logger: Logger, sample_success: float = 1.0) -> None:
@@ -139,7 +139,7 @@ class AccessLog:
         self._sample = sample_success
 
     def subscribe(self, events: Events) -> None:
-        """Nothing is formatted at all while the level hides these lines."""
+        """Does nothing where the level hides these lines."""
         if self._logger.enabled("info"):
             events.subscribe(ExchangeEnded, self._ended)
 
@@ -148,7 +148,7 @@ class AccessLog:
         went_well = x.status < 400 and not x.error and not x.would_deny
         if went_well and self._sample < 1.0 and random.random() >= self._sample:  # noqa: S311
             return
-        # One literal, and no call that can be done without: this is on every request's way.
+        # One literal, and no call that can be avoided: every request pays for this.
         line: dict[str, Any] = {
             "time": self._logger.now(),
             "level": "info" if x.status < 500 and not x.would_deny else "warning",

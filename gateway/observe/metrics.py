@@ -1,4 +1,4 @@
-"""Prometheus metrics, made from events. Law: no label value ever comes straight from a client.
+"""Prometheus metrics, made from events. No label value ever comes straight from a client.
 
 Children are kept by their label values, because looking one up costs more than counting.
 """
@@ -51,11 +51,11 @@ class _Expiries(Collector):
         """One gauge. Past `limit` series the tenants share `other`: the earliest of theirs."""
         family = self._family
         gauge = GaugeMetricFamily(PREFIX + family.name, family.meaning, labels=family.labels)
-        told = iter(self.read())
-        for tenant, slot, expires_at in islice(told, self._limit):
+        expiries = iter(self.read())
+        for tenant, slot, expires_at in islice(expiries, self._limit):
             gauge.add_metric((tenant, slot), expires_at)
         rest: dict[str, float] = {}
-        for _, slot, expires_at in told:
+        for _, slot, expires_at in expiries:
             rest[slot] = min(expires_at, rest.get(slot, inf))
         for slot, expires_at in rest.items():
             gauge.add_metric((OTHER, slot), expires_at)
@@ -76,7 +76,7 @@ class PrometheusMetrics:
     """Every family of the table, and the subscriptions that fill them."""
 
     def __init__(self, max_series: int) -> None:
-        # Else each counter and histogram has a second series, of no use here.
+        # Else each counter and histogram has a second series that nothing here uses.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._max_series = max_series
@@ -94,7 +94,7 @@ class PrometheusMetrics:
         self.child("build_info", __version__).set(1)
 
     def child(self, *name_and_values: str) -> Any:
-        """The kept child of a family for its label values, in the table's order.
+        """The child of a family for its label values, in the table's order; it is kept.
 
         Past `max_series` children of one family, new tenants and callers share `other`.
         """
@@ -155,7 +155,7 @@ class PrometheusMetrics:
         self.configuration_in_force(event.outcome == "success")
 
     def configuration_in_force(self, took_effect: bool) -> None:
-        """Tells whether the newest configuration is the one in force."""
+        """Sets whether the newest configuration is the one in force."""
         self.child("config_last_reload_successful").set(int(took_effect))
         if took_effect:
             self.child("config_last_reload_success_timestamp_seconds").set_to_current_time()

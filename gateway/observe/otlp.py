@@ -1,8 +1,8 @@
 """Traced exchanges as OpenTelemetry spans, sent to an OTLP receiver from a thread (extra `otel`).
 
-Nobody ever waits for the receiver. What it does not take is lost and counted; that it is away, and
-that it is back, is logged once. Attributes are configured names, rows of the operations table,
-constant words and numbers; no path, query, header, key or token.
+Nothing ever waits for the receiver. What it does not take is lost and counted; that it does not
+answer, and that it does again, is logged once. Attributes are configured names, rows of the
+operations table, constant words and numbers; no path, query, header, key or token.
 """
 
 import logging
@@ -77,7 +77,7 @@ class OtlpExporter:
         self._thread.start()
 
     def put(self, x: Exchange) -> None:
-        """Queues an exchange that has ended; the oldest makes room for it. Never blocks."""
+        """Queues an exchange that has ended, in place of the oldest if it must. Never blocks."""
         if len(self._queue) == QUEUE:
             self._dropped += 1
         self._queue.append(x)
@@ -130,12 +130,12 @@ class _VerifiedAdapter(HTTPAdapter):
         super().init_poolmanager(*args, ssl_context=self._context, **options)
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        """Adds no trust anchor of the library's."""
+        """Adds no trust anchor of the library's own."""
 
     def build_connection_pool_key_attributes(
         self, request: Any, verify: Any, cert: Any = None
     ) -> Any:
-        """Nor this, which later versions of it call instead."""
+        """The same for later versions of the library, which call this instead."""
         del verify, cert
         return super().build_connection_pool_key_attributes(request, True)
 

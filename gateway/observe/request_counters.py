@@ -1,7 +1,7 @@
-"""What every exchange counts in, kept as plain integers and turned into metrics at each scrape.
+"""The counters that every exchange counts in: plain integers, made into metrics at each scrape.
 
-Law: one look-up an exchange. These six families are on every request's way, where the library's
-own counters, a lock each, would cost a twelfth of it; all others are the library's.
+One look-up an exchange. Every request pays for these six families: the library's own counters, with
+a lock each, would take a twelfth of its time. All other families are the library's.
 """
 
 import time
@@ -75,7 +75,7 @@ class Durations:
 
 
 class RequestCounter:
-    """One series of `requests_total`, and what its exchanges moved."""
+    """One series of `requests_total`, and the bytes and seconds of its exchanges."""
 
     __slots__ = ("bytes_in", "bytes_out", "count", "durations")
 
@@ -85,7 +85,7 @@ class RequestCounter:
 
 
 class RequestCounters(Collector):
-    """All of them. Past `max_series`, new tenants and callers share `other`."""
+    """All series. Past `max_series` of them, new tenants and callers share `other`."""
 
     def __init__(self, max_series: int) -> None:
         self._max_series = max_series

@@ -1,5 +1,7 @@
-"""Lines to a file descriptor in batches, from a thread of its own: a blocked reader of stdout
-never blocks serving, and costs lines only after `LIMIT` bytes are waiting. None is lost at exit.
+"""Lines to a file descriptor in batches, from a thread of its own.
+
+A reader of stdout that is blocked never blocks serving; lines are lost only while more than `LIMIT`
+bytes wait, and none at exit.
 """
 
 import os
@@ -8,7 +10,7 @@ import threading
 from pathlib import Path
 from typing import Final
 
-BATCH_SECONDS: Final = 0.02  # how long a line may wait for company
+BATCH_SECONDS: Final = 0.02  # how long a line may wait for others
 LIMIT: Final = 8 * 1024 * 1024  # bytes waiting at most; later lines are dropped and counted
 
 
@@ -71,7 +73,7 @@ class LineWriter:
                 view = view[os.write(self._descriptor, view) :]
             except BlockingIOError:  # somebody made the descriptor non-blocking
                 self._closing.wait(BATCH_SECONDS)
-            except OSError:  # the reader is gone: there is nobody left to tell
+            except OSError:  # the reader is gone: nobody is left to read it
                 return
 
 

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Final, Literal, NamedTuple
 
 from gateway.asgi import Message
-from gateway.errors import ALLOW, CallerError, GatewayError, problem
+from gateway.errors import ALLOW, CallerError, GatewayError, error_response
 from gateway.model import Exchange, Headers, Peer
 from gateway.server.http1 import RequestHead
 
@@ -93,7 +93,7 @@ def hold(held: bytearray, body: bytes) -> None:
 
 def refusal(error: GatewayError, request_id: str, *, bodiless: bool) -> bytes:
     """The reply that ends a connection; `bodiless` after a HEAD (RFC 9110 9.3.2)."""
-    headers, body = problem(error, request_id)
+    headers, body = error_response(error, request_id)
     line = status_line(error.status)
     headers = [*headers, (b"date", formatdate(usegmt=True).encode()), (b"connection", b"close")]
     fields = b"".join([b"%b: %b\r\n" % field for field in headers])

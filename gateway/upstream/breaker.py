@@ -1,7 +1,7 @@
-"""The circuit breaker: while Invopop fails for everyone, requests are answered here, at once.
+"""The circuit breaker: while Invopop fails for everyone, requests are refused at once.
 
-Law: decides; no I/O, emits nothing, time comes in as `now` (monotonic seconds). Opens only on
-failures met by two tenants, or by the only one with traffic.
+Decides; no I/O, emits nothing, time comes in as `now` (monotonic seconds). Opens only on failures
+of two tenants' requests, or of the only tenant's with traffic.
 """
 
 from math import ceil, inf
@@ -12,16 +12,16 @@ from gateway.events import CircuitChanged
 from gateway.upstream.window import SlidingCount
 
 WINDOW: Final = 10.0  # seconds of attempts that are judged
-MIN_ATTEMPTS: Final = 20  # fewer say nothing
-# Seconds that a probe has for itself: Invopop may lawfully take a minute over one job, so another
-# may go then. Those under way are bounded by the time that an attempt takes, over this.
+MIN_ATTEMPTS: Final = 20  # fewer are not judged
+# Seconds until another probe may go: Invopop may take a minute over one job. The number of probes
+# under way is thus at most the longest time of an attempt divided by this.
 PROBE_TIME: Final = 5.0
 
 FAILING_STATUSES: Final = frozenset({502, 503, 504})
 
 
 class Probe:
-    """An attempt let through an open circuit; whose it is, and since when."""
+    """An attempt let through an open circuit: for which tenant, and since when."""
 
     __slots__ = ("since", "tenant")
 
@@ -30,8 +30,8 @@ class Probe:
         self.since = since
 
 
-class _Tenants:
-    """Whether several tenants were seen lately: the last one, and the last one other than that."""
+class _RecentTenants:
+    """Whether several tenants were seen lately: the last one, and the last one before it."""
 
     __slots__ = ("_last", "_last_at", "_other_at")
 
@@ -70,7 +70,7 @@ class Breaker:
 
     @property
     def open(self) -> bool:
-        """Whether requests are held back; probes go through even so."""
+        """Whether requests are refused; probes go through even so."""
         return self._opened_at is not None
 
     def check(self, tenant: str, now: float) -> None:
@@ -81,7 +81,7 @@ class Breaker:
         wait = max(1, ceil(self._next_probe() - now))
         raise GatewayFault(
             "circuit_open",
-            "Invopop fails too often; requests are held back for a moment.",
+            "Invopop fails too often: wait for Retry-After.",
             headers=[(b"retry-after", b"%d" % wait)],
         )
 
@@ -108,7 +108,7 @@ class Breaker:
         return self._opening(attempts, now)
 
     def broke_off(self, tenant: str, now: float) -> CircuitChanged | None:
-        """A reply has broken off: its attempt, recorded as good at its head, was none."""
+        """A reply has broken off: its attempt, recorded as good at its head, has failed."""
         if not self._ratio or self._opened_at is not None:
             return None
         self._fail(tenant, now)
@@ -130,7 +130,7 @@ class Breaker:
         )
 
     def release(self, probe: Probe | None) -> None:
-        """An admitted attempt ended without saying anything about Invopop: its caller left, …"""
+        """An admitted attempt ended without saying anything about Invopop: its caller left, say."""
         if probe is self._probe:
             self._probe = None
 
@@ -147,7 +147,7 @@ class Breaker:
 
     def _forget(self) -> None:
         self._attempts, self._failures = SlidingCount(WINDOW), SlidingCount(WINDOW)
-        self._tenants, self._failing = _Tenants(), _Tenants()
+        self._tenants, self._failing = _RecentTenants(), _RecentTenants()
 
     def _is_shared(self, since: float) -> bool:
         """Whether the failures are Invopop's rather than one tenant's among others."""
@@ -156,8 +156,8 @@ class Breaker:
     def _may_probe(self, tenant: str, now: float) -> bool:
         if now < self._next_probe():
             return False
-        # Whose own troubles fail every probe must not keep the circuit open for the others: it
-        # lets them go first, for as long again.
+        # A tenant whose own troubles fail every probe must not keep the circuit open for others: it
+        # lets them probe first, for as long again.
         waited = now - (self._opened_at or 0.0) >= 2 * self._open_for
         return waited or tenant != self._failed_prober or not self._others_wait
 

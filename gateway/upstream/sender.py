@@ -1,7 +1,7 @@
 """The sender: a request is attempted, through the circuit breaker, until an outcome stands.
 
-Law: acts on what `retry` and `breaker` decide; decides nothing. One attempt at a time, and a
-refused reply is given up before the next.
+Acts on what `retry` and `breaker` decide; decides nothing. One attempt is made at a time, and a
+reply that is not kept is closed before the next.
 """
 
 from asyncio import sleep
@@ -40,11 +40,11 @@ class Sender:
 
     @property
     def circuit_open(self) -> bool:
-        """Whether requests are held back."""
+        """Whether requests are refused at once."""
         return self._breaker.open
 
     def check(self, tenant: str) -> None:
-        """Raises GatewayFault("circuit_open") while requests are held back."""
+        """Raises GatewayFault("circuit_open") while requests are refused at once."""
         self._breaker.check(tenant, perf_counter())
 
     async def send(
@@ -86,12 +86,12 @@ class Sender:
             self._emit(UpstreamRetried(retry.reason))
 
     def broke_off(self, error: UpstreamError, tenant: str, request_id: str) -> None:
-        """A reply's body ended in an error: the attempt that began well has failed after all."""
+        """A reply's body ended in an error: the attempt, recorded as good, has failed after all."""
         self._emit(UpstreamFailed(error.kind, request_id))
         self._report(self._breaker.broke_off(tenant, perf_counter()))
 
     async def _traced(self, outbound: Outbound, key: Key, x: Exchange, trace: Trace) -> Reply:
-        """One attempt as a span, which becomes the parent of what Invopop makes of it."""
+        """One attempt as a span, which is the parent of the spans that Invopop makes."""
         span = trace.attempt(self.forwarder.authority)
         headers = trace.outward(outbound.headers, span)
         failure = "cancelled"
@@ -109,7 +109,7 @@ class Sender:
         return reply
 
     async def _attempt(self, outbound: Outbound, key: Key, x: Exchange) -> Reply:
-        """One attempt. Only what says something about Invopop counts for or against it."""
+        """One attempt. The breaker counts only what says something about Invopop."""
         breaker, tenant = self._breaker, key.tenant
         probe = breaker.admit(tenant, perf_counter())
         x.attempts += 1
@@ -118,7 +118,7 @@ class Sender:
             reply = await self.forwarder.send(outbound, key, x.request_id)
             reply.sender, reply.tenant = self, tenant
             ok = reply.status not in FAILING_STATUSES
-        except StaleConnectionError:  # closed while idle: as everyone may
+        except StaleConnectionError:  # closed while idle, as everyone may do
             raise
         except UpstreamError:
             ok = False
@@ -133,7 +133,7 @@ class Sender:
     def _retry(
         self, outbound: Outbound, outcome: AttemptOutcome, made: int, deadline: float
     ) -> Retry | None:
-        if self._breaker.open:  # it would be held back: better the outcome that is here
+        if self._breaker.open:  # another attempt would be refused: this outcome is better
             return None
         body, now = outbound.body, perf_counter()
         replayable = body is None or body.replayable

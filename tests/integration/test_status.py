@@ -152,11 +152,11 @@ def test_a_refused_reload_is_told_until_it_is_mended(tmp_path: Path) -> None:
         told = eventually(lambda: _reloaded(world, "failure"))
         assert any("nonsense" in line for line in told["configuration"]["problems"])
         assert str(tmp_path) not in json.dumps(told)
-        assert any("refused whole" in concern["what"] for concern in told["concerns"])
+        assert any("last reload was refused" in concern["what"] for concern in told["concerns"])
         config.write_text(text)
         told = eventually(lambda: _reloaded(world, "success"))
         assert not told["configuration"]["problems"]
-        assert not any("refused whole" in concern["what"] for concern in told["concerns"])
+        assert not any("last reload was refused" in concern["what"] for concern in told["concerns"])
 
 
 def _reloaded(world: World, outcome: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from gateway.errors import (
     ErrorKey,
     Problem,
     UpstreamError,
-    problem,
+    error_response,
     tenant_denied,
 )
 
@@ -30,7 +30,7 @@ REGISTERED = {
 @pytest.mark.parametrize("key", sorted(KINDS))
 def test_every_error_has_the_documented_shape(key: ErrorKey) -> None:
     """RFC 9457 and Invopop's own members, told apart from Invopop's by two headers."""
-    headers, body = problem(CallerError(key, "Do this."), "req-1")
+    headers, body = error_response(CallerError(key, "Do this."), "req-1")
     fields = dict(headers)
     told = json.loads(body)
     assert told == {
@@ -72,13 +72,13 @@ def test_every_error_has_the_documented_shape(key: ErrorKey) -> None:
 )
 def test_what_a_status_requires_is_there(error: CallerError, header: tuple[bytes, bytes]) -> None:
     """RFC 9110: 401, 407 and 405 each must carry their field; a 429 says when to come back."""
-    assert header in problem(error, "r")[0]
+    assert header in error_response(error, "r")[0]
 
 
 @pytest.mark.parametrize("key", get_args(ErrorKey))
 def test_every_error_says_what_to_do(key: ErrorKey) -> None:
     """Also where whoever raised it had nothing more exact to say: in whole sentences."""
-    answer = json.loads(problem(CallerError(key), "r")[1])
+    answer = json.loads(error_response(CallerError(key), "r")[1])
     assert answer["detail"] == answer["message"]
     assert re.fullmatch(r"[A-Z].*\.", answer["detail"])
 

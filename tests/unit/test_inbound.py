@@ -166,9 +166,9 @@ def test_a_deadline_may_be_a_fraction_of_a_second() -> None:
 
 
 TOLD = [
-    ((b"expect", b"a-pony"), "The only expectation met is 100-continue."),
+    ((b"expect", b"a-pony"), "The only supported expectation is 100-continue."),
     ((b"x-request-timeout", b"0"), "X-Request-Timeout must be one positive number of seconds."),
-    ((b"via", b"1.1 invopop-gateway"), "This request has passed through the gateway already."),
+    ((b"via", b"1.1 invopop-gateway"), "This request has already passed through the gateway."),
     ((b"content-length", b"+5"), "Content-Length must be digits only."),
 ]
 
@@ -284,7 +284,7 @@ async def test_a_body_never_passes_its_limit() -> None:
     with pytest.raises(CallerError) as caught:
         await anext(chunks)
     assert caught.value.key == "body_too_large"
-    assert caught.value.detail == "At most 10 bytes are accepted."
+    assert caught.value.detail == "A body may have at most 10 bytes."
 
 
 async def test_limits_hold_to_the_byte() -> None:

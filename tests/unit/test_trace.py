@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.trace import Context, Trace, context_of
+from gateway.trace import Trace, TraceContext, context_of
 
 TRACE_ID, SPAN_ID = "ab" * 16, "cd" * 8
 PARENT = f"00-{TRACE_ID}-{SPAN_ID}-01".encode()
@@ -20,7 +20,7 @@ PARENT = f"00-{TRACE_ID}-{SPAN_ID}-01".encode()
 )
 def test_a_valid_context_is_taken(value: bytes, flags: str) -> None:
     """Version 00 as it is; of later versions the part that is known."""
-    assert context_of([value]) == Context(TRACE_ID, SPAN_ID, flags)
+    assert context_of([value]) == TraceContext(TRACE_ID, SPAN_ID, flags)
 
 
 @pytest.mark.parametrize(
@@ -52,12 +52,12 @@ def test_two_contexts_are_none() -> None:
 @pytest.mark.parametrize(("flags", "sampled"), [("00", False), ("01", True), ("02", False)])
 def test_only_the_lowest_flag_says_sampled(flags: str, sampled: bool) -> None:
     """The other bits say something else."""
-    assert Context(TRACE_ID, SPAN_ID, flags).sampled is sampled
+    assert TraceContext(TRACE_ID, SPAN_ID, flags).sampled is sampled
 
 
 def test_the_attempt_becomes_the_parent_upstream() -> None:
     """The trace and its flags stay; the span is ours; every other field is as it was, in order."""
-    trace = Trace(Context(TRACE_ID, SPAN_ID, "03"))
+    trace = Trace(TraceContext(TRACE_ID, SPAN_ID, "03"))
     span = trace.attempt((b"api.invopop.com", 443))
     state = (b"tracestate", b"a=b")
     sent = trace.outward([(b"host", b"h"), (b"traceparent", PARENT), state], span)

@@ -34,6 +34,7 @@ def test_each_way_to_miss_a_key_has_advice() -> None:
         (403, "operation_denied", "callers.billing.deny", "The operation is not in allow"),
         (503, "key_unavailable", "not_found", "The key is not at its source"),
         (503, "key_unavailable", "something_new", "The key's source cannot be read"),
+        (502, "upstream_unreachable", "dns: api.invopop.com:443: no such name", "The name in"),
         (499, "", "caller_left", "The caller gave up"),
         (503, "", "", "Invopop's own answer"),
         (200, "", "", ""),

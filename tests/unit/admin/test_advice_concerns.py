@@ -36,7 +36,7 @@ def told(status: Status) -> list[Concern]:
 
 
 TROUBLES = {
-    "draining": (replace(WELL, state="draining"), "warn", "Draining"),
+    "draining": (replace(WELL, state="draining"), "warn", "drains"),
     "pending": (replace(WELL, checks=(Check("vault", "pending", ""),)), "warn", "not tried yet"),
     "degraded": (
         replace(WELL, checks=(Check("vault", "degraded", "openbao unavailable"),)),
@@ -66,7 +66,7 @@ TROUBLES = {
     "ending": (
         replace(WELL, tenants=replace(WELL.tenants, ending=1200)),
         "warn",
-        "1,200 tenants have a key that ends",
+        "1,200 tenants have a key that expires",
     ),
     "no tenant": (
         replace(WELL, tenants=replace(WELL.tenants, total=0, discovery="")),
@@ -81,17 +81,17 @@ TROUBLES = {
     "watched": (
         replace(WELL, callers=replace(WELL.callers, rows=SOME.callers.rows)),
         "warn",
-        "only watched for x",
+        "not enforced for x",
     ),
     "issuer": (
         replace(WELL, issuers=(replace(WELL.issuers[0], state="failing", reason="timeout"),)),
         "warn",
-        "Keys of x were not refreshed: timeout",
+        "The keys of x were not refreshed: timeout",
     ),
     "reload": (
         replace(WELL, configuration=replace(WELL.configuration, reload="failure")),
         "bad",
-        "refused whole",
+        "last reload was refused",
     ),
     "restart": (
         replace(WELL, configuration=replace(WELL.configuration, restart_required=("admin.port",))),

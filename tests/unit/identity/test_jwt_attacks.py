@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from gateway.errors import problem
+from gateway.errors import error_response
 from gateway.identity.authenticator import Authenticator
 from tests.support.forgeries import (
     ATTACKS,
@@ -39,8 +39,8 @@ def test_attack(gate: Authenticator, issuer: Issuer, name: str) -> None:
     for _ in range(2):
         error = refusal(shows, gate, token, NOW)
         assert error.cause in REASONS[name[5:8]]
-        assert problem(error, "id") == problem(refusal(shows, gate, "x", NOW), "id")
-        assert (b"www-authenticate", b"Bearer") in problem(error, "id")[0]
+        assert error_response(error, "id") == error_response(refusal(shows, gate, "x", NOW), "id")
+        assert (b"www-authenticate", b"Bearer") in error_response(error, "id")[0]
         assert token not in repr(error) + str(error) + error.cause or len(token) == 1
 
 
@@ -88,5 +88,5 @@ def test_case_144_none(gate: Authenticator) -> None:
     """Case 144: without a credential the answer is the same too."""
     nothing = refusal(gate.authenticate, inbound(), None, NOW)
     wrong = refusal(gate.authenticate, inbound(), bearer("x"), NOW)
-    assert problem(nothing, "id") == problem(wrong, "id")
+    assert error_response(nothing, "id") == error_response(wrong, "id")
     assert nothing.cause == "no_credential"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.errors import CallerError, problem, tenant_denied
+from gateway.errors import CallerError, error_response, tenant_denied
 from gateway.model import Caller
 from gateway.policy.tenants import CallerTenants, compile_tenants
 
@@ -140,11 +140,11 @@ def test_a_tenant_that_is_forbidden_or_malformed_answers_as_one_that_does_not_ex
     for allowed, header in ((("acme",), b"globex"), (("acme",), b"../x"), (("*",), b"\xff")):
         with pytest.raises(CallerError) as refused:
             tenants(*allowed).resolve(caller(), [header])
-        answers.append(problem(refused.value, "r1"))
+        answers.append(error_response(refused.value, "r1"))
     with pytest.raises(CallerError) as refused:
         tenants("acme", "globex").resolve(caller("acme"), [b"globex"])
-    answers.append(problem(refused.value, "r1"))
-    assert answers == [problem(tenant_denied("unknown"), "r1")] * 4
+    answers.append(error_response(refused.value, "r1"))
+    assert answers == [error_response(tenant_denied("unknown"), "r1")] * 4
 
 
 @pytest.mark.parametrize("entry", ["", "a b", "acme/x", "-acme", ".acme", "né", "a" * 129, "a?"])

@@ -33,7 +33,7 @@ def refused(breaker: Breaker, tenant: str, now: float) -> bytes:
     with pytest.raises(GatewayFault) as fault:
         breaker.admit(tenant, now)
     assert fault.value.key == "circuit_open"
-    assert fault.value.detail == "Invopop fails too often; requests are held back for a moment."
+    assert fault.value.detail == "Invopop fails too often: wait for Retry-After."
     ((name, value),) = fault.value.headers
     assert name == b"retry-after"
     return value
