@@ -24,7 +24,7 @@ _MOST_NAMES: Final = 256  # names are the operator's, but for where issuers' dis
 Address = tuple[int, tuple[Any, ...]]  # family and socket address, the port 0
 
 
-class Answer(NamedTuple):
+class Resolution(NamedTuple):
     """A name's addresses in the resolver's order (RFC 6724).
 
     `stale` if a look-up is under way that may bring others: `Resolver.settled` waits for it.
@@ -58,24 +58,24 @@ class Resolver:
         self._clock = clock
         self._names: dict[str, _Name] = {}
 
-    async def resolve(self, host: str) -> Answer:
+    async def resolve(self, host: str) -> Resolution:
         """The addresses of a name, or of a numeric address itself, without a look-up.
 
         A final dot makes a name absolute: no search domain is tried. Raises `socket.gaierror`.
         """
         numeric = _numeric(host)
         if numeric:
-            return Answer(numeric, stale=False)
+            return Resolution(numeric, stale=False)
         name = self._names.get(host) or self._add(host)
         age = self._clock() - name.answered
         if age < KEPT:
-            return Answer(name.addresses, stale=False)
+            return Resolution(name.addresses, stale=False)
         looking = name.looking or self._look_up(name)
         if age >= SERVED_STALE:
             await asyncio.wait((looking,), timeout=PATIENCE if age < KEPT_AT_MOST else None)
             if age >= KEPT_AT_MOST and (error := looking.exception()) is not None:
                 raise socket.gaierror(*error.args)
-        return Answer(name.addresses, stale=not looking.done())
+        return Resolution(name.addresses, stale=not looking.done())
 
     async def settled(self, host: str) -> None:
         """Waits for the end of the look-up of that name that is under way, if one is."""

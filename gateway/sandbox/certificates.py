@@ -27,7 +27,7 @@ class Issued(NamedTuple):
     key: bytes
 
 
-class Authority:
+class CertificateAuthority:
     """Issues certificates that chain to `pem`; its private key never leaves the object."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ import orjson
 import uvicorn
 from starlette.types import ASGIApp
 
-from gateway.sandbox.certificates import LOOPBACK, Authority, Issued, write_private
+from gateway.sandbox.certificates import LOOPBACK, CertificateAuthority, Issued, write_private
 from gateway.sandbox.sandbox import Sandbox
 from gateway.sandbox.state import FileOrigins
 from gateway.sandbox.webhooks import Receiver, Webhooks
@@ -34,7 +34,7 @@ class RunningSandbox(NamedTuple):
 
     url: str
     port: int
-    authority: Authority
+    authority: CertificateAuthority
     sandbox: Sandbox
 
     @property
@@ -114,7 +114,7 @@ async def running(
     files also for the names of `files`. Finished jobs send a webhook if there is a receiver.
     Raises OSError.
     """
-    authority = Authority()
+    authority = CertificateAuthority()
     names = tuple(dict.fromkeys((*LOOPBACK, files.downloads, files.uploads)))
     async with contextlib.AsyncExitStack() as stack:
         of_files = await stack.enter_async_context(

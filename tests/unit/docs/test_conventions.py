@@ -1,6 +1,7 @@
 """Conventions of CONTRIBUTING.md that no linter checks."""
 
 import ast
+from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
@@ -24,3 +25,13 @@ def test_no_function_is_long() -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     }
     assert {name: count for name, count in lines.items() if count > LONGEST_FUNCTION} == {}
+
+
+def test_one_name_is_one_class() -> None:
+    """No two classes share a name, so that a name can be searched for."""
+    places = defaultdict(list)
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(str(path.relative_to(ROOT)))
+    assert {name: paths for name, paths in places.items() if len(paths) > 1} == {}

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from cryptography import x509
 
-from gateway.sandbox.certificates import Authority
+from gateway.sandbox.certificates import CertificateAuthority
 from gateway.sandbox.sandbox import Sandbox
 from gateway.sandbox.serve import RunningSandbox, running
 
@@ -30,7 +30,7 @@ async def test_nobody_else_vouches_for_it(invopop: RunningSandbox) -> None:
     """Without its CA, verification fails: also with another sandbox's."""
     for context in (
         ssl.create_default_context(),
-        ssl.create_default_context(cadata=Authority().pem.decode()),
+        ssl.create_default_context(cadata=CertificateAuthority().pem.decode()),
     ):
         with pytest.raises(ssl.SSLCertVerificationError):
             await asyncio.open_connection("127.0.0.1", invopop.port, ssl=context)
@@ -38,7 +38,7 @@ async def test_nobody_else_vouches_for_it(invopop: RunningSandbox) -> None:
 
 def test_it_is_good_for_loopback_only() -> None:
     """The certificate names localhost and the loopback addresses, nothing else."""
-    issued = x509.load_pem_x509_certificate(Authority().issue().certificate)
+    issued = x509.load_pem_x509_certificate(CertificateAuthority().issue().certificate)
     names = issued.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert [str(name.value) for name in names] == ["localhost", "127.0.0.1", "::1"]
 
