@@ -4,12 +4,12 @@ A request comes in; we learn **who** calls (`identity`), decide whether they **m
 take the **key** (`vault`), **send** it on (`upstream`), and **report** what happened (`observe`).
 `pipeline` takes one request through these five packages: read it first.
 
-Imports point downwards only, and packages of one level never import each other:
+Imports point downwards only, and packages of one layer never import each other:
 
     cli → server | sandbox → app (wires all) → observers (who gets which events) | reload
         → pipeline | admin | compiled → attempts | relay → services, inbound
-        → identity | policy | vault | upstream | observe → settings | events | invopop
-        → model → errors → asgi | secret | trace | watcher
+        → identity | policy | vault | upstream | observe → network
+        → settings | events | invopop → model → errors → asgi | secret | trace | watcher
 """
 
 __version__ = "0.2.0"

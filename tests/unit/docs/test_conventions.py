@@ -1,8 +1,12 @@
 """Conventions of CONTRIBUTING.md that no linter checks."""
 
 import ast
+import re
+import tomllib
 from collections import defaultdict
 from pathlib import Path
+
+import gateway
 
 ROOT = Path(__file__).parents[3]
 FILES = sorted((ROOT / "gateway").rglob("*.py"))
@@ -35,3 +39,20 @@ def test_one_name_is_one_class() -> None:
             if isinstance(node, ast.ClassDef):
                 places[node.name].append(str(path.relative_to(ROOT)))
     assert {name: paths for name, paths in places.items() if len(paths) > 1} == {}
+
+
+def test_the_package_shows_the_layers_that_are_checked() -> None:
+    """The picture in its docstring is what import-linter holds, in the same order."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    (contract,) = project["tool"]["importlinter"]["contracts"]
+    checked = [name for layer in contract["layers"] for name in re.findall(r"\w+", layer)]
+    picture = (gateway.__doc__ or "").split(":\n\n", 1)[1]
+    assert re.findall(r"\w+", re.sub(r"\(.*?\)", "", picture)) == checked
+
+
+def test_the_mutation_runs_files_exist() -> None:
+    """What is mutated, what is not, and what is run."""
+    mutmut = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mutmut"]
+    lists = ("only_mutate", "do_not_mutate", "pytest_add_cli_args_test_selection")
+    paths = [path for name in lists for path in mutmut[name]]
+    assert [path for path in paths if not list(ROOT.glob(path))] == []
