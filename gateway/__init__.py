@@ -9,7 +9,8 @@ Imports point downwards only, and packages of one layer never import each other:
     cli → server | sandbox → app (wires all) → observers (who gets which events) | reload
         → pipeline | admin | compiled → attempts | relay → services, inbound
         → identity | policy | vault | upstream | observe → network
-        → settings | events | invopop → model → errors → asgi | secret | trace | watcher
+        → settings | events | invopop → model → errors
+        → asgi | deadline | framing | secret | socket_queues | trace | watcher
 """
 
 __version__ = "0.2.0"

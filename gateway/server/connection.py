@@ -4,18 +4,17 @@ Law: what is written is either read by the caller in time or the connection is c
 """
 
 import asyncio
-import fcntl
 import select
 import socket
 import struct
-import termios
 from typing import Any, Final, Generic, TypeVar, cast
 
 from gateway.asgi import Scope
+from gateway.deadline import NEVER, Deadline
 from gateway.model import CALLER_LEFT, CALLER_STALLED
-from gateway.server.deadline import NEVER, Deadline
 from gateway.server.listener import Listener, RequestInFlight
 from gateway.server.sockets import read_peer
+from gateway.socket_queues import unsent
 
 # What may lie here unread by the app, or unsent to the caller, before we stop taking more.
 HIGH_WATER: Final = 64 * 1024
@@ -223,23 +222,9 @@ class CallerConnection(asyncio.Protocol, Generic[C]):
             self._transport.resume_reading()
 
     def _not_taken(self) -> int:
-        """How many bytes the caller has not taken yet.
-
-        The kernel counts: it takes a megabyte at a time from us, which lasts a slow reader long.
-        """
-        return self._transport.get_write_buffer_size() + self._kernel_holds(termios.TIOCOUTQ)
-
-    def _unread(self) -> int:
-        """How many bytes the kernel holds for us."""
-        return self._kernel_holds(termios.FIONREAD)
-
-    def _kernel_holds(self, which: int) -> int:
-        descriptor = self._transport.get_extra_info("socket").fileno()
-        if descriptor < 0:
-            return 0
-        size = struct.calcsize("i")
-        count: int = struct.unpack("i", fcntl.ioctl(descriptor, which, bytes(size)))[0]
-        return count
+        """How many bytes the caller has not taken yet, the kernel's among them."""
+        sock = self._transport.get_extra_info("socket")
+        return self._transport.get_write_buffer_size() + unsent(sock)
 
 
 def _address(transport: asyncio.BaseTransport, which: str) -> tuple[str, int | None] | None:

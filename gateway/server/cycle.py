@@ -9,6 +9,7 @@ from typing import Protocol
 from gateway.asgi import Message, Scope
 from gateway.errors import GatewayError, GatewayFault
 from gateway.events import Noticed
+from gateway.framing import LAST_CHUNK, chunk
 from gateway.model import Peer
 from gateway.observe.logs import describe_exception
 from gateway.server.http1 import RequestHead
@@ -231,10 +232,9 @@ class Cycle:
                 raise RuntimeError("the reply is not as long as its Content-Length")
             data += body
         elif mode == "chunked":
-            if body:
-                data += b"%x\r\n%b\r\n" % (len(body), body)
+            data += chunk(body)
             if not more:
-                data += b"0\r\n\r\n"
+                data += LAST_CHUNK
         elif mode == "until close":
             data += body
         if data:

@@ -8,9 +8,9 @@ import re
 from typing import Final, NamedTuple
 
 from gateway.errors import CallerError
+from gateway.framing import CONTROLS, FIELD, TOKEN
 from gateway.model import CREDENTIAL_FIELDS, Headers
 
-TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 # What may repeat cannot match what follows it, so a hostile line costs what its length costs.
 _REQUEST_LINE: Final = re.compile(
     rb"(" + TOKEN + rb"+) ([\x21\x22\x24-\x7e]+) HTTP/1\.([01])(?=\r\n)"
@@ -18,10 +18,6 @@ _REQUEST_LINE: Final = re.compile(
 _OTHER_VERSION: Final = re.compile(
     TOKEN + rb"++ [^\x00-\x20\x7f]++ HTTP/(?!1\.[01])[0-9]\.[0-9]\r\n"
 )
-# A field, from the LF before it: a line that is no field cannot match from its middle on. That no
-# line holds a control character, a bare CR or LF among them, is seen by counting, in one go.
-FIELD: Final = re.compile(rb"\n(" + TOKEN + rb"+):(.*)")
-CONTROLS: Final = bytes({*range(0x20), 0x7F} - {0x09})
 # What no head, finished or not, can hold: a bare CR or LF, or a control character.
 NEVER_IN_HEAD: Final = re.compile(rb"(?<!\r)\n|\r[^\n]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _HOST: Final = re.compile(

@@ -7,15 +7,16 @@ replies keep their order and nothing is ever written into one.
 import time
 from typing import Final
 
+from gateway.deadline import NEVER
 from gateway.errors import CallerError, GatewayError
 from gateway.events import ExchangeEnded
 from gateway.server.body import Body, ChunkedBody, SizedBody
 from gateway.server.connection import HIGH_WATER, CallerConnection
 from gateway.server.cycle import Cycle
-from gateway.server.deadline import NEVER
 from gateway.server.http1 import NEVER_IN_HEAD, parse_request_head
 from gateway.server.listener import Listener
 from gateway.server.reply import record, refusal
+from gateway.socket_queues import unread
 
 BLANK_LINES: Final = 2  # tolerated before a request: RFC 9112 2.2
 
@@ -207,7 +208,7 @@ class HttpProtocol(CallerConnection[Cycle]):
         """See `listener.OpenConnection`. Bytes that only the kernel has seen so far count, too."""
         if self.cycle is not None or self._buffer or self._deaf:
             return
-        if self._unread():
+        if unread(self._transport.get_extra_info("socket")):
             self._read_deadline.set(self.limits.header_timeout)
         else:
             self._close()

@@ -9,6 +9,7 @@ from typing import Final, Literal, NamedTuple
 
 from gateway.asgi import Message
 from gateway.errors import ALLOW, CallerError, GatewayError, error_response
+from gateway.framing import BODILESS, NO_CONTENT, joined_lines
 from gateway.model import Exchange, Headers, Peer
 from gateway.server.http1 import RequestHead
 
@@ -58,7 +59,7 @@ def frame_reply(
     known = dict(headers)
     if not _OURS.isdisjoint(known):
         headers = [field for field in headers if field[0] not in _OURS]
-    if status in {204, 205}:  # RFC 9110 8.6, 15.3.6
+    if status in NO_CONTENT:  # RFC 9110 8.6, 15.3.6
         headers = [field for field in headers if field[0] != _LENGTH]
         known.pop(_LENGTH, None)
     mode, length = _mode(status, known.get(_LENGTH), request, whole)
@@ -66,10 +67,7 @@ def frame_reply(
         headers = [*headers, (_LENGTH, b"%d" % length)]
     elif mode == "chunked":
         headers = [*headers, (b"transfer-encoding", b"chunked")]
-    block = b"\r\n".join([*map(b": ".join, headers), b""])
-    lines = len(headers)
-    if block.count(b"\n") != lines or block.count(b"\r") != lines or 0 in block:
-        raise ValueError("a field would break the head")
+    block = joined_lines([*map(b": ".join, headers), b""])
     return ReplyHead(status_line(status) + block, mode, length, b"date" in known)
 
 
@@ -115,7 +113,7 @@ def record(error: GatewayError, request_id: str, method: str, peer: Peer) -> Exc
 def _mode(
     status: int, declared: bytes | None, request: RequestHead, whole: int | None
 ) -> tuple[Mode, int]:
-    if request.method == "HEAD" or status in {204, 205, 304}:
+    if request.method == "HEAD" or status in BODILESS or status in NO_CONTENT:
         return "none", 0
     if declared is not None:
         if not declared.isdigit():

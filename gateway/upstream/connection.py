@@ -4,10 +4,10 @@ Law: whatever is not a whole, lawful exchange ends in a closed connection, never
 """
 
 import asyncio
-import math
 from collections.abc import Callable
-from typing import Final, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
+from gateway.deadline import NEVER, Deadline
 from gateway.errors import UpstreamError
 from gateway.model import RequestBody
 from gateway.upstream.failures import failure
@@ -17,8 +17,6 @@ from gateway.upstream.request_encoder import BodyEncoder, Encoded
 from gateway.upstream.wire import Wire
 
 Expiring = Literal["idle", "read_timeout", "write_timeout"]  # what a deadline ends
-
-_TICK: Final = 0.002  # seconds; the event loop's clock is no finer
 
 
 class StaleConnectionError(UpstreamError):
@@ -54,14 +52,11 @@ class Connection:
         self._lifetime = lifetime
         self._loop = asyncio.get_running_loop()
         self._reply: ReplyStream | None = None
-        self._read_timeout = math.inf
-        self._write_timeout = math.inf
+        self._read_timeout = NEVER
+        self._write_timeout = NEVER
         self._not_taken = 0  # bytes, when the write timeout was armed last
-        # One timer, re-armed lazily: most deadlines are moved on before it fires.
-        self._deadline = math.inf
-        self._expired: Expiring = "idle"
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = math.inf
+        self._deadline = Deadline(self._loop, self._expired)
+        self._expiring: Expiring = "idle"
         wire.attach(self)
 
     def __repr__(self) -> str:
@@ -86,7 +81,7 @@ class Connection:
         if request.stream is None:
             self._arm(self._read_timeout, "read_timeout")
         else:
-            self._deadline = math.inf  # the caller's pace is not the upstream's fault
+            self._deadline.at = NEVER  # the caller's pace is not the upstream's fault
             reply.upload = self._loop.create_task(self._upload(reply, request, request.stream))
         try:
             await reply.head()
@@ -147,7 +142,7 @@ class Connection:
     def reading(self) -> None:
         """The reader waits for more of the body; if the upstream may, for the request's, it may."""
         if self._reply is not None and self._reply.upload is not None and not self._wire.congested:
-            self._deadline = math.inf
+            self._deadline.at = NEVER
         else:
             self._arm(self._read_timeout, "read_timeout")
 
@@ -191,7 +186,7 @@ class Connection:
         elif reply.waiting:
             self._arm(self._read_timeout, "read_timeout")
         await self._wire.drain()
-        self._deadline = math.inf
+        self._deadline.at = NEVER
 
     def _finish(self, reply: ReplyStream) -> None:
         """The reply is whole. The connection is free again if nothing speaks against it."""
@@ -216,8 +211,7 @@ class Connection:
         if self.closed:
             return
         self.closed = True
-        if self._timer is not None:
-            self._timer.cancel()
+        self._deadline.close()
         reply, self._reply = self._reply, None
         if reply is not None:
             self._release(reply)
@@ -230,29 +224,17 @@ class Connection:
         if not reply.parser.complete and reply.error is None:
             reply.fail(failure("closed", sent=True))
 
-    def _arm(self, seconds: float, expired: Expiring) -> None:
-        self._expired = expired
-        self._deadline = self._loop.time() + seconds
-        if self._deadline < self._timer_at:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._set_timer(self._deadline)
+    def _arm(self, seconds: float, expiring: Expiring) -> None:
+        self._expiring = expiring
+        self._deadline.set(seconds)
 
-    def _set_timer(self, deadline: float) -> None:
-        self._timer_at = deadline
-        self._timer = self._loop.call_at(deadline, self._on_timer)
-
-    def _on_timer(self) -> None:
-        self._timer, self._timer_at = None, math.inf
-        if self._deadline - self._loop.time() > _TICK:
-            if self._deadline < math.inf:
-                self._set_timer(self._deadline)
-        elif self._reply is None or self._expired == "idle":
+    def _expired(self) -> None:
+        if self._reply is None or self._expiring == "idle":
             self.close()
-        elif self._expired == "write_timeout":
+        elif self._expiring == "write_timeout":
             self._check_progress()
         elif self._reply.waiting:
-            self._fail(failure(self._expired, sent=True))
+            self._fail(failure(self._expiring, sent=True))
 
     def _check_progress(self) -> None:
         """An upstream that reads, however slowly, has not stopped reading."""

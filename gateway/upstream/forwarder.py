@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from gateway.errors import UpstreamError
 from gateway.events import Emit, KeyEchoed, UpstreamFailed
-from gateway.model import Headers, Inbound, Key, Outbound, Reply, RequestBody
+from gateway.framing import NO_CONTENT
+from gateway.model import Inbound, Key, Outbound, Reply, RequestBody
 from gateway.network.failures import told
 from gateway.upstream.headers import outbound_headers, reply_headers
 from gateway.upstream.target import Authority
@@ -62,14 +63,7 @@ class Forwarder:
         if echoed:
             self._emit(KeyEchoed(key.tenant))
         reply.headers = headers
-        if reply.status in (204, 205):
+        if reply.status in NO_CONTENT:  # how it is framed is the server's business
             await reply.body.aclose()
-            reply.headers = _bodiless(reply.status, headers)
             reply.body = _NoBody()
         return reply
-
-
-def _bodiless(status: int, headers: Headers) -> Headers:
-    """RFC 9110 8.6: a 204 has no Content-Length; RFC 9110 15.3.6: a 205 has an empty body."""
-    rest = [field for field in headers if field[0] != b"content-length"]
-    return rest if status == 204 else [*rest, (b"content-length", b"0")]

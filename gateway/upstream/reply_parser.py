@@ -9,24 +9,26 @@ from typing import Final
 
 import httptools
 
+from gateway.framing import BODILESS, ChunkedDecoder, ChunkRules, FramingError
 from gateway.model import Headers
 from gateway.upstream.failures import failure
 
 MAX_HEAD: Final = 128 * 1024
 MAX_HEADERS: Final = 512
 MAX_INTERIM: Final = 5  # 1xx replies before the final one; Go's net/http has the same cap
-MAX_LINE: Final = 4096  # one chunk-size line with its extensions
-MAX_TRAILERS: Final = 16 * 1024
+CHUNK_RULES: Final = ChunkRules(
+    # Extensions may be anything that is visible (RFC 9112 7.1.1): nothing is done with them.
+    re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?\r\n"),
+    max_line=4096 + 2,
+    max_trailers=16 * 1024,
+)
 
-_CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
-_TRAILER: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*")
 # RFC 9112 4: llhttp lets control characters pass in the reason phrase.
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] [0-9]{3}(?: [\t\x20-\x7e\x80-\xff]*)?\r\n")
 _DIGITS: Final = re.compile(rb"[0-9]{1,18}")
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"connection"})
-_NO_BODY: Final = frozenset({204, 304})
 
-_LENGTH, _CHUNK_HEAD, _CHUNK_DATA, _CHUNK_END, _TRAILERS, _UNTIL_CLOSE = range(6)
+_LENGTH, _CHUNKED, _UNTIL_CLOSE = range(3)  # what tells where the body ends
 
 
 class ReplyParser:
@@ -39,13 +41,12 @@ class ReplyParser:
 
     __slots__ = (
         "_chunks",
+        "_decoder",
+        "_end",
         "_head",
         "_interim",
         "_left",
-        "_rest",
-        "_stage",
         "_to_head",
-        "_trailers",
         "buffered",
         "complete",
         "headers",
@@ -65,10 +66,9 @@ class ReplyParser:
         self._chunks: list[bytes] = []
         self._head: bytearray | None = None
         self._interim = 0
-        self._stage = _LENGTH
+        self._end = _LENGTH
         self._left = 0
-        self._rest = b""
-        self._trailers = 0
+        self._decoder: ChunkedDecoder | None = None
 
     def feed(self, data: bytes) -> None:
         """Takes the next bytes. Raises UpstreamError `protocol` or `invalid_status`."""
@@ -79,12 +79,12 @@ class ReplyParser:
             return
         if self.complete:
             self.keep_alive = False  # RFC 9112 6.3: never the start of the next reply
-        elif self._stage == _LENGTH:
+        elif self._end == _LENGTH:
             self._feed_sized(data)
-        elif self._stage == _UNTIL_CLOSE:
-            self._keep(data)
+        elif self._decoder is not None:
+            self._feed_chunked(self._decoder, data)
         else:
-            self._feed_chunked(data)
+            self._keep(data)
 
     def end(self, *, clean: bool) -> None:
         """The connection is at its end; `clean` if TLS said so (close_notify).
@@ -96,7 +96,7 @@ class ReplyParser:
             return
         if not self.status:
             raise failure("closed", sent=True)
-        if self._stage != _UNTIL_CLOSE or not clean:
+        if self._end != _UNTIL_CLOSE or not clean:
             raise failure("truncated", sent=True)
         self.complete = True
 
@@ -185,17 +185,17 @@ class ReplyParser:
         _check_framing(lengths, codings, http11)
         self.keep_alive = http11 and not close
         self.status = status
-        if self._to_head or status in _NO_BODY:
+        if self._to_head or status in BODILESS:
             self.complete = True
             if status == 204 and (codings or lengths not in ([], [b"0"])):
                 self.keep_alive = False  # it may well send that body, some time
         elif codings:
-            self._stage = _CHUNK_HEAD
+            self._end, self._decoder = _CHUNKED, ChunkedDecoder(CHUNK_RULES)
         elif lengths:
             self._left = int(lengths[0])
             self.complete = not self._left
         else:
-            self._stage = _UNTIL_CLOSE
+            self._end = _UNTIL_CLOSE
 
     def _feed_sized(self, data: bytes) -> None:
         left = self._left - len(data)
@@ -206,47 +206,17 @@ class ReplyParser:
         self._left = left
         self.complete = left <= 0
 
-    def _feed_chunked(self, data: bytes) -> None:
-        if self._rest:
-            data, self._rest = self._rest + data, b""
-        at = 0
-        while at < len(data) and not self.complete:
-            if self._stage == _CHUNK_DATA:
-                piece = data[at : at + self._left]
-                self._keep(piece)
-                at += len(piece)
-                self._left -= len(piece)
-                self._stage = _CHUNK_DATA if self._left else _CHUNK_END
-                continue
-            end = data.find(b"\r\n", at)
-            if end < 0:
-                self._rest = data[at:]
-                break
-            self._line(data[at:end])
-            at = end + 2
-        if len(self._rest) > MAX_LINE:
-            raise failure("protocol", sent=True)
-        if self.complete and at < len(data):
-            self.keep_alive = False
-
-    def _line(self, line: bytes) -> None:
-        """One line of the chunked coding (RFC 9112 7.1), without its CRLF. Trailers are dropped."""
-        if self._stage == _CHUNK_HEAD:
-            size = _CHUNK_SIZE.fullmatch(line)
-            if size is None or len(line) > MAX_LINE:
-                raise failure("protocol", sent=True)
-            self._left = int(size[1], 16)
-            self._stage = _CHUNK_DATA if self._left else _TRAILERS
-        elif self._stage == _CHUNK_END:
-            if line:
-                raise failure("protocol", sent=True)
-            self._stage = _CHUNK_HEAD
-        elif line:
-            self._trailers += len(line)
-            if self._trailers > MAX_TRAILERS or not _TRAILER.fullmatch(line):
-                raise failure("protocol", sent=True)
-        else:
+    def _feed_chunked(self, decoder: ChunkedDecoder, data: bytes) -> None:
+        before = decoder.decoded
+        try:
+            rest = decoder.decode(data, self._chunks)
+        except FramingError:
+            raise failure("protocol", sent=True) from None
+        finally:
+            self.buffered += decoder.decoded - before
+        if rest is not None:
             self.complete = True
+            self.keep_alive = self.keep_alive and not rest
 
 
 def _check_framing(lengths: list[bytes], codings: list[bytes], http11: bool) -> None:

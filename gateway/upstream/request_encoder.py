@@ -6,6 +6,7 @@ Law: adds nothing, changes nothing; refuses what would read as two requests. No 
 from typing import Final, NamedTuple
 
 from gateway.errors import GatewayFault
+from gateway.framing import LAST_CHUNK, chunk, joined_lines
 from gateway.model import Headers, Outbound, RequestBody
 
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
@@ -56,12 +57,15 @@ def encode_head(method: str, target: bytes, headers: Headers) -> tuple[bytes, in
     """The request line and header section (RFC 9112 3), and the body's length (None: chunked).
 
     Header names are lower-case. Raises GatewayFault("internal_error") for a space or line break
-    where none may be, or more than one framing: all was checked before, this is the last door.
+    or NUL where none may be, or more than one framing: all was checked before, this is the last
+    chance to notice.
     """
     line = b"%b %b HTTP/1.1" % (method.encode("ascii"), target)
-    data = b"\r\n".join([line, *map(b": ".join, headers), b"\r\n"])
-    breaks = len(headers) + 2
-    if data.count(b"\n") != breaks or data.count(b"\r") != breaks or line.count(b" ") != 2:
+    try:
+        data = joined_lines([line, *map(b": ".join, headers), b"", b""])
+    except ValueError:
+        raise GatewayFault("internal_error") from None
+    if line.count(b" ") != 2:
         raise GatewayFault("internal_error")
     framing = [field for field in headers if field[0] in _FRAMING]
     return data, _length(framing) if framing else 0
@@ -75,8 +79,8 @@ class BodyEncoder:
 
     def piece(self, data: bytes) -> bytes:
         """The bytes to send for the next piece. Raises GatewayFault if they are too many."""
-        if self._left is None:  # RFC 9112 7.1; an empty chunk would end the body
-            return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+        if self._left is None:
+            return chunk(data)
         self._left -= len(data)
         if self._left < 0:
             raise GatewayFault("internal_error")
@@ -85,7 +89,7 @@ class BodyEncoder:
     def end(self) -> bytes:
         """What ends the body. Raises GatewayFault if there were too few bytes."""
         if self._left is None:
-            return b"0\r\n\r\n"
+            return LAST_CHUNK
         if self._left:
             raise GatewayFault("internal_error")
         return b""

@@ -8,10 +8,11 @@ from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from gateway.errors import CallerError
+from gateway.framing import TOKEN
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
-_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 5.6.2
+_TOKEN: Final = re.compile(TOKEN.decode() + "+")
 # Visible ASCII without what needs a closer look in a path: # % . / ? \
 _PLAIN: Final = rb"[!-\"$&-\-0->@-\[\]-~]++"
 _QUERY: Final = rb"(?:\?[!-\"$-~]*+)?"

@@ -5,13 +5,12 @@ told from a cut connection, which decides whether a body is whole (RFC 9112 9.8)
 """
 
 import asyncio
-import fcntl
 import select
 import socket
 import ssl
-import sys
-import termios
 from typing import Final, Protocol, cast
+
+from gateway.socket_queues import unsent
 
 HIGH_WATER: Final = 64 * 1024  # unsent bytes above which writers wait
 _RECORD: Final = 16 * 1024  # the most that one TLS record holds
@@ -80,14 +79,10 @@ class Wire(asyncio.Protocol):
             await self._wait()
 
     def not_taken(self) -> int:
-        """How many bytes the peer has not taken yet, the kernel's among them.
-
-        From us the kernel takes a megabyte at a time, which lasts a peer that reads slowly long.
-        """
+        """How many bytes the peer has not taken yet, the kernel's among them."""
         if self._transport is None or self._transport.is_closing():
             return 0
-        kernel = fcntl.ioctl(self._sock.fileno(), termios.TIOCOUTQ, bytes(4))
-        return self._transport.get_write_buffer_size() + int.from_bytes(kernel, sys.byteorder)
+        return self._transport.get_write_buffer_size() + unsent(self._sock)
 
     @property
     def congested(self) -> bool:

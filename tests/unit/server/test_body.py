@@ -5,10 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import CallerError
+from gateway.framing import MAX_CHUNK_EXCESS
 from gateway.server.body import (
-    MAX_CHUNK_EXCESS,
-    MAX_CHUNK_LINE,
-    MAX_TRAILERS,
+    CHUNK_RULES,
     Body,
     ChunkedBody,
     SizedBody,
@@ -138,14 +137,14 @@ def line_of(length: int, size: int = 1) -> bytes:
 def test_a_chunk_line_may_have_4096_bytes() -> None:
     """Its end included, and not one more."""
     end = b"Z\r\n0\r\n\r\n"
-    assert read(ChunkedBody(), line_of(MAX_CHUNK_LINE) + end) == (b"Z", b"")
+    assert read(ChunkedBody(), line_of(CHUNK_RULES.max_line) + end) == (b"Z", b"")
     with pytest.raises(CallerError):
-        read(ChunkedBody(), line_of(MAX_CHUNK_LINE + 1) + end)
+        read(ChunkedBody(), line_of(CHUNK_RULES.max_line + 1) + end)
 
 
 def test_trailers_may_have_8192_bytes() -> None:
     """All of them together, and not one more."""
-    half = b"X: " + b"y" * (MAX_TRAILERS // 2 - 5) + b"\r\n"
+    half = b"X: " + b"y" * (CHUNK_RULES.max_trailers // 2 - 5) + b"\r\n"
     assert read(ChunkedBody(), b"0\r\n" + half * 2 + b"\r\n") == (b"", b"")
     with pytest.raises(CallerError):
         read(ChunkedBody(), b"0\r\n" + half + half.replace(b"X", b"XX") + b"\r\n")

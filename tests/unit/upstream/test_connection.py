@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from math import inf
 from typing import Any, cast
 
 import pytest
@@ -62,7 +61,7 @@ class Rig:
         self.connection = Connection(cast("Wire", self.wire), hooks, lifetime)
 
     async def exchange(
-        self, *pieces: bytes, read: float = inf, body: Endless | None = None
+        self, *pieces: bytes, read: float = 60.0, body: Endless | None = None
     ) -> ReplyStream:
         """A request whose reply comes in these pieces, in one turn of the event loop."""
         timeouts = Timeouts(read=read, write=0.02)

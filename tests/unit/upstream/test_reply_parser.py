@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.errors import UpstreamError
-from gateway.upstream.reply_parser import MAX_HEAD, MAX_LINE, ReplyParser
+from gateway.upstream.reply_parser import CHUNK_RULES, MAX_HEAD, ReplyParser
 
 OK = b"HTTP/1.1 200 OK\r\n"
 
@@ -177,8 +177,8 @@ def test_a_204_that_announces_a_body_is_not_reused(fields: bytes) -> None:
                 b"1\r\nZ\n0\r\n\r\n",
                 b"1;a\nb\r\n",
                 b"1;a\rb\r\n",
-                b"1;" + b"a" * (MAX_LINE + 1),
-                b"1;" + b"a" * MAX_LINE + b"\r\n",
+                b"1;" + b"a" * (CHUNK_RULES.max_line + 1),
+                b"1;" + b"a" * CHUNK_RULES.max_line + b"\r\n",
                 b"0\r\nbad trailer\r\n\r\n",
                 b"0\r\nX: a\x00\r\n\r\n",
                 b"0\r\n" + b"X: aaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n" * 1000,

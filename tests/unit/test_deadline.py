@@ -4,7 +4,7 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from typing import cast
 
-from gateway.server.deadline import NEVER, Deadline
+from gateway.deadline import NEVER, Deadline
 
 
 class Timer:
