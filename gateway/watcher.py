@@ -1,6 +1,6 @@
 """Notices changed files, whatever the change: rename, symlink swap, rewrite in place, new mount.
 
-Law: polls what each path leads to, because some file systems and mounts send no notifications, and
+Rule: polls what each path leads to, because some file systems and mounts send no notifications, and
 inotify can run out; a reload begins only once no file changes any more.
 """
 

@@ -1,6 +1,6 @@
 """`check`: loads and validates everything without serving; shows tenants and their keys.
 
-Law: calls nobody but the configured stores, and with `--online` Invopop.
+Rule: calls nobody but the configured stores, and with `--online` Invopop.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """`keys list|set|rotate|remove|encrypt|decrypt`: works on the vault file, plain or encrypted.
 
-Law: a key comes from a prompt or stdin, never from argv, and is never printed.
+Rule: a key comes from a prompt or stdin, never from argv, and is never printed.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The standard streams as commands need them. Law: what cannot be said is an error, never lost."""
+"""The standard streams as commands need them. Rule: what cannot be said is an error, never lost."""
 
 import errno
 import io

@@ -1,6 +1,6 @@
 """Reads and replaces vault files, plain or encrypted, atomically and unreadable to others.
 
-Law: whatever happens (a full disk, a crash, two at once) the file is the old one or the new one,
+Rule: whatever happens (a full disk, a crash, two at once) the file is the old one or the new one,
 and its owner and group can read it as before.
 """
 

@@ -1,6 +1,6 @@
 """Changes to the text of a vault file, comments and order kept. Decides; does no I/O.
 
-Law: what comes out is a vault file that loads, or an error; no message quotes a key.
+Rule: what comes out is a vault file that loads, or an error; no message quotes a key.
 """
 
 import re

@@ -1,6 +1,6 @@
 """The most memory that callers and Invopop can make the gateway hold, by what holds it.
 
-Law: pure sums of settings and of the fixed bounds of the rooms below; estimates nothing that
+Rule: pure sums of settings and of the fixed bounds of the rooms below; estimates nothing that
 neither can make grow, such as the program itself (some 70 MiB).
 """
 

@@ -1,6 +1,6 @@
 """Finds the operation of a request in the table, by the segments of its path.
 
-Law: pure functions. Matching walks the segments once, whatever the size of the table.
+Rule: pure functions. Matching walks the segments once, whatever the size of the table.
 """
 
 import re

@@ -1,6 +1,6 @@
 """Presets: sets of operations under one name, `@read_only`, for `allow` and `deny`.
 
-Law: data and pure functions. A preset is written as names and globs of the operations table; a
+Rule: data and pure functions. A preset is written as names and globs of the operations table; a
 glob's `*` also crosses dots. `@` marks a preset, so that none is ever taken for an operation.
 """
 

@@ -1,6 +1,6 @@
 """The table of Invopop's API: every method and path template, with the name of its operation.
 
-Law: data only. `python -m tests.openapi DIRECTORY` compares it with Invopop's OpenAPI documents.
+Rule: data only. `python -m tests.openapi DIRECTORY` compares it with Invopop's OpenAPI documents.
 
 Names read `service.resource.verb`, in the words of Invopop's own clients. One name stands for one
 meaning, so it may cover several rows: an entry is created by `POST` and by `PUT` with an id, and

@@ -1,6 +1,6 @@
 """What one caller's rules say of a method and path, in every reading of it.
 
-Law: decides; does no I/O. What is refused in any reading of a path is refused.
+Rule: decides; does no I/O. What is refused in any reading of a path is refused.
 """
 
 from collections.abc import Mapping, Sequence

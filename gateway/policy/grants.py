@@ -1,6 +1,6 @@
 """May this caller do this for that tenant? `grant` gives the grant, without which nothing is sent.
 
-Law: decides; does no I/O. `explain` says what `decide` does: both come from `CallerPolicy.judge`.
+Rule: decides; does no I/O. `explain` says what `decide` does: both come from `CallerPolicy.judge`.
 """
 
 import re

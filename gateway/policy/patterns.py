@@ -1,6 +1,6 @@
 """The entries of `allow` and `deny`, compiled: operations by name, or `METHOD /path` patterns.
 
-Law: decides; does no I/O. An entry that could never match is a problem, not a rule that sleeps.
+Rule: decides; does no I/O. An entry that could never match is a problem, not a rule that sleeps.
 """
 
 import re

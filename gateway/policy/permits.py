@@ -1,6 +1,6 @@
 """In-flight permits: how many requests may be under way, in all and for one tenant (bulkhead).
 
-Law: never waits. A request that finds no permit is refused at once, so that no queue can grow.
+Rule: never waits. A request that finds no permit is refused at once, so that no queue can grow.
 """
 
 from gateway.errors import GatewayFault

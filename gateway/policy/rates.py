@@ -1,6 +1,6 @@
 """Rate limits per tenant and per caller, in this process: token buckets, kept as one time each.
 
-Law: decides; no I/O, time comes in as `now`. Memory is bounded: a bucket that is full again is
+Rule: decides; no I/O, time comes in as `now`. Memory is bounded: a bucket that is full again is
 forgotten. A refused request takes nothing from any bucket.
 """
 

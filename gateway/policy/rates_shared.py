@@ -1,6 +1,6 @@
 """Rate limits shared between replicas, counted in Redis or Valkey by `limits` (extra `redis`).
 
-Law: no request waits for the storage longer than `TIMEOUT`, and while it is away only one in
+Rule: no request waits for the storage longer than `TIMEOUT`, and while it is away only one in
 `COOL_DOWN` tries it. Until it is back each process counts by itself, or nothing is let in.
 """
 

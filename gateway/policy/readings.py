@@ -1,6 +1,6 @@
 """Every way in which some server might read a path: as sent, unescaped again, without parameters …
 
-Law: pure; its work is bounded. A path that can be read in too many ways has no readings at all.
+Rule: pure; its work is bounded. A path that can be read in too many ways has no readings at all.
 """
 
 import re

@@ -1,6 +1,6 @@
 """Looks over who may do what: what is lawful, but probably not meant, or about to stop working.
 
-Law: pure; yields warnings for people, each beginning with its key path, and refuses nothing.
+Rule: pure; yields warnings for people, each beginning with its key path, and refuses nothing.
 """
 
 import re

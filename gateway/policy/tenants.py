@@ -1,6 +1,6 @@
 """On whose behalf? A tenant's name, who may use it, and which one a request means.
 
-Law: decides; does no I/O. A tenant that this caller may not use, one that does not exist and one
+Rule: decides; does no I/O. A tenant that this caller may not use, one that does not exist and one
 whose name is malformed are the same error, so that nobody can sound out which tenants there are.
 """
 

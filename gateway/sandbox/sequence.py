@@ -1,4 +1,4 @@
-"""The sequence service. Law: a series gives each number once, to one entry, without gaps."""
+"""The sequence service. Rule: a series gives each number once, to one entry, without gaps."""
 
 from typing import Final
 

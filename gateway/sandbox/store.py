@@ -1,4 +1,4 @@
-"""What one workspace holds, in memory. Law: plain data; who may change it, and how, is elsewhere.
+"""What one workspace holds, in memory. Rule: plain data; who may change it, and how, is elsewhere.
 
 A handler reads and writes between two awaits, so within one event loop each change is atomic.
 """

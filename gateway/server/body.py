@@ -1,6 +1,6 @@
 """Takes request bodies off the wire: sized (RFC 9112 6.2) and chunked (7.1).
 
-Law: pure; `decode` says what is body and what comes after it. Chunk extensions and trailers are
+Rule: pure; `decode` says what is body and what comes after it. Chunk extensions and trailers are
 checked, bounded and dropped: they never reach anyone.
 """
 

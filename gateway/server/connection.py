@@ -1,6 +1,6 @@
 """A caller's connection but for HTTP: its peer, back-pressure both ways, and the ways to end it.
 
-Law: what is written is either read by the caller in time or the connection is cut.
+Rule: what is written is either read by the caller in time or the connection is cut.
 """
 
 import asyncio

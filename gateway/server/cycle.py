@@ -1,6 +1,6 @@
 """One request as the app sees it: its ASGI scope, `receive` and `send`, and the task it runs in.
 
-Law: knows ASGI and how replies are framed; the connection alone knows sockets and deadlines.
+Rule: knows ASGI and how replies are framed; the connection alone knows sockets and deadlines.
 """
 
 import asyncio

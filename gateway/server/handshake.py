@@ -1,7 +1,7 @@
 """Callers' connections until their TLS handshakes are over: counted and bounded from the first.
 
-Law: asyncio's own TLS servers tell of a connection only after its handshake, so no limit could hold
-for those that say nothing; here each has its place among the listener's connections at once.
+Rule: each has its place among the listener's connections at once. asyncio's own TLS servers report
+a connection only after its handshake, so that no limit could hold for those that send nothing.
 """
 
 import asyncio

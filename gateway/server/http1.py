@@ -1,6 +1,6 @@
 """Reads one request head (RFC 9112): one regex for its first line, one for all of its fields.
 
-Law: pure; what is not exactly the grammar is refused, never repaired. Whatever is accepted here
+Rule: pure; what is not exactly the grammar is refused, never repaired. Whatever is accepted here
 has one reading only, whoever parses it after us.
 """
 

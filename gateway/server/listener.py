@@ -1,6 +1,6 @@
 """What the connections of one listener share: the app, the limits, the clock of `Date`, the drain.
 
-Law: counts connections and requests, and says when they are gone; parses and writes nothing.
+Rule: counts connections and requests, and says when they are gone; parses and writes nothing.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """HTTP/1.1 on one connection: reads requests one after the other, and when each of them is due.
 
-Law: at most one request is with the app; what comes behind it waits, unread beyond a bound, so
+Rule: at most one request is with the app; what comes behind it waits, unread beyond a bound, so
 replies keep their order and nothing is ever written into one.
 """
 

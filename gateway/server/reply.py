@@ -1,6 +1,6 @@
 """Replies as bytes: the head of an app's reply and its framing (RFC 9112 6), and the server's own.
 
-Law: pure; hop-by-hop fields and framing are the server's own: what the app says of them is dropped.
+Rule: pure; hop-by-hop fields and framing are the server's own, and dropped from what the app sends.
 """
 
 from email.utils import formatdate

@@ -1,6 +1,6 @@
 """The life of the process: open, ready, serve, drain, end; and the code that it ends with.
 
-Law: a listener accepts only once its app has started; nothing that has begun to arrive when the
+Rule: a listener accepts only once its app has started; nothing that has begun to arrive when the
 listener closes goes without its answer, unless the time for it is over.
 """
 

@@ -1,6 +1,6 @@
 """The sockets of a listener, opened with their TLS side; and the peer of one that was accepted.
 
-Law: opens and reads; accepts nothing. Every failure to open is a `ConfigurationError` that names
+Rule: opens and reads; accepts nothing. Every failure to open is a `ConfigurationError` that names
 its key.
 """
 

@@ -1,6 +1,6 @@
 """Who calls: the tables `[[issuers]]` and `[callers.NAME]` of `gateway.toml`.
 
-Law: this module says what one value may be; `checks` says what must hold between values.
+Rule: this module says what one value may be; `checks` says what must hold between values.
 """
 
 from typing import Annotated, Any, Final

@@ -1,4 +1,4 @@
-"""A TOML file becomes a tree of plain values. Law: whatever is wrong with the file is a `Problem`.
+"""A TOML file becomes a tree of plain values. Rule: whatever is wrong with the file is a `Problem`.
 
 The bytes and the permissions come from one open file, so that they belong to the same version.
 """

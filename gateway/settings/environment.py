@@ -1,6 +1,6 @@
 """Overrides from the environment: `INVOPOP_GATEWAY__SECTION__KEY`, scalars of sections only.
 
-Law: a variable with our prefix that overrides nothing is a problem, never ignored.
+Rule: a variable with our prefix that overrides nothing is a problem, never ignored.
 """
 
 import re

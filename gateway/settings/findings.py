@@ -1,4 +1,4 @@
-"""Collects everything that is wrong, in the order of reading. Law: one cause, one problem.
+"""Collects everything that is wrong, in the order of reading. Rule: one cause, one problem.
 
 A rule between several settings is not reported if one of them is itself wrong.
 """

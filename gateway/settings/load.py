@@ -1,6 +1,6 @@
 """Files and environment become one `Loaded`, or a list of everything that is wrong with them.
 
-Law: nothing takes effect unless all of it is valid; no key is fetched here.
+Rule: nothing takes effect unless all of it is valid; no key is fetched here.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,6 +1,6 @@
 """`gateway.toml`: every section, setting and default. Seconds, bytes, absolute paths.
 
-Law: this module says what one value may be; `checks` says what must hold between values.
+Rule: this module says what one value may be; `checks` says what must hold between values.
 """
 
 from pathlib import Path

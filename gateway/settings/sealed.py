@@ -1,6 +1,6 @@
 """Vault files encrypted in the age format (`vault.toml.age`): opened and closed here, in memory.
 
-Law: no message quotes an identity or a byte of what was opened. Needs the extra `age`.
+Rule: no message quotes an identity or a byte of what was opened. Needs the extra `age`.
 """
 
 import importlib

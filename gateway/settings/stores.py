@@ -1,6 +1,6 @@
 """How to reach the secret stores: the tables `[vault.openbao]`, `.aws`, `.gcp` and `.azure`.
 
-Law: credentials of a store come from the environment or a file, never from a store.
+Rule: credentials of a store come from the environment or a file, never from a store.
 """
 
 from pathlib import Path

@@ -1,6 +1,6 @@
 """The types of values that settings are made of: each is strict, and says what it expects.
 
-Law: no error of these types quotes its input, which may be a secret in the wrong place.
+Rule: no error of these types quotes its input, which may be a secret in the wrong place.
 """
 
 import ipaddress

@@ -1,6 +1,6 @@
 """How problems are worded: key paths, what was found, the nearest known name, the report. Pure.
 
-Law: of what may be a secret, by its place or its look, only the type is shown.
+Rule: of what may be a secret, by its place or its look, only the type is shown.
 """
 
 import json

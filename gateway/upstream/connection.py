@@ -1,6 +1,6 @@
 """One HTTP/1.1 connection: exchanges one after the other, until something makes it unfit for more.
 
-Law: whatever is not a whole, lawful exchange ends in a closed connection, never in a reused one.
+Rule: whatever is not a whole, lawful exchange ends in a closed connection, never in a reused one.
 """
 
 import asyncio

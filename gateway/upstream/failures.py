@@ -1,6 +1,6 @@
 """Every way in which an attempt at the upstream can fail: its kind, and the error to answer with.
 
-Law: the kinds are a closed list; no exception's text is passed on, it may quote headers.
+Rule: the kinds are a closed list; no exception's text is passed on, it may quote headers.
 """
 
 from typing import Final

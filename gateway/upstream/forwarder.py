@@ -1,6 +1,6 @@
 """The forwarder: an Outbound goes to the upstream, a Reply comes back; both with the right headers.
 
-Law: speaks for one upstream; no request leaves with a key other than the one it was prepared with.
+Rule: speaks for one upstream; no request leaves with a key other than the one it was prepared with.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable

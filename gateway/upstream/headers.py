@@ -1,6 +1,6 @@
 """Which header fields cross the gateway, and what is put in their place, in both directions.
 
-Law: names are lower-case; order and repeats are kept; the key is the only credential that leaves.
+Rule: names are lower-case; order and repeats are kept; the key is the only credential that leaves.
 """
 
 import re

@@ -1,6 +1,6 @@
 """The pool of one origin's connections: so many at once, the rest waits in line, each in its turn.
 
-Law: a slot is taken or given back in one step with nothing awaited in between, so that no
+Rule: a slot is taken or given back in one step with nothing awaited in between, so that no
 cancellation can lose it. Idle connections and waiting requests never exist at the same time.
 """
 

@@ -1,6 +1,6 @@
 """The reply parser: bytes in; status, headers and body pieces out. Strict, as RFC 9112 asks.
 
-Law: no I/O, no clock. llhttp reads the head; where a reply ends is decided here, to the byte, so
+Rule: no I/O, no clock. llhttp reads the head; where a reply ends is decided here, to the byte, so
 that what follows it is known to be left over. Raises UpstreamError for every unlawful reply.
 """
 

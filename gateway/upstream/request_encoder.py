@@ -1,6 +1,6 @@
 """The request encoder: a request as bytes, framed by the headers that it was given.
 
-Law: adds nothing, changes nothing; refuses what would read as two requests. No I/O.
+Rule: adds nothing, changes nothing; refuses what would read as two requests. No I/O.
 """
 
 from typing import Final, NamedTuple

@@ -1,6 +1,6 @@
 """Retries: whether what an attempt came to is worth another one, why, and after how long.
 
-Law: decides; no I/O, time and chance come in. What may have reached Invopop is sent again only if
+Rule: decides; no I/O, time and chance come in. What may have reached Invopop is sent again only if
 its method is idempotent (RFC 9110 9.2.2), and never what cannot be sent again whole.
 """
 

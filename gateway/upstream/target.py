@@ -1,6 +1,6 @@
 """The target law: which request targets go to the upstream, byte for byte, and which are refused.
 
-Law: decides, never changes a byte of what it lets through; does no I/O.
+Rule: decides, never changes a byte of what it lets through; does no I/O.
 """
 
 import re

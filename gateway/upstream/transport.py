@@ -1,6 +1,6 @@
 """The transport: pooled connections to each origin, made for forwarding.
 
-Law: sends the headers it is given and nothing else; follows, stores, decompresses nothing.
+Rule: sends the headers it is given and nothing else; follows, stores, decompresses nothing.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Counts over the recent past: how often something happened within the last so many seconds.
 
-Law: memory and cost do not depend on how often; nothing older than the window ever counts.
+Rule: memory and cost do not depend on how often; nothing older than the window ever counts.
 """
 
 from collections import deque

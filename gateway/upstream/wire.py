@@ -1,6 +1,6 @@
 """TLS over one TCP connection: decrypted bytes out, plain bytes in, and how it ended.
 
-Law: knows no HTTP. TLS runs over memory BIOs, not asyncio's own: only so can a close_notify be
+Rule: knows no HTTP. TLS runs over memory BIOs, not asyncio's own: only so can a close_notify be
 told from a cut connection, which decides whether a body is whole (RFC 9112 9.8).
 """
 

@@ -1,6 +1,6 @@
 """A tenant's keys, and which of them to use now. Decides; does no I/O; time comes in as `now`.
 
-Law: a ring gives out its own tenant's keys only, each exactly as last read from its source,
+Rule: a ring gives out its own tenant's keys only, each exactly as last read from its source,
 and with a pin only once Invopop has named the pinned workspace for that very value.
 """
 

@@ -1,6 +1,6 @@
 """Which workspace does a key belong to? Asks Invopop, the most urgent key first.
 
-Law: a pinned key whose workspace Invopop has not confirmed is never used, whatever goes wrong.
+Rule: a pinned key whose workspace Invopop has not confirmed is never used, whatever goes wrong.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """With which key? What a request asks is answered from memory; reading goes on in the background.
 
-Law: a tenant's key, or an error; never another tenant's key, never a removed tenant's.
+Rule: a tenant's key, or an error; never another tenant's key, never a removed tenant's.
 """
 
 import asyncio

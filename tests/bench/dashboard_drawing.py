@@ -1,6 +1,6 @@
 """A Grafana dashboard's panels as one SVG: its own grid, titles, units, thresholds and legends.
 
-Law: draws what it is given and asks nobody. Knows of Grafana only what this dashboard uses.
+Rule: draws what it is given and asks nobody. Knows of Grafana only what this dashboard uses.
 """
 
 from collections.abc import Iterator, Sequence

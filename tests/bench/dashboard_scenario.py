@@ -1,6 +1,6 @@
 """What the dashboard's picture shows: some minutes of callers, good and bad, and of mishaps.
 
-Law: every mishap is a real one, done to real processes; its times are fixed.
+Rule: every mishap is a real one, done to real processes; its times are fixed.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """The files of one run: certificates, tokens, and the load's origin, an nginx that speaks TLS.
 
-Law: everything lies in one scratch directory and listens on 127.0.0.1.
+Rule: everything lies in one scratch directory and listens on 127.0.0.1.
 """
 
 import shutil

@@ -1,6 +1,6 @@
 """Envoy as a rival: who calls by JWT, the key by credential_injector, one JSON line a request.
 
-Law: what Envoy needs for that and nothing else; everything not named here is its default.
+Rule: what Envoy needs for that and nothing else; everything not named here is its default.
 """
 
 import json

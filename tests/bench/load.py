@@ -1,6 +1,6 @@
 """One measurement: wrk against a rival for some seconds, and what that cost the rival.
 
-Law: a figure from a run with failed requests is none: that run is made again, then given up.
+Rule: a figure from a run with failed requests is none: that run is made again, then given up.
 """
 
 import re

@@ -1,6 +1,6 @@
 """What runs where: processes on chosen cores, what they cost, and that none outlives the run.
 
-Law: knows nothing of HTTP or of what is compared. Linux only: it reads /proc.
+Rule: knows nothing of HTTP or of what is compared. Linux only: it reads /proc.
 """
 
 import ctypes

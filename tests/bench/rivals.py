@@ -1,6 +1,6 @@
 """Who is compared: the gateway, Envoy, nginx and the naive way, each before the same origin.
 
-Law: each is given one core and as little work beyond the comparison as its maker allows.
+Rule: each is given one core and as little work beyond the comparison as its maker allows.
 """
 
 import json

@@ -1,6 +1,6 @@
 """A caller made of bytes: sends exactly what it is told and reads replies by the strictest rules.
 
-Law: repairs nothing. What is not RFC 9112 to the letter raises `BadReply`; what ends early raises
+Rule: repairs nothing. What is not RFC 9112 to the letter raises `BadReply`; what ends early raises
 `asyncio.IncompleteReadError`.
 """
 

@@ -1,6 +1,6 @@
 """A guide's chapters, run as a reader would: blocks of commands in a shell, one after the other.
 
-Law: a block runs as it stands. Only `sleep 2`, which leaves a change the time to take effect, is
+Rule: a block runs as it stands. Only `sleep 2`, which leaves a change the time to take effect, is
 the moment at which it has.
 """
 

@@ -1,6 +1,6 @@
 """The reference in `config/README.md`, made from the models; run as a module it writes the file.
 
-Law: says nothing of its own. What a value may be are the words of its type's own error, what it
+Rule: says nothing of its own. What a value may be are the words of its type's own error, what it
 means is the docstring below its field, and a field without one is an error.
 """
 

@@ -1,6 +1,6 @@
 """Client libraries that not everyone installs, and threads for those that block.
 
-Law: the error for a missing library says what to install; none may log what it receives.
+Rule: the error for a missing library says what to install; none may log what it receives.
 """
 
 import asyncio

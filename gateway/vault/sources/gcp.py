@@ -1,6 +1,6 @@
 """Keys in Google Secret Manager, over its REST API; google-auth finds and renews credentials.
 
-Law: the bearer goes to the configured endpoint only; no reply is ever quoted.
+Rule: the bearer goes to the configured endpoint only; no reply is ever quoted.
 """
 
 import asyncio

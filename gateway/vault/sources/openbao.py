@@ -1,6 +1,6 @@
 """Keys in OpenBao or HashiCorp Vault: key-value engines, version 2 and 1, over their HTTP API.
 
-Law: a token goes to the configured server only; no reply is ever quoted.
+Rule: a token goes to the configured server only; no reply is ever quoted.
 """
 
 from typing import Any, Final

@@ -1,6 +1,6 @@
 """The gateway's own token for OpenBao: logs in, renews before it ends, logs in again if refused.
 
-Law: one login at a time, and not one right after the other: a store that denies is not flooded.
+Rule: one login at a time, and not one right after the other: a store that denies is not flooded.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What a key source is: one `read`, one error. Law: no message holds a key's value."""
+"""What a key source is: one `read`, one error. Rule: no message holds a key's value."""
 
 import json
 from abc import ABC, abstractmethod

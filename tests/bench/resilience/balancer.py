@@ -1,6 +1,6 @@
 """A small TCP balancer: new connections go in turn to the instances that are ready.
 
-Law: knows no HTTP but for asking `/readyz`; a connection stays where it is, to its end.
+Rule: knows no HTTP but for asking `/readyz`; a connection stays where it is, to its end.
 """
 
 import asyncio

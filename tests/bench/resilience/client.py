@@ -1,6 +1,6 @@
 """A caller for loads: one kept connection, raw requests out, replies read by llhttp.
 
-Law: sends nothing twice by itself; a connection that is known to be closed is replaced first.
+Rule: sends nothing twice by itself; a connection that is known to be closed is replaced first.
 """
 
 import asyncio

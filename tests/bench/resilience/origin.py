@@ -1,6 +1,6 @@
 """An origin for loads: counts what it accepts, and fails in the way that its weather says.
 
-Law: a request that has come whole counts as accepted, whatever is answered, unless its key is
+Rule: a request that has come whole counts as accepted, whatever is answered, unless its key is
 refused with 401; and a request whose key is another tenant's is remembered for ever.
 """
 
