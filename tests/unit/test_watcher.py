@@ -193,21 +193,20 @@ async def test_very_many_files_are_looked_at_less_often(
     path.write_text("one")
     monkeypatch.setattr(watcher, "INTERVAL", 0.001)
     monkeypatch.setattr(watcher, "SHARE", 1e-9)  # the next look at all is in years
-    looked = 0
-    real = watcher._directories_of
+    looks: list[frozenset[Path]] = []
+    real = watcher._marks_of
 
     def counted(paths: Iterable[Path]) -> dict[Path, tuple[int, ...]]:
-        nonlocal looked
-        looked += 1
-        return real(paths)
+        marks = real(paths)
+        looks.append(frozenset(marks))
+        return marks
 
-    monkeypatch.setattr(watcher, "_directories_of", counted)
+    monkeypatch.setattr(watcher, "_marks_of", counted)
     async with watching(path) as reloads:
         async with asyncio.timeout(5):
-            while not looked:
-                await asyncio.sleep(0.005)
-        await asyncio.sleep(0.2)
-        assert looked == 1
+            while looks.count(frozenset({tmp_path})) < 10:
+                await asyncio.sleep(0)
+        assert looks.count(frozenset({path})) == 1
         reloads.watcher.ask()
         await reloads.until("one")
 

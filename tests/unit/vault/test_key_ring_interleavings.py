@@ -1,5 +1,6 @@
 """Any interleaving of load, reject, check, refresh and remove: only lawful keys come out."""
 
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -115,3 +116,4 @@ class Ring(RuleBasedStateMachine):
 
 
 TestRing = Ring.TestCase
+TestRing.settings = settings(max_examples=40)

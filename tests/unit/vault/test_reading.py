@@ -131,16 +131,24 @@ async def test_only_what_changed_on_this_machine_is_read(rig: Rig) -> None:
     assert rig.store.reads == []
 
 
-async def test_what_is_being_read_when_it_changes_is_read_again(rig: Rig) -> None:
+async def test_what_is_being_read_when_it_changes_is_read_again(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The read under way may have seen what was there before."""
     rig.env.open.clear()
     rig.reader.read(rig.a)
     await asyncio.sleep(0)
     rig.now += 1
+    flights, looked = rig.reader._flights, asyncio.Event()
+    real = flights.underway
+
+    def underway(slot: Slot) -> asyncio.Task[None] | None:
+        looked.set()
+        return real(slot)
+
+    monkeypatch.setattr(flights, "underway", underway)
     again = asyncio.ensure_future(rig.reader.read_local({"a": rig.rings["a"]}))
-    while rig.a.mark is None:
-        await asyncio.sleep(0.001)
-    await asyncio.sleep(0.01)
+    await looked.wait()
     rig.env.open.set()
     await again
     assert rig.env.reads == ["A", "A"]

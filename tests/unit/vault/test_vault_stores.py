@@ -1,6 +1,7 @@
 """Keys in a store, as requests see them: bounded waits, nobody else's trouble."""
 
 import asyncio
+import time
 from pathlib import Path
 
 import pytest
@@ -132,11 +133,13 @@ async def test_refresh_takes_new_keys_and_outlives_a_dead_store(store: FakeStore
 async def test_after_the_grace_a_dead_store_is_503(store: FakeStore) -> None:
     """Past refresh and grace the last good key is used no more."""
     store.secrets["x/a"] = "one"
-    settings = vault_settings(refresh=0.01, stale_grace=0.04)
+    settings = vault_settings(refresh=100.0, stale_grace=200.0)
     vault = await loaded(vault_of(vault_file({"a": {"key": bao("x/a")}}), settings))
     assert await sent(vault, "a") == "one"
     store.secrets["x/a"] = SourceError("unavailable", "down")
-    await asyncio.sleep(0.06)
+    vault._clock = lambda: time.monotonic() + 299.0
+    assert await sent(vault, "a") == "one"
+    vault._clock = lambda: time.monotonic() + 301.0
     assert await refusal(vault, "a") == "key_unavailable"
 
 

@@ -67,7 +67,7 @@ def replaced(tree: Any, data: st.DataObject) -> Any:
     return copy
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(st.data())
 def test_any_value_in_any_place(workshop: Any, data: st.DataObject) -> None:
     """One member of the full example, replaced by anything, never breaks loading itself."""

@@ -23,10 +23,10 @@ def test_ten_thousand_tenants(workshop: Any) -> None:
     assert loaded.vault.tenants["tenant-9999"].key.reference == "TENANT_9999_KEY"
 
 
-def test_ten_thousand_wrong_tenants(workshop: Any) -> None:
-    """As many wrong ones are all told of, in the same order of time."""
-    text = vault(TENANTS).replace("env", "evn")
+def test_thousands_of_wrong_tenants(workshop: Any) -> None:
+    """A fifth as many wrong ones are all reported in the same time."""
+    text = vault(TENANTS // 5).replace("env", "evn")
     started = time.process_time()
     problems = workshop.problems(vault=text)
-    assert time.process_time() - started < 6
-    assert len(problems) == TENANTS
+    assert time.process_time() - started < 1.5
+    assert len(problems) == TENANTS // 5
