@@ -183,7 +183,7 @@ def _value(settings: Settings, name: str) -> object:
 async def _secrets(
     loaded: Loaded, vault: Vault
 ) -> tuple[Mapping[str, str | ReadSecret], list[Problem]]:
-    """The shared secrets of issuers that sign with one, and why some cannot be had.
+    """The shared secrets of issuers that sign with one, and why some are unavailable.
 
     A store is not asked here: it must not stop a start.
     """

@@ -39,7 +39,7 @@ def load_or_exit(config: Path | None) -> Loaded:
 
 
 async def _further(draft: object) -> tuple[Problem, ...]:
-    """What else would be wrong once the known problems are mended: keys, rules, key sets."""
+    """What else would be wrong once the known problems are fixed: keys, rules, key sets."""
     if not isinstance(draft, Loaded):
         return ()
     try:

@@ -195,7 +195,7 @@ def _show_log(console: Console, lines: list[dict[str, object]]) -> None:
     line = next((line for line in lines if line["event"] == "exchange"), None)
     if line:
         body = Text(json.dumps(line), overflow="fold")
-        console.print(Panel(body, title="One log line an exchange", title_align="left"))
+        console.print(Panel(body, title="One log line per request", title_align="left"))
 
 
 def _show_verdict(console: Console, visits: list[Visit]) -> None:

@@ -54,7 +54,7 @@ def run_to_end(serving: Coroutine[Any, Any, int]) -> int:
 async def run(service: Service, settings: Settings) -> int:
     """Serves until SIGTERM or SIGINT: 0 after an orderly drain, 1 if a second one cut it short.
 
-    Raises `ConfigurationError` if an address cannot be had, and whatever an app's start-up raises.
+    Raises `ConfigurationError` if an address is unavailable, and whatever an app's start-up raises.
     """
     with StopSignals() as signals:
         asyncio.get_running_loop().set_exception_handler(_teller(service.emit))

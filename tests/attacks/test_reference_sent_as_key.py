@@ -6,7 +6,7 @@ that fail in ways nobody expects, or tells a third party how secrets are named (
 
 Templating languages do so by design: what is unknown stays as it is, or becomes empty. In the
 gateway a setting says where a key is, by kind, and is never a key: a bare string is refused before
-anything starts. A key that cannot be had, or could not stand in a header, is 503 `key_unavailable`
+anything starts. A key that is unavailable, or could not stand in a header, is 503 `key_unavailable`
 for that tenant, and no request is ever sent without one.
 """
 
@@ -34,7 +34,7 @@ CALLERS = {"shared": {"tenants": ["*"]}}
 
 @pytest.fixture(scope="module")
 def unready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """A gateway that starts although some tenants' keys cannot be had."""
+    """A gateway that starts although some tenants' keys are unavailable."""
     directory = tmp_path_factory.mktemp("unready")
     for source, content in SOURCES.values():
         if content is not None:

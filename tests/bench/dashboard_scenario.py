@@ -29,7 +29,7 @@ from tests.support.status_gateway import (
 
 SECONDS: Final = 180.0
 _AWAY: Final = (60.0, 72.0)  # Invopop is gone, and comes back with other keys and another CA
-_MISTAKE: Final = (105.0, 125.0)  # a configuration that is refused, then mended
+_MISTAKE: Final = (105.0, 125.0)  # a configuration that is refused, then fixed
 _BUSY: Final = (130.0, 160.0)
 _WORKERS: Final = 6
 _PATHS: Final = ("/silo/v1/entries?limit=20",) * 6 + (

@@ -31,7 +31,7 @@ def _frail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture
 def frail(_frail: World) -> Iterator[World]:
-    """A gateway with one tenant whose key cannot be had, and short patience with its upstream."""
+    """A gateway with one tenant whose key is unavailable, and short patience with its upstream."""
     yield _frail
     _frail.check_invariants()
 

@@ -1,6 +1,6 @@
 """A caller made of a bare socket: sends any bytes, and reads replies with a strict parser (h11).
 
-Never an HTTP client library: those would mend or hide what is to be seen.
+Never an HTTP client library: those would repair or hide what is to be seen.
 """
 
 import contextlib

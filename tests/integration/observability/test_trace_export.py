@@ -60,7 +60,7 @@ def test_over_tls_with_a_secret_header(tmp_path: Path) -> None:
 
 
 def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
-    """The command that mends it, and no traceback."""
+    """The command that fixes it, and no traceback."""
     blocked = tmp_path / "blocked" / "opentelemetry"
     blocked.mkdir(parents=True)
     (blocked / "__init__.py").write_text("raise ModuleNotFoundError('opentelemetry')\n")

@@ -109,7 +109,7 @@ async def until(vault: Vault, expected: dict[str, str]) -> None:
 async def test_last_good_keys_outlive_any_failure_for_a_while(
     store: Faulty, watched: tuple[Vault, list[Event]]
 ) -> None:
-    """Within the grace the last good key, then 503; mended, all is well by itself."""
+    """Within the grace the last good key, then 503; once the store works, all is well by itself."""
     vault, events = watched
     good = {name: f"key-{name}" for name in (*FAULTS, "healthy")}
     await until(vault, good)

@@ -33,7 +33,7 @@ def test_a_key_that_waits_for_its_pin(configured: Configured) -> None:
 
 
 def test_the_other_key_waits_where_there_is_no_first(configured: Configured) -> None:
-    """As `serve` would: `previous`, if `key` cannot be had."""
+    """As `serve` would: `previous`, if `key` is unavailable."""
     configured.configure(vault={"strict": False})
     keys = {"key": {"file": "nowhere"}, "previous": {"value": "sk_of_acme"}}
     configured.vault({"acme": {**keys, "workspace": WORKSPACE}})

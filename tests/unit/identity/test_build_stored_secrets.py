@@ -101,7 +101,7 @@ async def test_rotation_drops_verdicts() -> None:
     ],
 )
 async def test_a_store_that_fails(answer: str | Exception, reason: str) -> None:
-    """The last good secret serves for `jwks_max_stale`, then none; a good one mends it.
+    """The last good secret serves for `jwks_max_stale`, then none; a good one ends that.
 
     A key set document in the store is no key set: only the secret itself is taken.
     """

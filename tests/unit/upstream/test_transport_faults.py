@@ -181,7 +181,7 @@ async def test_a_reply_that_has_begun_is_not_repeated(
 async def test_a_body_that_is_being_read_is_not_repeated(
     origin: Origins, transport: Transports
 ) -> None:
-    """What came from the caller cannot be had again here."""
+    """What came from the caller is not available again here."""
     u = origin(reading_then_reset)
     t = transport()
     await fetch(t, request(u.url))

@@ -153,7 +153,7 @@ async def test_ten_thousand_tenants_load_quickly_and_reload_unnoticed() -> None:
 
 
 async def test_a_key_that_is_away_is_told_why() -> None:
-    """In the log; the caller learns no more than that it cannot be had."""
+    """In the log; the caller learns no more than that it is unavailable."""
     file = vault_file({"a": {"key": {"env": "NONE"}}})
     vault = vault_of(file, vault_settings(strict=False), ENV)
     await vault.load()
