@@ -1,6 +1,6 @@
 """How HTTP/1.1 messages are framed (RFC 9112): the rules that hold on both sides of the gateway.
 
-Law: pure; knows neither callers nor the upstream, so whoever reads makes its own error of these.
+Rule: pure; knows neither callers nor the upstream: each side turns `FramingError` into its own.
 """
 
 import re

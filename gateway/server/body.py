@@ -1,7 +1,7 @@
-"""Takes request bodies off the wire: sized (RFC 9112 6.2) and chunked (7.1).
+"""Reads request bodies: sized (RFC 9112 6.2) and chunked (7.1).
 
 Rule: pure; `decode` says what is body and what comes after it. Chunk extensions and trailers are
-checked, bounded and dropped: they never reach anyone.
+checked, bounded and dropped: nothing of them is passed on.
 """
 
 import re
@@ -22,7 +22,7 @@ CHUNK_RULES: Final = ChunkRules(
 
 
 class Body(Protocol):
-    """What is left of a request body."""
+    """The part of a request body that is still to come."""
 
     def decode(self, data: bytes) -> tuple[bytes, bytes | None]:
         """Body bytes in `data`, and what follows the body; None while it goes on.

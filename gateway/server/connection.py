@@ -1,6 +1,6 @@
-"""A caller's connection but for HTTP: its peer, back-pressure both ways, and the ways to end it.
+"""A caller's connection, apart from HTTP: its peer, back-pressure both ways, and how it ends.
 
-Rule: what is written is either read by the caller in time or the connection is cut.
+Rule: either the caller reads what is written in time, or the connection is cut.
 """
 
 import asyncio
@@ -16,12 +16,12 @@ from gateway.server.listener import Listener, RequestInFlight
 from gateway.server.sockets import read_peer
 from gateway.socket_queues import unsent
 
-# What may lie here unread by the app, or unsent to the caller, before we stop taking more.
+# How many bytes may be held unread by the app, or unsent to the caller, until no more are taken.
 HIGH_WATER: Final = 64 * 1024
-# RFC 9112 9.6: what a caller may still send to a connection that has had its last reply.
+# RFC 9112 9.6: what a caller may still send after the last reply of its connection.
 LINGER_SECONDS: Final = 2.0
 LINGER_BYTES: Final = 1024 * 1024
-# How often we look whether a caller is still there of whom we read nothing for now.
+# How often a connection that is not read for now is checked for its caller's having left.
 LOOK_SECONDS: Final = 1.0
 _HUNG_UP: Final = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
@@ -31,7 +31,7 @@ C = TypeVar("C", bound=RequestInFlight)
 
 
 class CallerConnection(asyncio.Protocol, Generic[C]):
-    """The server's end of a connection. A deaf one takes no further request."""
+    """The server's end of a connection. Once it is `_deaf` it takes no further request."""
 
     def __init__(self, listener: Listener) -> None:
         self.listener = listener
@@ -49,10 +49,10 @@ class CallerConnection(asyncio.Protocol, Generic[C]):
         self._write_deadline = Deadline(listener.loop, self._write_expired)
         self._next_look = Deadline(listener.loop, self._look)
 
-    # The transport's calls.
+    # Called by the transport.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The head of the first request is due from now on."""
+        """Starts the time in which the first head must come."""
         self._transport = cast("asyncio.Transport", transport)
         if self.listener.is_full():
             self.abort()
@@ -71,12 +71,12 @@ class CallerConnection(asyncio.Protocol, Generic[C]):
         self._read_deadline.set(self.limits.header_timeout)
 
     def eof_received(self) -> None:
-        """A caller that ends its side before it has its reply counts as gone."""
+        """A caller that ends its side while it has no reply yet counts as gone."""
         if self.cycle is not None:
             self._leave(CALLER_LEFT)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        """Whoever waits for this connection learns that it is gone."""
+        """Ends the request in flight, and every wait for this connection."""
         self._deaf = True
         if self.cycle is not None:
             self.cycle.cancel(CALLER_LEFT)
@@ -90,12 +90,12 @@ class CallerConnection(asyncio.Protocol, Generic[C]):
         self.listener.departed()
 
     def pause_writing(self) -> None:
-        """The caller does not read as fast as we write."""
+        """The caller reads more slowly than we write."""
         self.write_paused = True
         self._watch_flush()
 
     def resume_writing(self) -> None:
-        """The caller has caught up, but for a little: the end of a last reply is still due."""
+        """The caller has caught up, almost: the rest of a last reply must still leave in time."""
         self.write_paused = False
         self._write_deadline.at = NEVER
         if self._deaf:
@@ -106,27 +106,23 @@ class CallerConnection(asyncio.Protocol, Generic[C]):
         if self._drain is not None and not self._drain.done():
             self._drain.set_result(None)
 
-    # What requests ask of it.
+    # For requests: see `cycle.CycleConnection`.
 
     def scope(self) -> Scope:
-        """See `cycle.CycleConnection`."""
         scope = self._scope.copy()
         if self.listener.state:
             scope["state"] = self.listener.state.copy()
         return scope
 
     def write(self, data: bytes) -> None:
-        """See `cycle.CycleConnection`."""
         self._transport.write(data)
 
     async def drained(self) -> None:
-        """See `cycle.CycleConnection`."""
         if self.write_paused:
             self._drain = self.listener.loop.create_future()
             await self._drain
 
     def cut(self, *, reset: bool) -> None:
-        """See `cycle.CycleConnection`."""
         self.cycle = None
         if reset:
             sock = self._transport.get_extra_info("socket")
@@ -135,10 +131,10 @@ class CallerConnection(asyncio.Protocol, Generic[C]):
         else:
             self._close()
 
-    # Deadlines and ends.
+    # Deadlines and ends; the public ones are for the listener: see `listener.OpenConnection`.
 
     def _read_expired(self) -> None:
-        """What the caller should have sent has not come: a lingering connection's end."""
+        """What the caller should have sent has not come in time."""
         if self._lingering and self._transport.get_write_buffer_size():
             self._read_deadline.set(LINGER_SECONDS)
         else:
@@ -157,9 +153,9 @@ class CallerConnection(asyncio.Protocol, Generic[C]):
             self._leave(CALLER_STALLED)
 
     def _linger(self) -> None:
-        """Ends our side; the caller's is read and dropped for a while (RFC 9112 9.6).
+        """Ends our side; what the caller sends is read and dropped for a while (RFC 9112 9.6).
 
-        Or a reset would overtake the reply on its way to a caller that is still sending.
+        Without this a reset could overtake the reply on its way to a caller that still sends.
         """
         self._deaf = self._lingering = True
         self._resume_reading()
@@ -185,17 +181,14 @@ class CallerConnection(asyncio.Protocol, Generic[C]):
         self.abort()
 
     def close_if_idle(self) -> None:
-        """See `listener.OpenConnection`."""
         self._close()
 
     def retire(self) -> None:
-        """See `listener.OpenConnection`."""
         self._retired = True
         if self.cycle is None and not self._deaf:
             self._close()
 
     def abort(self) -> None:
-        """See `listener.OpenConnection`."""
         self._deaf = True
         self._transport.abort()
 
@@ -206,7 +199,7 @@ class CallerConnection(asyncio.Protocol, Generic[C]):
             self._next_look.set(LOOK_SECONDS)
 
     def _look(self) -> None:
-        """Who reads nothing learns of no end: a caller that has left must be looked for."""
+        """Polls whether the caller has left: a connection that is not read does not report it."""
         if self._reading or self.cycle is None or self._transport.is_closing():
             return
         poll = select.poll()

@@ -18,17 +18,17 @@ from gateway.server.reply import Mode, frame_reply, hold, needs_whole
 
 
 class CycleConnection(Protocol):
-    """What a request asks of the connection that it came by."""
+    """What a request needs of the connection that it came by."""
 
     write_paused: bool
     peer: Peer
 
     def scope(self) -> Scope:
-        """What every scope of this connection holds; the app may change it."""
+        """What all scopes of this connection share, as a copy that the app may change."""
         ...
 
     def write(self, data: bytes) -> None:
-        """Sends bytes of a reply; more than a little unread pauses writing."""
+        """Sends bytes of a reply; if many are unsent, `write_paused` becomes true."""
         ...
 
     async def drained(self) -> None:
@@ -36,7 +36,7 @@ class CycleConnection(Protocol):
         ...
 
     def await_body(self) -> None:
-        """The caller has been told to send its body: its time counts from now."""
+        """Starts the time in which the caller must send more of its body."""
         ...
 
     def body_taken(self) -> None:
@@ -56,7 +56,7 @@ class CycleConnection(Protocol):
         ...
 
     def refuse(self, error: GatewayError, cycle: "Cycle") -> None:
-        """Answers with a problem instead of the app."""
+        """Answers with an error in place of the app."""
         ...
 
 
@@ -68,7 +68,7 @@ class Cycle:
         "_chunks",
         "_closes",
         "_connection",
-        "_end_told",
+        "_end_given",
         "_expected",
         "_failure",
         "_held",
@@ -97,7 +97,7 @@ class Cycle:
         self._chunks: list[bytes] = []
         self._arrival: asyncio.Future[None] | None = None
         self._failure: GatewayError | None = None
-        self._end_told = False
+        self._end_given = False
         self._expected = request.expect_continue
         self._held: bytearray | None = None
         self._start: Message | None = None
@@ -107,29 +107,29 @@ class Cycle:
         listener.running.add(self)
         self._task = listener.loop.create_task(self._run())
 
-    # What the connection tells.
+    # Called by the connection.
 
     def feed(self, body: bytes) -> None:
-        """More of the request's body; whoever has begun needs no invitation (RFC 9110 10.1.1)."""
+        """Takes more of the body; a caller that has begun needs no 100 (RFC 9110 10.1.1)."""
         self._expected = False
         self._chunks.append(body)
         self.buffered += len(body)
         self._wake()
 
     def end(self) -> None:
-        """The body is whole."""
+        """Marks the body as whole."""
         self.whole = True
         self._wake()
 
     def fail(self, error: GatewayError) -> None:
-        """The body will never be whole: `receive` raises `error` once it has given what came."""
+        """Marks the body as broken: `receive` raises `error` once it has returned what came."""
         self._failure = error
         self._wake()
 
     def cancel(self, message: str) -> None:
-        """Cancels the app's task, once; one that has not started yet gets its first step before.
+        """Cancels the app's task, once, and not until it has started.
 
-        So even a request whose caller is gone already is seen, and told of, by the app.
+        So the app sees, counts and logs even a request whose caller is already gone.
         """
         if self.gone:
             return
@@ -141,10 +141,10 @@ class Cycle:
         if self._arrival is not None and not self._arrival.done():
             self._arrival.set_result(None)
 
-    # What the app calls.
+    # Called by the app.
 
     async def receive(self) -> Message:
-        """ASGI `receive`. Raises `CallerError` request_timeout or bad_request for a bad body."""
+        """ASGI `receive`. Raises `CallerError` request_timeout or bad_request for a broken body."""
         while (message := self._next_message()) is None:
             if self._expected:
                 self._ask_for_body()
@@ -155,7 +155,7 @@ class Cycle:
         return message
 
     def _ask_for_body(self) -> None:
-        """RFC 9110 10.1.1; once the final reply has begun, nothing can be said before it."""
+        """Sends 100 Continue (RFC 9110 10.1.1), unless the final reply has begun."""
         self._expected = False
         if self._mode is None:
             self._connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -171,15 +171,15 @@ class Cycle:
             raise self._failure
         elif self.gone or self.complete:
             return {"type": "http.disconnect"}
-        elif self.whole and not self._end_told:
+        elif self.whole and not self._end_given:
             body = b""
         else:
             return None
-        self._end_told = self.whole
+        self._end_given = self.whole
         return {"type": "http.request", "body": body, "more_body": not self.whole}
 
     async def send(self, message: Message) -> None:
-        """ASGI `send`. Raises `RuntimeError` or `ValueError` for what no reply can be."""
+        """ASGI `send`. Raises `RuntimeError` or `ValueError` for what cannot be a reply."""
         if self.gone or self.complete:
             await asyncio.sleep(0)  # as in `receive`
         elif message["type"] == "http.response.start":
@@ -189,7 +189,7 @@ class Cycle:
             if needs_whole(message, self.request, self._connection.peer):
                 self._held = bytearray()
                 return
-            # With a body at hand, head and body are one write; without, the head waits one tick.
+            # With a body at hand, head and body are one write; else the head goes in the next turn.
             self._listener.loop.call_soon(self._flush_head)
         elif message["type"] == "http.response.body":
             body, more = message.get("body", b""), message.get("more_body", False)
@@ -208,7 +208,7 @@ class Cycle:
         try:
             self._connection.write(self._take_head(None))
         except (ValueError, TypeError):
-            return  # the app is told at its next `send`, where it can hear it
+            return  # raised again at the app's next `send`, where the app gets it
 
     def _take_head(self, whole: int | None) -> bytes:
         """The head of the reply, which is then regarded as sent."""
@@ -252,7 +252,7 @@ class Cycle:
             await self._listener.app(self._scope(), self.receive, self.send)
             self._require_reply()
         except asyncio.CancelledError:
-            if not self.gone:  # not by us: the loop is closing, or the app is mistaken
+            if not self.gone:  # not ours: the loop is closing, or the app cancelled itself
                 self._give_up(GatewayFault("internal_error"))
                 raise
         except GatewayError as error:

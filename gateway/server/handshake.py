@@ -34,7 +34,7 @@ class TlsServer:
         self._resume()
 
     def close(self) -> None:
-        """Takes no more; handshakes under way go on. May be called twice."""
+        """Accepts no more connections; handshakes in progress go on. May be called twice."""
         if self._sock.fileno() < 0:
             return
         if self._resuming is not None:
@@ -64,7 +64,7 @@ class TlsServer:
 
 
 class Handshake:
-    """One of the listener's connections: at most `header_timeout` seconds, then it is HTTP's."""
+    """A connection during its TLS handshake, which may take `header_timeout` seconds."""
 
     def __init__(self, listener: Listener, caller: socket.socket, tls: ssl.SSLContext) -> None:
         self._listener = listener
@@ -73,7 +73,6 @@ class Handshake:
         self._task = listener.loop.create_task(self._shake(caller, tls))
 
     def close_if_idle(self) -> None:
-        """See `listener.OpenConnection`."""
         self._task.cancel()
 
     retire = abort = close_if_idle
@@ -99,13 +98,13 @@ class Handshake:
 
 
 class _Shaken(HttpProtocol):
-    """Takes the handshake's place among the connections, not another one."""
+    """Replaces its handshake among the connections, so that both count as one."""
 
     def __init__(self, listener: Listener, handshake: Handshake) -> None:
         super().__init__(listener)
         self._handshake = handshake
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The handshake is over."""
+        """Called once the handshake is over."""
         self.listener.connections.discard(self._handshake)
         super().connection_made(transport)

@@ -1,7 +1,7 @@
 """Reads one request head (RFC 9112): one regex for its first line, one for all of its fields.
 
-Rule: pure; what is not exactly the grammar is refused, never repaired. Whatever is accepted here
-has one reading only, whoever parses it after us.
+Rule: pure; what does not match the grammar exactly is refused, never repaired. What is accepted
+here has one reading only, whatever parses it next.
 """
 
 import re
@@ -31,7 +31,7 @@ _LENGTH_DIGITS: Final = 18
 
 
 class RequestHead(NamedTuple):
-    """A lawful request head. Field names are lower-case; order, repeats and values are as sent.
+    """A valid request head. Field names are lower-case; order, repeats and values are as sent.
 
     `raw_path` and `query` are the target's parts around its first `?`, without the authority of an
     absolute-form target. `content_length` is 0 without a body and None for a chunked one.
@@ -58,9 +58,11 @@ def parse_request_head(head: bytes, max_headers: int) -> RequestHead:
     if line is None:
         raise _first_line_refused(head)
     line_ends = head.count(b"\r\n")
-    lines = line_ends - 2  # but for the first and the blank one
+    lines = line_ends - 2  # without the first and the blank one
     if lines > max_headers:
-        raise CallerError("headers_too_large", f"A request may have {max_headers} header fields.")
+        raise CallerError(
+            "headers_too_large", f"A request may have at most {max_headers} header fields."
+        )
     fields = FIELD.findall(head, line.end())
     controls = len(head) - len(head.translate(None, CONTROLS))
     if len(fields) != lines or controls != 2 * line_ends:
@@ -80,15 +82,17 @@ def parse_request_head(head: bytes, max_headers: int) -> RequestHead:
     origin_part = target if target[0] == 0x2F else _origin_part(method, target)
     path, _, query = origin_part.partition(b"?")
     return RequestHead(
-        method,
-        target,
-        path,
-        query,
-        "1.1" if modern else "1.0",
-        headers,
-        length,
-        modern and method != "CONNECT" and (b"connection" not in one or _persists(headers)),
-        b"expect" in one and _expects_continue(headers) and modern and length != 0,
+        method=method,
+        target=target,
+        raw_path=path,
+        query=query,
+        version="1.1" if modern else "1.0",
+        headers=headers,
+        content_length=length,
+        keep_alive=modern
+        and method != "CONNECT"
+        and (b"connection" not in one or _persists(headers)),
+        expect_continue=b"expect" in one and _expects_continue(headers) and modern and length != 0,
     )
 
 
@@ -99,7 +103,7 @@ def _bad(detail: str, status: int = 400) -> CallerError:
 def _first_line_refused(head: bytes) -> CallerError:
     """505 if all but the version is well-formed (RFC 9110 15.6.6), else 400."""
     if _OTHER_VERSION.match(head):
-        return _bad("HTTP/1.1 and HTTP/1.0 are spoken here.", 505)
+        return _bad("Only HTTP/1.1 and HTTP/1.0 are supported.", 505)
     return _bad("The request line is malformed.")
 
 
@@ -107,34 +111,34 @@ def _refuse_repeats(headers: Headers) -> None:
     names = [name for name, _ in headers]
     for name in _ONCE:
         if names.count(name) > 1:
-            raise _bad(f"More than one {name.decode().title()}.")
+            raise _bad(f"Send {name.decode().title()} at most once.")
 
 
 def _body_length(one: dict[bytes, bytes], fields: Headers, modern: bool) -> int | None:
-    """RFC 9112 6.1 to 6.3, without its leniencies: None is a chunked body."""
+    """RFC 9112 6.1 to 6.3, without what it tolerates. None means a chunked body."""
     coding, length = one.get(b"transfer-encoding"), one.get(b"content-length")
     if coding is None:
         if length is None or not length.isdigit() or len(length) > _LENGTH_DIGITS:
             raise _bad("Content-Length must be one decimal number.")
         return int(length)
     if length is not None or not modern:
-        raise _bad("Transfer-Encoding with a Content-Length, or on HTTP/1.0.")
+        raise _bad("Send no Transfer-Encoding with a Content-Length, or on HTTP/1.0.")
     as_sent = next(value for name, value in fields if name.lower() == b"transfer-encoding")
-    # White space behind a coding is lawful, but a disguise that other parsers have fallen for.
+    # White space after a coding is allowed, but has been used to hide it from other parsers.
     if not as_sent.endswith(coding + b"\r") or not _CODINGS.fullmatch(coding):
         raise _bad("Transfer-Encoding must be exactly chunked.")
     if coding.lower() != b"chunked":
-        raise _bad("No transfer coding but chunked is understood.", 501)
+        raise _bad("The only supported transfer coding is chunked.", 501)
     return None
 
 
 def _origin_part(method: str, target: bytes) -> bytes:
-    """Path and query, as sent, of a target in one of RFC 9112 3.2's forms but for the first."""
+    """Path and query, as sent, of a target in any form of RFC 9112 3.2 except origin-form."""
     if method == "CONNECT" or (target == b"*" and method == "OPTIONS"):
         return target
     absolute = _ABSOLUTE.match(target)
     if absolute is None:
-        raise _bad("The request target has none of the lawful forms.")
+        raise _bad("The request target must be a path, or a whole http:// or https:// URL.")
     return target[absolute.end() :]
 
 

@@ -1,7 +1,7 @@
-"""Runs the life span of an ASGI app with uvicorn's machinery; the app's failure is raised as it is.
+"""Runs the life span of an ASGI app with uvicorn's code; the app's own exception is raised.
 
-uvicorn itself only says that start-up failed and logs a traceback: both are of no use to a list of
-problems for the operator.
+uvicorn only reports that start-up failed, and logs a traceback: neither gives the operator a list
+of problems.
 """
 
 import uvicorn
@@ -12,7 +12,7 @@ from gateway.server.protocol import HttpProtocol
 
 
 class Lifespan:
-    """One app's life span. `state` is what the app gives to its requests."""
+    """One app's life span. `state` is what the app passes to its requests."""
 
     def __init__(self, app: App) -> None:
         self._app = app

@@ -1,6 +1,6 @@
 """What the connections of one listener share: the app, the limits, the clock of `Date`, the drain.
 
-Rule: counts connections and requests, and says when they are gone; parses and writes nothing.
+Rule: counts connections and requests, and reports when all are gone; parses and writes nothing.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ class ConnectionLimits(NamedTuple):
 
 
 class OpenConnection(Protocol):
-    """What a listener asks of its connections."""
+    """What a listener needs of its connections."""
 
     def close_if_idle(self) -> None:
         """Closes unless a request, or a byte of one, has arrived."""
@@ -46,7 +46,7 @@ class OpenConnection(Protocol):
 
 
 class RequestInFlight(Protocol):
-    """What a listener asks of its requests in flight."""
+    """What a listener needs of its requests in flight."""
 
     def cancel(self, message: str) -> None:
         """Cancels the app's task with that message."""
@@ -56,7 +56,7 @@ class RequestInFlight(Protocol):
 class Listener:
     """One of the ports we serve, from its first connection to the end of its drain.
 
-    `emit` is told of each request that was answered here, without the app, and of an app's failure.
+    `emit` gets each request that was answered here, without the app, and each failure of the app.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Listener:
         self._date_of = 0.0
 
     def is_full(self) -> bool:
-        """Whether there is no room for another connection."""
+        """Whether `max_connections` are open."""
         return 0 < self.limits.max_connections <= len(self.connections)
 
     def date(self) -> bytes:
@@ -96,12 +96,12 @@ class Listener:
         self.departed()
 
     def retire(self) -> None:
-        """Lets what is open now take no further request."""
+        """Lets the connections that are open now take no further request."""
         for connection in list(self.connections):
             connection.retire()
 
     def departed(self) -> None:
-        """A connection or a request is gone."""
+        """Called when a connection or a request is gone."""
         if self.stopping and not self.connections and not self.running:
             self._vacant.set()
 

@@ -1,7 +1,7 @@
-"""A listener with its sockets: opens, tells where, drains, closes.
+"""A listener with its sockets: opens, logs its address, drains, closes.
 
 asyncio serves the sockets, not uvicorn.Server: its shutdown closes connections on which requests
-are under way, it polls, it exits by re-raising the signal, and it bounds no TLS handshake.
+are in progress, it polls, it exits by re-raising the signal, and it does not limit handshakes.
 """
 
 import asyncio
@@ -21,11 +21,11 @@ _BACKLOG: Final = 2048
 # libuv accepts one connection per descriptor and turn of the loop. Turns are long under load: by
 # one descriptor alone, new callers would wait for seconds behind those that are connected.
 _ACCEPTS_PER_TURN: Final = 4
-_CUT_SECONDS: Final = 2.0  # what the tasks that were cut may take to tell of it
+_CUT_SECONDS: Final = 2.0  # for the tasks that were cut to log and count it
 
 
 class ListenerServer:
-    """One listener of the process, by its `name` in the log."""
+    """One of the process's listeners; `name` is for the log."""
 
     def __init__(self, name: str, listener: Listener, sockets: Sockets) -> None:
         self._name = name
@@ -45,11 +45,11 @@ class ListenerServer:
         )
 
     def limit(self, limits: ConnectionLimits) -> None:
-        """Other bounds, for what arrives from now on."""
+        """Sets other limits for connections and requests that arrive from now on."""
         self._listener.limits = limits
 
     async def renew(self, tls: ssl.SSLContext, *, retire: bool) -> None:
-        """Meets new connections with another certificate; none is lost.
+        """Uses another certificate for new connections, without losing any.
 
         Open ones go on; with `retire` they take no further request.
         """
@@ -68,7 +68,7 @@ class ListenerServer:
         self._listener.draining = True
 
     async def drain(self, seconds: float) -> None:
-        """Takes no connection any more, finishes what has begun, then cuts what is left."""
+        """Accepts no more connections, finishes requests for that long, then cuts the rest."""
         await self._accept_rest()
         self._close_servers()
         self._listener.stop()
@@ -92,7 +92,7 @@ class ListenerServer:
         return await loop.create_server(self._connection, sock=sock, backlog=_BACKLOG)
 
     async def _accept_rest(self) -> None:
-        """Takes the connections that callers regard as open already; to close would reset them."""
+        """Accepts what is in the queue: callers regard it as open, and closing would reset it."""
         waiting = select.poll()
         for sock in self._sockets.bound:
             waiting.register(sock, select.POLLIN)

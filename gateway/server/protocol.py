@@ -61,14 +61,14 @@ class HttpProtocol(CallerConnection[Cycle]):
             self._begin(data[:end], data[end:])
 
     def _skip_blank_lines(self, data: bytes) -> bytes:
-        """No deadline moves for blank lines, so they keep no connection open."""
+        """Blank lines move no deadline, so they cannot keep a connection open."""
         while data.startswith(b"\r\n") and self._blank_lines < BLANK_LINES:
             self._blank_lines += 1
             data = data[2:]
         return data
 
     def _keep_partial_head(self, data: bytes, seen: int) -> None:
-        """Waits for the rest of a head, unless the beginning is beyond repair already."""
+        """Waits for the rest of a head, unless its beginning is already invalid."""
         if NEVER_IN_HEAD.search(data, seen) or data.startswith(b"\r\n"):
             self._refuse_head(CallerError("bad_request", "The request is malformed."), data)
             return
@@ -112,7 +112,7 @@ class HttpProtocol(CallerConnection[Cycle]):
             self._read_deadline.at = NEVER
             cycle.end()
         elif cycle.buffered > HIGH_WATER:
-            self._read_deadline.at = NEVER  # until the app has caught up, the silence is ours
+            self._read_deadline.at = NEVER  # until the app has caught up, the caller need not send
             self._pause_reading()
         else:
             self.await_body()
@@ -124,26 +124,22 @@ class HttpProtocol(CallerConnection[Cycle]):
         self._read_deadline.at = NEVER
         cycle.fail(error)
 
-    # What the request in flight asks.
+    # For the request in flight: see `cycle.CycleConnection`.
 
     def await_body(self) -> None:
-        """See `cycle.CycleConnection`."""
         self._read_deadline.set(self.limits.body_timeout)
 
     def body_taken(self) -> None:
-        """See `cycle.CycleConnection`."""
         if not self._reading:
             self._resume_reading()
             if self._body is not None:
                 self.await_body()
 
     def closes_after(self, cycle: Cycle) -> bool:
-        """See `cycle.CycleConnection`."""
         lasting = cycle.request.keep_alive and cycle.whole
         return not lasting or self._deaf or self._retired or self.listener.draining
 
     def replied(self, cycle: Cycle, *, closes: bool) -> None:
-        """See `cycle.CycleConnection`."""
         self.cycle = None
         self._body = None
         self._served = True
@@ -155,7 +151,7 @@ class HttpProtocol(CallerConnection[Cycle]):
             self._read_on()
 
     def _read_on(self) -> None:
-        """Turns to the next request, once the caller has taken enough of the replies so far."""
+        """Reads the next request, once the caller has read enough of the replies so far."""
         if self.write_paused:
             self._read_deadline.at = NEVER  # its time to write is the caller's time to read
             self._pause_reading()
@@ -176,7 +172,6 @@ class HttpProtocol(CallerConnection[Cycle]):
     # Refusals and ends.
 
     def refuse(self, error: GatewayError, cycle: Cycle) -> None:
-        """See `cycle.CycleConnection`."""
         self.cycle = None
         self._refuse(error, cycle.request.method)
 
@@ -184,7 +179,7 @@ class HttpProtocol(CallerConnection[Cycle]):
         self._refuse(error, head.partition(b" ")[0].decode("latin-1"))
 
     def _refuse(self, error: GatewayError, method: str) -> None:
-        """Answers in the app's stead, for the last time on this connection."""
+        """Answers in place of the app; this reply is the connection's last."""
         request_id = self.listener.new_request_id()
         now = time.perf_counter()
         exchange = record(error, request_id, method, self.peer)
@@ -205,7 +200,7 @@ class HttpProtocol(CallerConnection[Cycle]):
             self._refuse_head(CallerError("request_timeout"), self._buffer)
 
     def close_if_idle(self) -> None:
-        """See `listener.OpenConnection`. Bytes that only the kernel has seen so far count, too."""
+        """Bytes that only the kernel has seen so far count as a request, too."""
         if self.cycle is not None or self._buffer or self._deaf:
             return
         if unread(self._transport.get_extra_info("socket")):

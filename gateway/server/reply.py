@@ -1,6 +1,6 @@
 """Replies as bytes: the head of an app's reply and its framing (RFC 9112 6), and the server's own.
 
-Rule: pure; hop-by-hop fields and framing are the server's own, and dropped from what the app sends.
+Rule: pure; hop-by-hop fields and framing are the server's own: the app's are dropped.
 """
 
 from email.utils import formatdate
@@ -24,15 +24,15 @@ _LENGTH: Final = b"content-length"
 _METHODS: Final = frozenset(ALLOW.decode().split(", "))
 
 HELD: Final = 1024 * 1024  # bytes of a body that must be whole before its head is sent
-# How the end of a reply's body is told. With "none" there is no body, whatever the app sends.
+# How the end of a reply's body is marked. With "none" there is no body, whatever the app sends.
 # Words and not an Enum, whose members cost a Python call each in 3.11, several times a request.
 Mode = Literal["none", "sized", "chunked", "until close"]
 
 
 class ReplyHead(NamedTuple):
-    """A head but for `Date`, `Connection` and its blank line; the `length` of a sized body.
+    """A head without `Date`, `Connection` and its blank line; `length` is that of a sized body.
 
-    `dated` says that the app has set a `Date`.
+    `dated` means that the app has set a `Date`.
     """
 
     block: bytes
@@ -52,7 +52,7 @@ def frame_reply(
     """The head of a final reply. `whole` is the body's length if all of it is already at hand.
 
     Header names are lower-case. Raises `ValueError` if the app's reply cannot be put on the wire:
-    a status outside 200 to 599, a CR, LF or NUL in a field, a length that is none.
+    a status outside 200 to 599, a CR, LF or NUL in a field, or an invalid length.
     """
     if not 200 <= status <= 599:
         raise ValueError("not a final status")
@@ -74,8 +74,8 @@ def frame_reply(
 def needs_whole(start: Message, request: RequestHead, peer: Peer) -> bool:
     """Whether a reply's length must be known before its head is sent.
 
-    To HTTP/1.0 without a length the connection's end is the body's (RFC 9112 6.3). A reset tells
-    one that was cut off from one that is whole; a Unix socket has none.
+    For HTTP/1.0 without a length the end of the connection is the end of the body (RFC 9112 6.3).
+    A body that was cut off is marked by a reset, which a Unix socket cannot send.
     """
     if request.version != "1.0" or peer.address or request.method == "HEAD":
         return False
@@ -83,10 +83,14 @@ def needs_whole(start: Message, request: RequestHead, peer: Peer) -> bool:
 
 
 def hold(held: bytearray, body: bytes) -> None:
-    """Adds a piece of a body to what is held. Raises `CallerError` for more than can be."""
+    """Adds a piece of a body to what is held. Raises `CallerError` for more than `HELD` bytes."""
     held += body
     if len(held) > HELD:
-        raise CallerError("bad_request", "Over a Unix socket this takes HTTP/1.1.", status=505)
+        raise CallerError(
+            "bad_request",
+            "Use HTTP/1.1: over a Unix socket this reply is too long for HTTP/1.0.",
+            status=505,
+        )
 
 
 def refusal(error: GatewayError, request_id: str, *, bodiless: bool) -> bytes:
@@ -99,7 +103,7 @@ def refusal(error: GatewayError, request_id: str, *, bodiless: bool) -> bytes:
 
 
 def record(error: GatewayError, request_id: str, method: str, peer: Peer) -> Exchange:
-    """The exchange that the refusal ends; `started` and `seconds` are the connection's to tell."""
+    """The exchange that the refusal ends; the connection sets `started` and `seconds`."""
     return Exchange(
         0.0,
         request_id=request_id,

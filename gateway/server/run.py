@@ -1,7 +1,7 @@
 """The life of the process: open, ready, serve, drain, end; and the code that it ends with.
 
-Rule: a listener accepts only once its app has started; nothing that has begun to arrive when the
-listener closes goes without its answer, unless the time for it is over.
+Rule: a listener accepts only once its app has started; a request that has begun to arrive when the
+listener closes is answered, unless the time for that is over.
 """
 
 import asyncio
@@ -32,8 +32,8 @@ _FORCED_SECONDS: Final = 0.5
 class Service(NamedTuple):
     """What is served. `on_drain` is called once, when the end has been asked for.
 
-    `on_bound` is given what lets other settings, and another certificate for callers (None: the
-    same), take effect while it serves; its sockets stay as they are.
+    `on_bound` gets a function that lets other settings, and another certificate for callers (None:
+    the same), take effect while it serves; its sockets stay as they are.
     Both apps may have an ASGI life span. The admin app's is started first, and ended last.
     """
 
@@ -57,7 +57,7 @@ async def run(service: Service, settings: Settings) -> int:
     Raises `ConfigurationError` if an address is unavailable, and whatever an app's start-up raises.
     """
     with StopSignals() as signals:
-        asyncio.get_running_loop().set_exception_handler(_teller(service.emit))
+        asyncio.get_running_loop().set_exception_handler(_loop_error_logger(service.emit))
         life = asyncio.create_task(_live(service, settings, signals.asked))
         forced = asyncio.create_task(signals.forced.wait())
         await asyncio.wait((life, forced), return_when=asyncio.FIRST_COMPLETED)
@@ -101,14 +101,14 @@ class StopSignals:
 
 
 async def _live(service: Service, settings: Settings, asked: asyncio.Event) -> int:
-    admin, callers = _doors(service, settings)
+    admin, callers = _bound_servers(service, settings)
     listen = settings.listen
 
     async def renew(new: Settings, tls: ssl.SSLContext | None, *, retire: bool) -> None:
         nonlocal listen
         listen = new.listen
-        for door in (admin, callers):
-            door.limit(_limits(new))
+        for server in (admin, callers):
+            server.limit(_limits(new))
         if tls is not None:
             await callers.renew(tls, retire=retire)
 
@@ -127,12 +127,12 @@ async def _live(service: Service, settings: Settings, asked: asyncio.Event) -> i
     return 0
 
 
-async def _opened(doors: tuple[ListenerServer, ...], asked: asyncio.Event) -> bool:
+async def _opened(servers: tuple[ListenerServer, ...], asked: asyncio.Event) -> bool:
     """Opens one after the other; false if the end was asked for before all of them are open."""
 
     async def opening() -> None:
-        for door in doors:
-            await door.open()
+        for server in servers:
+            await server.open()
 
     start, stop = asyncio.create_task(opening()), asyncio.create_task(asked.wait())
     try:
@@ -145,7 +145,7 @@ async def _opened(doors: tuple[ListenerServer, ...], asked: asyncio.Event) -> bo
         stop.cancel()
 
 
-def _doors(service: Service, settings: Settings) -> tuple[ListenerServer, ListenerServer]:
+def _bound_servers(service: Service, settings: Settings) -> tuple[ListenerServer, ListenerServer]:
     """Binds every address before anything starts, so that all taken ones are known at once."""
     opened: list[Sockets] = []
     problems: list[Problem] = []
@@ -167,18 +167,18 @@ def _doors(service: Service, settings: Settings) -> tuple[ListenerServer, Listen
 def _limits(settings: Settings) -> ConnectionLimits:
     listen, limits = settings.listen, settings.limits
     return ConnectionLimits(
-        listen.header_timeout,
-        listen.body_timeout,
-        listen.write_timeout,
-        listen.idle_timeout,
-        limits.max_header_bytes,
-        limits.max_headers,
-        listen.max_connections,
+        header_timeout=listen.header_timeout,
+        body_timeout=listen.body_timeout,
+        write_timeout=listen.write_timeout,
+        idle_timeout=listen.idle_timeout,
+        max_header_bytes=limits.max_header_bytes,
+        max_headers=limits.max_headers,
+        max_connections=listen.max_connections,
     )
 
 
 def _uncounted(emit: Emit) -> Emit:
-    """Requests of operators and scrapers are no exchanges."""
+    """Requests of operators and scrapers are not exchanges."""
 
     def filtered(event: Event) -> None:
         if not isinstance(event, ExchangeEnded):
@@ -187,13 +187,13 @@ def _uncounted(emit: Emit) -> Emit:
     return filtered
 
 
-def _teller(emit: Emit) -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
-    """What the loop could not give to anyone becomes a line in the log, without any text of it."""
+def _loop_error_logger(emit: Emit) -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
+    """Logs an exception that reached only the event loop, without its text."""
 
-    def tell(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    def log(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         # What follows the first words may be the `repr` of arguments.
         what = str(context["message"]).partition(" in callback ")[0]
-        told = {"message": what} | describe_exception(context.get("exception"))
-        emit(Noticed("loop_error", "error", told))
+        fields = {"message": what} | describe_exception(context.get("exception"))
+        emit(Noticed("loop_error", "error", fields))
 
-    return tell
+    return log

@@ -22,7 +22,7 @@ _UCRED: Final = struct.Struct("3i")  # pid, uid, gid: unix(7), SO_PEERCRED
 
 
 class Sockets:
-    """Sockets of one listener, bound but not listening; `host` as the operator named it."""
+    """The sockets of one listener, bound but not yet listening; `host` is the configured one."""
 
     def __init__(
         self, host: str, bound: list[socket.socket], tls: ssl.SSLContext | None = None
@@ -33,7 +33,7 @@ class Sockets:
         self._file = _file_of(bound[0])
 
     def url(self) -> str:
-        """Where callers find it, with the real port."""
+        """The URL at which it is reached, with the real port."""
         name = self.bound[0].getsockname()
         if isinstance(name, str):
             return f"unix:{name}"
@@ -97,7 +97,9 @@ def _open_tcp(section: str, host: str, port: int, *, reuse_port: bool) -> list[s
             if reuse_port:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             if family == socket.AF_INET6:
-                only = len(found) > 1  # "::" alone takes IPv4 too; "localhost" has both anyway
+                only = (
+                    len(found) > 1
+                )  # "::" alone accepts IPv4, too; "localhost" has both addresses anyway
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
             chosen = port or (opened[0].getsockname()[1] if len(opened) > 1 else 0)
             sock.bind((address[0], chosen, *address[2:]))
@@ -109,7 +111,7 @@ def _open_tcp(section: str, host: str, port: int, *, reuse_port: bool) -> list[s
 
 
 def _open_unix(path: Path, mode: int) -> socket.socket:
-    """A socket bound at `path`, where nothing may listen yet: a dead one's leftover is replaced."""
+    """A socket bound at `path`, where nothing may listen; a dead one's file is replaced."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         if path.exists():
@@ -124,7 +126,7 @@ def _open_unix(path: Path, mode: int) -> socket.socket:
 
 def _remove_stale(path: Path) -> None:
     if not stat.S_ISSOCK(path.stat().st_mode):
-        raise FileExistsError(errno.EEXIST, "a file that is no socket is there")
+        raise FileExistsError(errno.EEXIST, "a file that is not a socket is there")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         if probe.connect_ex(str(path)) != errno.ECONNREFUSED:
             raise OSError(errno.EADDRINUSE, "another process listens there")

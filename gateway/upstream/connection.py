@@ -1,6 +1,6 @@
-"""One HTTP/1.1 connection: exchanges one after the other, until something makes it unfit for more.
+"""One HTTP/1.1 connection: exchanges one after the other, until it cannot be reused.
 
-Rule: whatever is not a whole, lawful exchange ends in a closed connection, never in a reused one.
+Rule: after anything but a complete, valid exchange the connection is closed, never reused.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ Expiring = Literal["idle", "read_timeout", "write_timeout"]  # what a deadline e
 
 
 class StaleConnectionError(UpstreamError):
-    """A reused connection proves to be closed before any byte of a reply came."""
+    """A reused connection turned out to be closed before any byte of a reply came."""
 
     def __init__(self, *, sent: bool) -> None:
         cause = failure("closed", sent=sent)
@@ -28,7 +28,7 @@ class StaleConnectionError(UpstreamError):
 
 
 class Hooks(NamedTuple):
-    """What a connection tells its pool: it is free again; it is closed (once)."""
+    """How a connection reports to its pool: that it is free again; that it is closed (once)."""
 
     freed: Callable[["Connection"], None]
     closed: Callable[["Connection"], None]
@@ -42,7 +42,7 @@ class Lifetime(NamedTuple):
 
 
 class Connection:
-    """A connection in a pool. Not for two exchanges at once."""
+    """A connection in a pool. It takes one exchange at a time."""
 
     def __init__(self, wire: Wire, hooks: Hooks, lifetime: Lifetime) -> None:
         self.closed = False
@@ -96,17 +96,17 @@ class Connection:
         return reply
 
     def close(self) -> None:
-        """Closes a connection at rest, politely."""
+        """Closes a connection that is not in use, with a close_notify."""
         self._wire.close()
         self._retire()
 
     def abort(self) -> None:
-        """Closes at once: what is under way stays incomplete on both sides."""
+        """Closes at once: an exchange in progress stays incomplete on both sides."""
         self._wire.abort()
         self._retire()
 
     def on_data(self, data: bytes) -> None:
-        """Bytes of the reply; without a request under way they poison the connection."""
+        """Takes bytes of the reply; those that no request asked for end the connection."""
         reply = self._reply
         if reply is None:
             self.abort()
@@ -126,7 +126,7 @@ class Connection:
             reply.wake()
 
     def on_end(self, *, clean: bool, kind: str) -> None:
-        """The connection is at its end, and so is a reply under way, lawfully or not."""
+        """The connection has ended, and with it a reply in progress, whole or truncated."""
         reply = self._reply
         if reply is None:
             self.abort()
@@ -140,7 +140,7 @@ class Connection:
         reply.wake()
 
     def reading(self) -> None:
-        """The reader waits for more of the body; if the upstream may, for the request's, it may."""
+        """The reader waits: the read timeout runs, unless the upstream may wait for our body."""
         if self._reply is not None and self._reply.upload is not None and not self._wire.congested:
             self._deadline.at = NEVER
         else:
@@ -153,9 +153,9 @@ class Connection:
         self._wire.resume_reading()
 
     def _check_fit(self) -> None:
-        """Bytes, or an end, that came while nobody asked disqualify it (RFC 9112 6.3).
+        """Bytes, or an end, that came between exchanges make it unusable (RFC 9112 6.3).
 
-        Also those that only the kernel has seen so far: they would pass for this request's reply.
+        Also those that only the kernel has seen so far: they would be read as this request's reply.
         """
         if self.served and not self.closed and (self._wire.readable() or self.aged):
             self.close()
@@ -189,7 +189,7 @@ class Connection:
         self._deadline.at = NEVER
 
     def _finish(self, reply: ReplyStream) -> None:
-        """The reply is whole. The connection is free again if nothing speaks against it."""
+        """The reply is whole: the connection is reused or closed."""
         if reply.upload is not None:
             self.abort()  # RFC 9112 9.3: the rest of the request is not worth sending
         elif not reply.parser.keep_alive:
@@ -237,7 +237,7 @@ class Connection:
             self._fail(failure(self._expiring, sent=True))
 
     def _check_progress(self) -> None:
-        """An upstream that reads, however slowly, has not stopped reading."""
+        """Waits on for an upstream that still reads, however slowly."""
         before, self._not_taken = self._not_taken, self._wire.not_taken()
         if self._not_taken < before:
             self._arm(self._write_timeout, "write_timeout")

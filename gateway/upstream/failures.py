@@ -19,7 +19,7 @@ KINDS: Final[dict[UpstreamErrorKind, ErrorKey]] = {
     "read_timeout": "upstream_timeout",  # no reply, or silence within it
     "closed": "upstream_protocol_error",  # connection closed without a reply
     "truncated": "upstream_protocol_error",  # connection closed within the reply's body
-    "protocol": "upstream_protocol_error",  # not HTTP/1.1, or unlawful framing
+    "protocol": "upstream_protocol_error",  # not HTTP/1.1, or invalid framing
     "invalid_status": "upstream_protocol_error",  # status outside 200 to 599
 }
 
@@ -33,5 +33,5 @@ def failure(
 
 def overloaded() -> GatewayFault:
     """No pooled connection came free in time, or too many requests already wait for one."""
-    detail = "no connection to Invopop came free in time"
+    detail = "No connection to Invopop became free in time. Try again later."
     return GatewayFault("overloaded", detail, headers=[(b"retry-after", b"1")])

@@ -1,6 +1,6 @@
 """The forwarder: an Outbound goes to the upstream, a Reply comes back; both with the right headers.
 
-Rule: speaks for one upstream; no request leaves with a key other than the one it was prepared with.
+Rule: serves one upstream; no request is sent with a key other than the one it was prepared with.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -33,7 +33,7 @@ class _NoBody:
 
 
 class Forwarder:
-    """Sends requests to one upstream, by `exchange`."""
+    """Sends requests to one upstream, using `exchange`."""
 
     def __init__(self, exchange: Exchange, authority: Authority, emit: Emit) -> None:
         self.authority = authority

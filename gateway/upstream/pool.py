@@ -1,4 +1,4 @@
-"""The pool of one origin's connections: so many at once, the rest waits in line, each in its turn.
+"""The pool of one origin's connections: at most so many at once; other requests wait in order.
 
 Rule: a slot is taken or given back in one step with nothing awaited in between, so that no
 cancellation can lose it. Idle connections and waiting requests never exist at the same time.
@@ -14,8 +14,8 @@ from gateway.upstream.failures import overloaded
 from gateway.upstream.reply_stream import ReplyStream
 from gateway.upstream.request_encoder import Encoded, Timeouts
 
-WAITING_PER_CONNECTION: Final = 4  # more than these in line would only time out there
-_STALE_RETRIES: Final = 2  # a fresh connection is never stale, one handed on in line may be
+WAITING_PER_CONNECTION: Final = 4  # more than these would only wait until they time out
+_STALE_RETRIES: Final = 2  # a new connection is never stale, one that was waited for may be
 
 # A granted wait: a connection, or None for a free slot to dial with.
 _Grant = Connection | None
@@ -51,7 +51,7 @@ class Pool:
         return len(self._waiters)
 
     async def exchange(self, request: Encoded) -> ReplyStream:
-        """Sends a request, on another connection if a reused one proves to be closed before.
+        """Sends a request, on another connection if a reused one turns out to be closed.
 
         Raises UpstreamError, GatewayFault("overloaded"), or what the request's stream raises.
         """
@@ -67,14 +67,14 @@ class Pool:
         return await connection.exchange(request)
 
     async def _acquire(self, timeouts: Timeouts) -> Connection:
-        """A fresh connection, or the next that comes free if there is no slot left.
+        """A new connection, or the next one that becomes free if there is no slot left.
 
-        Of `timeouts`, `pool` bounds the wait in line and `connect` the dialling. Raises
+        Of `timeouts`, `pool` limits the wait in line and `connect` the dialling. Raises
         GatewayFault("overloaded"), or UpstreamError from dialling.
         """
         if self._slots >= self._limit and self._idle:
             self._idle.pop(0).close()
-        if self._slots >= self._limit:  # while anyone waits, it is so
+        if self._slots >= self._limit:  # always true while any request waits
             granted = await self._wait(timeouts.pool)
             if granted is not None:
                 return granted
@@ -98,7 +98,7 @@ class Pool:
             self._idle.append(connection)
 
     def closed(self, connection: Connection) -> None:
-        """A connection is no more."""
+        """A connection is closed."""
         if connection in self._idle:
             self._idle.remove(connection)
         self._free_slot()
@@ -124,7 +124,7 @@ class Pool:
             raise
 
     def _give_up(self, waiter: "asyncio.Future[_Grant]") -> None:
-        """A request leaves the line. What it was granted in this very moment goes to the next."""
+        """A request stops waiting. What it was granted at that very moment goes to the next."""
         if not waiter.done() or waiter.cancelled():
             if waiter in self._waiters:
                 self._waiters.remove(waiter)

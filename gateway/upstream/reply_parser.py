@@ -1,7 +1,7 @@
 """The reply parser: bytes in; status, headers and body pieces out. Strict, as RFC 9112 asks.
 
 Rule: no I/O, no clock. llhttp reads the head; where a reply ends is decided here, to the byte, so
-that what follows it is known to be left over. Raises UpstreamError for every unlawful reply.
+that bytes after it are known to be left over. Raises UpstreamError for every invalid reply.
 """
 
 import re
@@ -87,7 +87,7 @@ class ReplyParser:
             self._keep(data)
 
     def end(self, *, clean: bool) -> None:
-        """The connection is at its end; `clean` if TLS said so (close_notify).
+        """The connection has ended; `clean` if TLS announced it (close_notify).
 
         Raises UpstreamError `closed` (no reply yet) or `truncated` (RFC 9112 8, 9.8).
         """
@@ -127,7 +127,9 @@ class ReplyParser:
                 data = self._whole_head(data)
             end = data.find(b"\r\n\r\n") + 4
             if end > MAX_HEAD or (end < 4 and len(data) > MAX_HEAD):
-                raise failure("protocol", sent=True, detail="reply head too large")
+                raise failure(
+                    "protocol", sent=True, detail="The head of Invopop's reply is too large."
+                )
             if end < 4:
                 self._head = bytearray(data) if data else self._head
                 return b""
@@ -188,7 +190,7 @@ class ReplyParser:
         if self._to_head or status in BODILESS:
             self.complete = True
             if status == 204 and (codings or lengths not in ([], [b"0"])):
-                self.keep_alive = False  # it may well send that body, some time
+                self.keep_alive = False  # it may send that body later
         elif codings:
             self._end, self._decoder = _CHUNKED, ChunkedDecoder(CHUNK_RULES)
         elif lengths:
@@ -221,6 +223,10 @@ class ReplyParser:
 
 def _check_framing(lengths: list[bytes], codings: list[bytes], http11: bool) -> None:
     if codings and (lengths or not http11 or [c.lower() for c in codings] != [b"chunked"]):
-        raise failure("protocol", sent=True, detail="unlawful Transfer-Encoding")
+        raise failure(
+            "protocol", sent=True, detail="Invopop's reply has an invalid Transfer-Encoding."
+        )
     if lengths and (len(lengths) > 1 or not _DIGITS.fullmatch(lengths[0])):
-        raise failure("protocol", sent=True, detail="unlawful Content-Length")
+        raise failure(
+            "protocol", sent=True, detail="Invopop's reply has an invalid Content-Length."
+        )

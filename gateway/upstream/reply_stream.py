@@ -1,4 +1,4 @@
-"""One reply as it arrives: its head is awaited, then its body is iterated, at the reader's pace."""
+"""One reply as it arrives: first its head, then its body, as fast as the reader takes it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,20 +13,20 @@ class ReplySource(Protocol):
     """What a reply needs of its connection."""
 
     def reading(self) -> None:
-        """The reader waits: its time runs from now."""
+        """The reader waits: the read timeout runs from now."""
 
     def resume(self) -> None:
-        """The reader has taken what was held: more may come."""
+        """The reader has taken what was held: reading may go on."""
 
     def abort(self) -> None:
-        """The reader wants no more of it."""
+        """The reader does not want the rest."""
 
 
 class ReplyStream:
     """A reply. `source` is None once the connection is done with it, whether well or not.
 
     One reader at a time. Iterating raises UpstreamError where the body breaks off; `aclose` must
-    be called in the end. A cancelled wait gives the connection up.
+    be called in the end. A cancelled wait closes the connection.
     """
 
     def __init__(self, source: ReplySource, parser: ReplyParser) -> None:
@@ -50,10 +50,10 @@ class ReplyStream:
         return self._waiter is not None and not self._waiter.done()
 
     async def head(self) -> None:
-        """Waits until `parser` has the final status and headers. Raises what has gone wrong.
+        """Waits until `parser` has the final status and headers. Raises the error that ended it.
 
-        Also with a reply that broke off right behind its head: there is nothing of it to pass on,
-        and its caller can still be told. Whoever cancels it closes the reply.
+        Also with a reply that broke off right after its head: nothing of it has been passed on, so
+        its caller can still get an error. Whoever cancels this wait must close the reply.
         """
         while not self.parser.status:
             if self.error is not None:
@@ -83,9 +83,9 @@ class ReplyStream:
         return data
 
     async def aclose(self) -> None:
-        """Gives up what is left, if anything is: the connection is closed then, not reused.
+        """Gives up the rest of the reply, if any: then the connection is closed, not reused.
 
-        Once it returns nothing reads the request's stream any more.
+        Once it returns, nothing reads the request's body any more.
         """
         if self.source is not None:
             self.source.abort()

@@ -1,6 +1,6 @@
 """The request encoder: a request as bytes, framed by the headers that it was given.
 
-Rule: adds nothing, changes nothing; refuses what would read as two requests. No I/O.
+Rule: adds nothing, changes nothing; refuses what could be read as two requests. No I/O.
 """
 
 from typing import Final, NamedTuple
@@ -25,7 +25,7 @@ class Encoded(NamedTuple):
     """A request ready to be written. `data` is its head, with the body if that is all there.
 
     `stream` is the body still to come, `length` its declared size, None if it is chunked.
-    `fresh` asks for a connection that was not kept from an earlier exchange.
+    `fresh` asks for a new connection.
     """
 
     data: bytes
@@ -44,13 +44,17 @@ def encode(outbound: Outbound, timeouts: Timeouts) -> Encoded:
     method, target, headers, body, fresh = outbound
     head, length = encode_head(method, target, headers)
     ready = b"" if body is None else body.ready
-    to_head = method == "HEAD"
-    if ready is None:
-        return Encoded(head, length, body, to_head, fresh, timeouts)
-    if ready or length != 0:
+    if ready is not None and (ready or length != 0):
         encoder = BodyEncoder(length)
         head += encoder.piece(ready) + encoder.end()
-    return Encoded(head, length, None, to_head, fresh, timeouts)
+    return Encoded(
+        data=head,
+        length=length,
+        stream=body if ready is None else None,
+        to_head=method == "HEAD",
+        fresh=fresh,
+        timeouts=timeouts,
+    )
 
 
 def encode_head(method: str, target: bytes, headers: Headers) -> tuple[bytes, int | None]:

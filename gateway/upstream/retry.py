@@ -14,13 +14,13 @@ from gateway.events import RetryReason
 from gateway.model import Headers
 from gateway.upstream.window import SlidingCount
 
-MAX_RETRY_AFTER: Final = 10.0  # seconds; who asks for more is not asked again
+MAX_RETRY_AFTER: Final = 10.0  # seconds; if Invopop asks for more, there is no retry
 FIRST_BACKOFF: Final = 0.05  # seconds; doubles with each retry
 MAX_BACKOFF: Final = 1.0
 
 WINDOW: Final = 10.0  # seconds that count as recent
 REQUESTS_PER_RETRY: Final = 5  # so retries are at most 20 % of requests …
-ALWAYS_PER_SECOND: Final = 10  # … but these are allowed however little traffic there is
+ALWAYS_PER_SECOND: Final = 10  # … but these are allowed even with little traffic
 
 STALE: Final = "stale"  # the kind of a reused connection that was closed before any reply byte
 

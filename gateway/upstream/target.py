@@ -1,6 +1,6 @@
-"""The target law: which request targets go to the upstream, byte for byte, and which are refused.
+"""Which request targets go to the upstream, byte for byte, and which are refused.
 
-Rule: decides, never changes a byte of what it lets through; does no I/O.
+Rule: decides; never changes a byte of what it accepts; does no I/O.
 """
 
 import re
@@ -29,7 +29,7 @@ _AUTHORITY: Final = re.compile(
     rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9!$&'()*+,;=._~%-]+)(?::([0-9]{0,5}))?"
 )
 _TLS_PORT: Final = 443
-_PLAIN_PORT: Final = 80  # what a client means that speaks plain HTTP to its proxy
+_PLAIN_PORT: Final = 80  # of http:// URLs, which clients with a plain HTTP proxy send
 
 
 class Authority(NamedTuple):
@@ -49,7 +49,7 @@ class Authority(NamedTuple):
 
 
 class Target(NamedTuple):
-    """A lawful target: `raw` goes upstream as it is, `path` is its part before `?`."""
+    """A valid target: `raw` goes upstream as it is, `path` is its part before `?`."""
 
     raw: bytes
     path: bytes
@@ -66,7 +66,7 @@ def authority_of(url: str) -> Authority:
 
 
 def check_target(target: bytes) -> bytes:
-    """The path part of an origin-form target (RFC 9112 3.2.1), found lawful.
+    """The path part of an origin-form target (RFC 9112 3.2.1), found valid.
 
     Raises CallerError("bad_request").
     """
@@ -75,7 +75,7 @@ def check_target(target: bytes) -> bytes:
         return plain[1]
     visible = _SLOW.fullmatch(target)
     if visible is None:
-        raise _bad("the target must be a path and query of visible ASCII characters")
+        raise _bad("The target must be a path and query of visible ASCII characters.")
     path = visible[1]
     _check_path(path)
     return path
@@ -92,34 +92,34 @@ def resolve(method: str, target: bytes, upstream: Authority) -> Target:
     if target[:1] == b"/":
         return Target(target, check_target(target), proxy_form=False)
     if target == b"*" and method == "OPTIONS":
-        raise CallerError("method_not_allowed", "OPTIONS * is not forwarded")
+        raise CallerError("method_not_allowed", "OPTIONS * is not forwarded.")
     absolute = _ABSOLUTE.fullmatch(target)
     if absolute is None:
-        raise _bad("the target must begin with a slash")
+        raise _bad("The target must begin with a slash.")
     authority, rest = absolute.groups()
     _check_authority(authority, upstream)
     if not rest and method == "OPTIONS":  # RFC 9112 3.2.4: this is how a proxy is asked for `*`
-        raise CallerError("method_not_allowed", "OPTIONS * is not forwarded")
+        raise CallerError("method_not_allowed", "OPTIONS * is not forwarded.")
     raw: bytes = rest if rest[:1] == b"/" else b"/" + rest
     return Target(raw, check_target(raw), proxy_form=True)
 
 
 def _check_path(path: bytes) -> None:
     if _BAD_ESCAPE.search(path):
-        raise _bad("the path holds a % that starts no valid escape")
+        raise _bad("The path contains a % that does not start a valid escape.")
     once = _decode(path)
     try:
         text = once.decode()
     except UnicodeDecodeError:
-        raise _bad("the path's escapes are not valid UTF-8") from None
-    # The second reading only looks for what must not be there: it need not be valid by itself.
+        raise _bad("The escapes in the path are not valid UTF-8.") from None
+    # The second reading is only searched for what is forbidden: it need not be valid itself.
     for reading in (path.decode("ascii"), text, _decode(once).decode(errors="replace")):
         if _UNSAFE.search(reading):
-            raise _bad("the path holds a backslash or a control character")
+            raise _bad("The path contains a backslash or a control character.")
         if "//" in reading:
-            raise _bad("the path holds an empty segment")
+            raise _bad("The path contains an empty segment.")
         if _DOT_SEGMENT.search(reading):
-            raise _bad("the path holds a dot segment")
+            raise _bad("The path contains a dot segment.")
 
 
 def _decode(path: bytes) -> bytes:
@@ -128,20 +128,22 @@ def _decode(path: bytes) -> bytes:
 
 def _check_authority(authority: bytes, upstream: Authority) -> None:
     if b"@" in authority:
-        raise _bad("the target must not hold user information")
+        raise _bad("The target must not contain user information.")
     parts = _AUTHORITY.fullmatch(authority)
     if parts is None:
-        raise _bad("the target's authority is malformed")
+        raise _bad("The host or port in the target is malformed.")
     port = int(parts[2] or _PLAIN_PORT)
     host = parts[1].lower().removesuffix(b".")
     if host != upstream.host.removesuffix(b".") or port not in (_PLAIN_PORT, upstream.port):
-        raise CallerError("misdirected", "the target names an authority that is not the upstream")
+        raise CallerError(
+            "misdirected", "The target names a host or port that is not the upstream's."
+        )
 
 
 def _refused_method(method: str) -> CallerError:
     if _TOKEN.fullmatch(method):
-        return CallerError("method_not_allowed", "the method is not forwarded")
-    return _bad("the method is malformed")
+        return CallerError("method_not_allowed", "This method is not forwarded.")
+    return _bad("The method is malformed.")
 
 
 def _bad(detail: str) -> CallerError:

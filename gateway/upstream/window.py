@@ -1,6 +1,6 @@
 """Counts over the recent past: how often something happened within the last so many seconds.
 
-Rule: memory and cost do not depend on how often; nothing older than the window ever counts.
+Rule: memory and cost do not depend on the count; nothing older than the window counts.
 """
 
 from collections import deque
@@ -22,7 +22,7 @@ class SlidingCount:
         self._ends = -inf  # of the newest slot
 
     def add(self, now: float) -> int:
-        """Counts one more, and gives the count with it."""
+        """Counts one more, and returns the count with it."""
         if now >= self._ends:
             self._advance(now)
         self._counts[-1][1] += 1

@@ -1,7 +1,7 @@
 """TLS over one TCP connection: decrypted bytes out, plain bytes in, and how it ended.
 
-Rule: knows no HTTP. TLS runs over memory BIOs, not asyncio's own: only so can a close_notify be
-told from a cut connection, which decides whether a body is whole (RFC 9112 9.8).
+Rule: knows no HTTP. TLS runs over memory BIOs, because asyncio's own does not distinguish a
+close_notify from a cut connection, which decides whether a body is whole (RFC 9112 9.8).
 """
 
 import asyncio
@@ -18,10 +18,10 @@ _RECORD_HEADER: Final = 5  # its last two bytes are the length of what follows
 
 
 class WireReader(Protocol):
-    """Who gets the bytes. `on_end` comes once at least; more calls of it change nothing."""
+    """What gets the bytes. `on_end` is called at least once; more calls change nothing."""
 
     def on_data(self, data: bytes) -> None:
-        """Decrypted bytes have come."""
+        """Takes decrypted bytes."""
 
     def on_end(self, *, clean: bool, kind: str) -> None:
         """Nothing more will come; `clean` after a close_notify. `kind` is "closed" or "tls"."""
@@ -49,14 +49,14 @@ class Wire(asyncio.Protocol):
         self._paused = False
 
     async def handshake(self) -> None:
-        """Shakes hands and verifies the peer. Raises ssl.SSLError, ConnectionResetError."""
+        """Does the TLS handshake, with verification. Raises ssl.SSLError, ConnectionResetError."""
         while not self._shake():
             if self._ended:
                 raise ConnectionResetError
             await self._wait()
 
     def attach(self, reader: WireReader) -> None:
-        """From now on `reader` hears what comes, also what came with the handshake."""
+        """From now on `reader` gets what comes, and what came with the handshake."""
         self.reader = reader
         self._decrypt()
         if self._ended:
@@ -67,7 +67,7 @@ class Wire(asyncio.Protocol):
         return bool(self._due or self._begun or self._poll.poll(0))
 
     def write(self, data: bytes) -> None:
-        """Encrypts and sends. Never blocks: whoever writes much awaits `drain` after it."""
+        """Encrypts and sends. Never blocks: after many bytes, await `drain`."""
         if self._transport is None or self._ended:
             return
         self._tls.write(data)  # a memory BIO takes all of it
@@ -90,7 +90,7 @@ class Wire(asyncio.Protocol):
         return self._paused and not self._ended
 
     def pause_reading(self) -> None:
-        """Lets the kernel's window fill: the peer has to wait."""
+        """Stops reading, so that the kernel's buffer fills and the peer has to wait."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
 
@@ -100,21 +100,21 @@ class Wire(asyncio.Protocol):
             self._transport.resume_reading()
 
     def close(self) -> None:
-        """Says goodbye (close_notify) and closes once all is sent: for a connection at rest."""
+        """Sends a close_notify and closes once all is sent: for a connection that is not in use."""
         if self._transport is None:
             return
         if self._ended or self._transport.get_write_buffer_size() > _RECORD:
-            self.abort()  # nobody is there, or does not read: that could wait for ever
+            self.abort()  # the peer is gone or does not read: closing could wait for ever
             return
         try:
             self._tls.unwrap()
         except ssl.SSLError:
-            pass  # it would wait for the peer's own close_notify: we do not
+            pass  # raised because the peer's own close_notify is not there: we do not wait for it
         self._flush()
         self._transport.close()
 
     def abort(self) -> None:
-        """Closes at once, without a close_notify: what was under way shows as incomplete."""
+        """Closes at once, without a close_notify: the peer sees that something is incomplete."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -148,7 +148,7 @@ class Wire(asyncio.Protocol):
         self._wake()
 
     def _count(self, data: bytes) -> None:
-        """Keeps account of where TLS records end (RFC 8446 5.1): OpenSSL does not tell."""
+        """Tracks where TLS records end (RFC 8446 5.1), which OpenSSL does not report."""
         data = self._begun + data if self._begun else data
         end, size = self._due, len(data)
         while end <= size - _RECORD_HEADER:
@@ -157,7 +157,7 @@ class Wire(asyncio.Protocol):
         self._due = max(end - size, 0)
 
     def _rescue(self) -> None:
-        """Reads what the peer said before it reset the connection, as it does to refuse an upload.
+        """Reads what the peer sent before it reset the connection, as it does to refuse an upload.
 
         Event loops stop reading when a write fails; the kernel still has it until the socket is
         closed, which comes after this.

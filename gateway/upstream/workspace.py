@@ -1,4 +1,4 @@
-"""Which workspace does a key open? `GET /access/v1/workspace`, asked of Invopop with that key."""
+"""Which workspace a key belongs to: `GET /access/v1/workspace`, called with that key."""
 
 import os
 
@@ -15,7 +15,7 @@ LIMIT = 64 * 1024  # bytes of the answer; a workspace's description is a few hun
 class WorkspaceCheck:
     """Asks over the same connections as every request, so with the same verification.
 
-    Its sender is its own: what it meets is no tenant's traffic, and opens no circuit.
+    Its sender is its own: its attempts are not tenants' traffic, and open no circuit.
     """
 
     def __init__(self, sender: Sender) -> None:
@@ -50,7 +50,7 @@ class WorkspaceCheck:
             raise _unusable(f"Invopop answered {reply.status}.")
         found = _workspace_id(body)
         if found is None:
-            raise _unusable("Invopop named no workspace.")
+            raise _unusable("Invopop's answer names no workspace.")
         return found
 
 
@@ -71,8 +71,8 @@ def _unusable(detail: str) -> UpstreamError:
 
 def _workspace_id(body: bytes) -> str | None:
     try:
-        told = orjson.loads(body)
+        answer = orjson.loads(body)
     except orjson.JSONDecodeError:
         return None
-    found = told.get("id") if isinstance(told, dict) else None
+    found = answer.get("id") if isinstance(answer, dict) else None
     return found if isinstance(found, str) else None

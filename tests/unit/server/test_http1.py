@@ -240,22 +240,24 @@ def test_case_52_one_field_too_many_is_431() -> None:
 
 TOLD = [
     (b"GARBAGE", "The request line is malformed."),
-    (b"GET / HTTP/2.0", "HTTP/1.1 and HTTP/1.0 are spoken here."),
-    (b"GET x HTTP/1.1\r\nHost: gw", "The request target has none of the lawful forms."),
+    (b"GET / HTTP/2.0", "Only HTTP/1.1 and HTTP/1.0 are supported."),
+    (b"GET x HTTP/1.1\r\nHost: gw",
+     "The request target must be a path, or a whole http:// or https:// URL."),
     (b"GET / HTTP/1.1", "Exactly one valid Host is required."),
     (b"GET / HTTP/1.1\r\n folded", "A header line is malformed."),
-    (b"GET / HTTP/1.1\r\nHost: a\r\nHost: a", "More than one Host."),
+    (b"GET / HTTP/1.1\r\nHost: a\r\nHost: a", "Send Host at most once."),
     (b"GET / HTTP/1.1\r\nHost: gw\r\nContent-Length: +1",
      "Content-Length must be one decimal number."),
     (b"GET / HTTP/1.1\r\nHost: gw\r\nContent-Length: 1\r\nTransfer-Encoding: chunked",
-     "Transfer-Encoding with a Content-Length, or on HTTP/1.0."),
+     "Send no Transfer-Encoding with a Content-Length, or on HTTP/1.0."),
     (b"GET / HTTP/1.1\r\nHost: gw\r\nTransfer-Encoding: chunked;x",
      "Transfer-Encoding must be exactly chunked."),
     (b"GET / HTTP/1.1\r\nHost: gw\r\nTransfer-Encoding: gzip",
-     "No transfer coding but chunked is understood."),
+     "The only supported transfer coding is chunked."),
     (b"GET / HTTP/1.1\r\nHost: gw\r\nExpect: tea",
      "The only expectation met here is 100-continue."),
-    (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 9 + b"Host: gw", "A request may have 9 header fields."),
+    (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 9 + b"Host: gw",
+     "A request may have at most 9 header fields."),
 ]  # fmt: skip
 
 

@@ -194,9 +194,12 @@ def test_unlawful_replies_are_refused(reply: bytes, kind: str) -> None:
 
 
 TOLD = [
-    (OK + b"X: " + b"a" * MAX_HEAD, "reply head too large"),
-    (OK + b"Transfer-Encoding: gzip\r\n\r\n", "unlawful Transfer-Encoding"),
-    (OK + b"Content-Length: " + b"9" * 19 + b"\r\n\r\n", "unlawful Content-Length"),
+    (OK + b"X: " + b"a" * MAX_HEAD, "The head of Invopop's reply is too large."),
+    (OK + b"Transfer-Encoding: gzip\r\n\r\n", "Invopop's reply has an invalid Transfer-Encoding."),
+    (
+        OK + b"Content-Length: " + b"9" * 19 + b"\r\n\r\n",
+        "Invopop's reply has an invalid Content-Length.",
+    ),
 ]
 
 

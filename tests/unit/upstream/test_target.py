@@ -147,20 +147,20 @@ def test_unlawful_targets_are_refused(target: bytes) -> None:
 
 
 TOLD = [
-    ("GET", b"/a b", "the target must be a path and query of visible ASCII characters"),
-    ("GET", b"/%zz", "the path holds a % that starts no valid escape"),
-    ("GET", b"/%ff", "the path's escapes are not valid UTF-8"),
-    ("GET", b"/a%5Cb", "the path holds a backslash or a control character"),
-    ("GET", b"/a//b", "the path holds an empty segment"),
-    ("GET", b"/a/..", "the path holds a dot segment"),
-    ("GET", b"a", "the target must begin with a slash"),
-    ("GET", b"https://u@api.invopop.com/", "the target must not hold user information"),
-    ("GET", b"https://a b/", "the target's authority is malformed"),
-    ("GET", b"https://evil/", "the target names an authority that is not the upstream"),
-    ("OPTIONS", b"*", "OPTIONS * is not forwarded"),
-    ("OPTIONS", b"https://api.invopop.com", "OPTIONS * is not forwarded"),
-    ("TRACE", b"/", "the method is not forwarded"),
-    ("G ET", b"/", "the method is malformed"),
+    ("GET", b"/a b", "The target must be a path and query of visible ASCII characters."),
+    ("GET", b"/%zz", "The path contains a % that does not start a valid escape."),
+    ("GET", b"/%ff", "The escapes in the path are not valid UTF-8."),
+    ("GET", b"/a%5Cb", "The path contains a backslash or a control character."),
+    ("GET", b"/a//b", "The path contains an empty segment."),
+    ("GET", b"/a/..", "The path contains a dot segment."),
+    ("GET", b"a", "The target must begin with a slash."),
+    ("GET", b"https://u@api.invopop.com/", "The target must not contain user information."),
+    ("GET", b"https://a b/", "The host or port in the target is malformed."),
+    ("GET", b"https://evil/", "The target names a host or port that is not the upstream's."),
+    ("OPTIONS", b"*", "OPTIONS * is not forwarded."),
+    ("OPTIONS", b"https://api.invopop.com", "OPTIONS * is not forwarded."),
+    ("TRACE", b"/", "This method is not forwarded."),
+    ("G ET", b"/", "The method is malformed."),
 ]
 
 
