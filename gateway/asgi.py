@@ -1,10 +1,15 @@
 """The shapes of ASGI 3 (https://asgi.readthedocs.io), as server and application exchange them."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, Final
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+# What the server adds under a scope's `extensions`, found valid, and the application relies on.
+TARGET: Final = "invopop_gateway.target"  # the request target as it was sent, bytes
+PEER: Final = "invopop_gateway.peer"  # a `gateway.model.Peer`
+CONTENT_LENGTH: Final = "invopop_gateway.content_length"  # 0 without a body, None for a chunked one

@@ -12,16 +12,15 @@ from itertools import count
 from time import perf_counter
 from typing import Final, NamedTuple
 
-from gateway.asgi import Receive, Scope
+from gateway.asgi import CONTENT_LENGTH, PEER, TARGET, Receive, Scope
 from gateway.errors import CallerError
-from gateway.model import CALLER_LEFT, CREDENTIAL_FIELDS, Exchange, Headers, Inbound, Peer
+from gateway.model import CALLER_LEFT, CREDENTIAL_FIELDS, Exchange, Headers, Inbound
 from gateway.observe.tracing import Tracer
 from gateway.trace import context_of
 from gateway.upstream.headers import has_own_via
 from gateway.upstream.target import Authority, resolve
 
 REPLAY_LIMIT: Final = 64 * 1024  # bytes of a body that are kept so that it can be sent again
-_NOWHERE: Final = Peer("")
 _REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
 _SECONDS: Final = re.compile(rb"[0-9]{1,6}(\.[0-9]{1,6})?")
 _READ_HERE: Final = frozenset(
@@ -29,9 +28,6 @@ _READ_HERE: Final = frozenset(
         *CREDENTIAL_FIELDS,
         b"x-invopop-tenant",
         b"x-request-timeout",
-        b"content-length",
-        b"transfer-encoding",
-        b"expect",
         b"via",
         b"traceparent",
     }
@@ -84,20 +80,18 @@ def begin_exchange(headers: Headers, fresh: Callable[[], str], tracer: Tracer | 
 def read_inbound(scope: Scope, request_id: str, upstream: Authority) -> Head:
     """Checks the request head and returns its parts.
 
-    Raises `CallerError`: `method_not_allowed`, `bad_request` (400, 417), `misdirected`, or
-    `loop_detected`, in the documented order.
+    What the server has checked is not looked at again: framing, `Expect`, and that a field of its
+    own kind occurs once. Raises `CallerError`: `method_not_allowed`, `bad_request`, `misdirected`,
+    or `loop_detected`, in the documented order.
     """
     method: str = scope["method"]
     headers: Headers = scope["headers"]
-    extensions = scope.get("extensions") or {}
-    raw_target: bytes = extensions.get("invopop_gateway.target") or _target_of(scope)
-    target, path, proxy_form = resolve(method, raw_target, upstream)
+    extensions = scope["extensions"]
+    target, path, proxy_form = resolve(method, extensions[TARGET], upstream)
     seen: dict[bytes, list[bytes]] = {}
     for name, value in headers:
         if name in _READ_HERE:
             seen.setdefault(name, []).append(value)
-    if b"expect" in seen:
-        _check_expectation(seen[b"expect"])
     timeout = _timeout(seen[b"x-request-timeout"]) if b"x-request-timeout" in seen else None
     if b"via" in seen and has_own_via(headers):
         raise CallerError("loop_detected", "This request has already passed through the gateway.")
@@ -106,68 +100,26 @@ def read_inbound(scope: Scope, request_id: str, upstream: Authority) -> Head:
         target=target,
         path=path,
         headers=headers,
-        peer=extensions.get("invopop_gateway.peer") or _peer_of(scope),
-        content_length=_content_length(seen),
+        peer=extensions[PEER],
+        content_length=extensions[CONTENT_LENGTH],
         request_id=request_id,
         proxy_form=proxy_form,
     )
-    credentials = [_single(seen, name) for name in CREDENTIAL_FIELDS if name in seen]
+    credentials = [seen[name][0] for name in CREDENTIAL_FIELDS if name in seen]
     trace = context_of(seen[b"traceparent"]) if b"traceparent" in seen else None
-    tenants = tuple(seen.get(b"x-invopop-tenant", ()))
     return Head(
-        inbound,
-        credentials[0] if credentials else None,
-        tenants,
-        timeout,
-        trace.trace_id if trace else "",
+        inbound=inbound,
+        credential=credentials[0] if credentials else None,
+        tenant_headers=tuple(seen.get(b"x-invopop-tenant", ())),
+        timeout=timeout,
+        trace_id=trace.trace_id if trace else "",
     )
-
-
-def _check_expectation(values: list[bytes]) -> None:
-    """RFC 9110 10.1.1: the only expectation that exists is `100-continue`."""
-    if len(values) != 1 or values[0].strip().lower() != b"100-continue":
-        raise CallerError(
-            "bad_request", "The only supported expectation is 100-continue.", status=417
-        )
 
 
 def _timeout(values: list[bytes]) -> float:
     if len(values) == 1 and _SECONDS.fullmatch(values[0]) and float(values[0]) > 0:
         return float(values[0])
     raise CallerError("bad_request", "X-Request-Timeout must be one positive number of seconds.")
-
-
-def _single(seen: dict[bytes, list[bytes]], name: bytes) -> bytes | None:
-    values = seen.get(name)
-    if values is None:
-        return None
-    if len(values) > 1:
-        raise CallerError("bad_request", f"Send {name.decode().title()} at most once.")
-    return values[0]
-
-
-def _content_length(seen: dict[bytes, list[bytes]]) -> int | None:
-    """Body length in bytes; 0 without a body, None for a chunked one (RFC 9112 6.3)."""
-    if b"transfer-encoding" in seen:
-        return None
-    length = _single(seen, b"content-length")
-    if length is None:
-        return 0
-    if not length.isdigit():
-        raise CallerError("bad_request", "Content-Length must be digits only.")
-    return int(length)
-
-
-def _target_of(scope: Scope) -> bytes:
-    """The request target as other ASGI servers pass it."""
-    query: bytes = scope.get("query_string") or b""
-    path: bytes = scope.get("raw_path") or scope["path"].encode()
-    return path + b"?" + query if query else path
-
-
-def _peer_of(scope: Scope) -> Peer:
-    client = scope.get("client")
-    return Peer(client[0]) if client else _NOWHERE
 
 
 class InboundBody:

@@ -6,7 +6,7 @@ Rule: knows ASGI and how replies are framed; the connection alone knows sockets 
 import asyncio
 from typing import Protocol
 
-from gateway.asgi import Message, Scope
+from gateway.asgi import CONTENT_LENGTH, PEER, TARGET, Message, Scope
 from gateway.errors import GatewayError, GatewayFault
 from gateway.events import Noticed
 from gateway.framing import LAST_CHUNK, chunk
@@ -289,7 +289,8 @@ class Cycle:
         scope["query_string"] = request.query
         scope["headers"] = request.headers
         scope["extensions"] = {
-            "invopop_gateway.target": request.target,
-            "invopop_gateway.peer": self._connection.peer,
+            TARGET: request.target,
+            PEER: self._connection.peer,
+            CONTENT_LENGTH: request.content_length,
         }
         return scope

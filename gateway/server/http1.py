@@ -149,7 +149,7 @@ def _persists(headers: Headers) -> bool:
 
 
 def _expects_continue(headers: Headers) -> bool:
-    """RFC 9110 10.1.1: 100-continue is the only expectation there is."""
-    if any(name == b"expect" and value.lower() != b"100-continue" for name, value in headers):
-        raise _bad("The only expectation met here is 100-continue.", 417)
+    """RFC 9110 10.1.1: 100-continue is the only expectation that exists."""
+    if [value.lower() for name, value in headers if name == b"expect"] != [b"100-continue"]:
+        raise _bad("The only supported expectation is one 100-continue.", 417)
     return True

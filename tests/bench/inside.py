@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from gateway.app import Gateway, open_gateway
+from gateway.asgi import CONTENT_LENGTH, PEER, TARGET
 from gateway.identity.tokens import hash_token
+from gateway.model import Peer
 from gateway.observe.logs import Logger
 from gateway.observe.writer import LineWriter
 from gateway.server.listener import ConnectionLimits, Listener
@@ -219,5 +221,9 @@ def _scope(token: str) -> dict[str, Any]:
         "headers": _headers(token),
         "client": ("127.0.0.1", 50000),
         "server": ("127.0.0.1", 8585),
-        "extensions": {"invopop_gateway.target": b"/silo/v1/entries?limit=20"},
+        "extensions": {
+            TARGET: b"/silo/v1/entries?limit=20",
+            PEER: Peer("127.0.0.1"),
+            CONTENT_LENGTH: 0,
+        },
     }

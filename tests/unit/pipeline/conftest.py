@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from gateway.app import Gateway, open_gateway
+from gateway.asgi import CONTENT_LENGTH, PEER, TARGET
 from gateway.events import ExchangeEnded
 from gateway.model import Exchange, Peer
 from gateway.observe.logs import Logger
@@ -79,8 +80,9 @@ class World:
             "method": method,
             "headers": [(k.lower().encode(), v.encode()) for k, v in fields.items()],
             "extensions": {
-                "invopop_gateway.target": target.encode(),
-                "invopop_gateway.peer": Peer("10.0.0.7"),
+                TARGET: target.encode(),
+                PEER: Peer("10.0.0.7"),
+                CONTENT_LENGTH: len(body),
             },
         }
         sent: list[Any] = []

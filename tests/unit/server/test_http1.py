@@ -210,6 +210,7 @@ def test_case_30_another_expectation_is_417(value: bytes) -> None:
     """Also beside the one that is known."""
     assert refusal(b"Expect: " + value, b"Content-Length: 1") == 417
     assert refusal(b"Expect: 100-continue", b"Expect: " + value) == 417
+    assert refusal(b"Expect: 100-continue", b"Expect: 100-continue") == 417
 
 
 @pytest.mark.parametrize(
@@ -255,7 +256,7 @@ TOLD = [
     (b"GET / HTTP/1.1\r\nHost: gw\r\nTransfer-Encoding: gzip",
      "The only supported transfer coding is chunked."),
     (b"GET / HTTP/1.1\r\nHost: gw\r\nExpect: tea",
-     "The only expectation met here is 100-continue."),
+     "The only supported expectation is one 100-continue."),
     (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 9 + b"Host: gw",
      "A request may have at most 9 header fields."),
 ]  # fmt: skip
