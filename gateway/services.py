@@ -1,8 +1,8 @@
 """The components that serve requests. A reload replaces some; requests keep what they took."""
 
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from time import monotonic
 
 from gateway.identity.authenticator import Authenticator
 from gateway.model import Exchange, Grant
@@ -41,9 +41,9 @@ class Services:
 
         Raises `rate_limited`, or `overloaded`.
         """
-        now = time.monotonic()
+        now = monotonic()
         if self.shared_rates is None:
             self.rates.take(grant.caller, grant.tenant, now)
             return 0.0
         await self.shared_rates.take(grant.caller, grant.tenant, now)
-        return time.monotonic() - now
+        return monotonic() - now

@@ -194,7 +194,7 @@ def _server(x: Exchange, trace: Trace, resource: Resource) -> ReadableSpan:
 
 
 def _exchange(x: Exchange, route: str) -> Attributes:
-    told: dict[str, str | int] = {
+    values: dict[str, str | int] = {
         "http.route": route,
         "http.response.status_code": x.status,
         "client.address": x.peer,
@@ -205,7 +205,7 @@ def _exchange(x: Exchange, route: str) -> Attributes:
         f"{OWN}rule": x.rule,
         f"{OWN}attempts": x.attempts,
     }
-    known = {name: value for name, value in told.items() if value not in {"", 0}}
+    known = {name: value for name, value in values.items() if value not in {"", 0}}
     if x.would_deny:
         known[f"{OWN}would_deny"] = True
     return {"http.request.method": _method(x), **known}

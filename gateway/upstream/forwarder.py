@@ -13,7 +13,7 @@ from gateway.network.failures import told
 from gateway.upstream.headers import outbound_headers, reply_headers
 from gateway.upstream.target import Authority
 
-Exchange = Callable[[Outbound], Awaitable[Reply]]
+RoundTrip = Callable[[Outbound], Awaitable[Reply]]
 """One attempt: the reply as it came, its head there; raises GatewayError."""
 
 
@@ -35,7 +35,7 @@ class _NoBody:
 class Forwarder:
     """Sends requests to one upstream, using `exchange`."""
 
-    def __init__(self, exchange: Exchange, authority: Authority, emit: Emit) -> None:
+    def __init__(self, exchange: RoundTrip, authority: Authority, emit: Emit) -> None:
         self.authority = authority
         self._exchange = exchange
         self._emit = emit

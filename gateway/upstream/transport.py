@@ -14,7 +14,7 @@ from gateway.model import Outbound, Reply
 from gateway.network.resolver import Resolver
 from gateway.upstream.connection import Connection, Hooks, Lifetime
 from gateway.upstream.dial import Route, dial
-from gateway.upstream.forwarder import Exchange
+from gateway.upstream.forwarder import RoundTrip
 from gateway.upstream.pool import Pool
 from gateway.upstream.request_encoder import Timeouts, encode
 from gateway.upstream.target import Authority
@@ -75,7 +75,7 @@ class Transport:
         """Each origin's pool, for its figures."""
         return tuple(self._pools.values())
 
-    def exchange_with(self, authority: Authority, timeouts: Timeouts) -> Exchange:
+    def exchange_with(self, authority: Authority, timeouts: Timeouts) -> RoundTrip:
         """What sends requests to that origin."""
         pool = self._pools.get(authority) or self._add_pool(authority)
         return PooledOrigin(pool, timeouts).exchange

@@ -9,7 +9,7 @@
   let paused = false;
   let timer = 0;
 
-  const tell = (tone, text) => {
+  const show = (tone, text) => {
     if (live.textContent !== text) live.textContent = text;
     live.dataset.tone = tone;
   };
@@ -39,9 +39,9 @@
       const reply = await fetch("/", { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
       if (!reply.ok) throw new Error(String(reply.status));
       adopt(new DOMParser().parseFromString(await reply.text(), "text/html"));
-      tell("good", "Live");
+      show("good", "Live");
     } catch {
-      tell("bad", "No answer: older figures");
+      show("bad", "No answer: older figures");
     }
     timer = setTimeout(refresh, EVERY);
   };
@@ -49,11 +49,11 @@
   pause.addEventListener("click", () => {
     paused = !paused;
     pause.textContent = paused ? "Resume" : "Pause";
-    if (paused) tell("quiet", "Paused");
+    if (paused) show("quiet", "Paused");
     refresh();
   });
   document.addEventListener("visibilitychange", refresh);
   pause.hidden = false;
-  tell("good", "Live");
+  show("good", "Live");
   timer = setTimeout(refresh, EVERY);
 })();

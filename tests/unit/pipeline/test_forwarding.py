@@ -1,11 +1,13 @@
 """What goes out and what comes back: keys, attempts, and the record of both."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
+from time import monotonic, perf_counter
 
 import httpx
+import pytest
 
+from gateway import attempts, inbound, pipeline, relay, services
 from gateway.upstream.failures import failure
 from tests.unit.pipeline.conftest import ACME, TOKEN, World
 
@@ -35,27 +37,43 @@ async def test_an_exchange_is_told_once_with_what_was_known(world: World) -> Non
     assert 0 < x.overhead_seconds < x.seconds
 
 
-async def test_the_gateways_own_share_holds_no_waiting(world: World) -> None:
+class Waits:
+    """Every clock of the data path, set forward while something is waited for."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.waited = 0.0
+        for module in (pipeline, attempts, relay, inbound):
+            monkeypatch.setattr(module, "perf_counter", lambda: perf_counter() + self.waited)
+        monkeypatch.setattr(services, "monotonic", lambda: monotonic() + self.waited)
+
+    async def wait(self, *_: object) -> None:
+        """For a thousand seconds."""
+        self.waited += 1000.0
+
+
+async def test_the_gateways_own_share_holds_no_waiting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Neither the storage that replicas count in, nor Invopop, is in `overhead_seconds`."""
+    waits = Waits(monkeypatch)
 
     class Storage:
-        async def take(self, *_: object) -> None:
-            await asyncio.sleep(1)
+        take = waits.wait
 
         async def aclose(self) -> None:
             """Nothing is open."""
 
     class Slow(httpx.AsyncByteStream):
         async def __aiter__(self) -> AsyncIterator[bytes]:
-            await asyncio.sleep(1)
+            await waits.wait()
             yield b"{}"
 
     world.gateway.services.shared_rates = Storage()  # type: ignore[assignment]
     world.wire.answer = lambda _: httpx.Response(200, stream=Slow())
     await world.call(headers=ACME)
     (x,) = world.exchanges
-    assert x.seconds >= 2
-    assert 0 < x.overhead_seconds < 1
+    assert x.seconds >= 2000
+    assert 0 < x.overhead_seconds < 1000
 
 
 async def test_a_rejected_key_is_replaced_once(world: World) -> None:
