@@ -1,77 +1,147 @@
 """`check`: loads and validates everything without serving; shows tenants and their keys.
 
-Rule: calls nobody but the configured stores, and with `--online` Invopop.
+It calls nobody but the configured stores and, with `--online`, whatever `serve` would.
 """
 
 import asyncio
+import os
 import resource
-import sys
-import time
-from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Annotated, NamedTuple
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Final
 
 import typer
 
-from gateway.app import Gateway
-from gateway.cli.configuration import ConfigOption, load_or_exit, offline
+from gateway.cli import rights
+from gateway.cli.check_report import (
+    Report,
+    as_json,
+    key_warnings,
+    refused_as_json,
+    say_ok,
+    say_strict,
+    show,
+)
+from gateway.cli.configuration import ConfigOption, fail, path_of, read, wired
+from gateway.cli.probes import look
 from gateway.cli.worst_case import worst_case
-from gateway.errors import GatewayError, UpstreamError
-from gateway.model import Key
+from gateway.errors import ConfigurationError
 from gateway.policy.review import notes, review
-from gateway.settings.load import Loaded
+from gateway.settings.load import Loaded, load
+from gateway.settings.notices import is_invopop
 from gateway.settings.schema import Settings
-from gateway.settings.wording import printable
-from gateway.upstream.workspace import WorkspaceCheck
-from gateway.vault.report import TenantRow, ends_soon
 
-WIDTH = 200  # columns of the table where there is no terminal
-AT_ONCE = 4  # calls to Invopop: a check must not look like an attack
-
-Slot = tuple[str, str]
-
-
-class WorkspaceFound(NamedTuple):
-    """What Invopop said of a key: the workspace that it opens, or why none was named."""
-
-    workspace: str
-    problem: str
+_AS: Final = "--as"
+_IMPORTED_LATE: Final = (
+    "encodings.idna", "rich.console", "rich.progress", "rich.table", "rich.text",
+)  # fmt: skip
 
 
 def check(
     config: ConfigOption = None,
     online: Annotated[
-        bool, typer.Option("--online", help="Call Invopop with each tenant's keys as well.")
+        bool,
+        typer.Option(
+            "--online",
+            help="Call Invopop with each tenant's keys as well, and try stores, issuers, rate "
+            "storage and collector.",
+        ),
     ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 on warnings, too.")] = False,
+    as_json_: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_user: Annotated[
+        str,
+        typer.Option(
+            _AS,
+            metavar="USER",
+            help="Judge files by this user's rights (as root only; default: the service's user, "
+            "if the vault file tells it).",
+        ),
+    ] = "",
 ) -> None:
     """Validate the configuration, and show the tenants."""
-    from rich.console import Console  # noqa: PLC0415 - no other command needs it
-    from rich.text import Text  # noqa: PLC0415
+    try:
+        told = _take_rights(path_of(config), as_user)
+        loaded = read(path_of(config))
+        seen = asyncio.run(look(loaded, online=online))
+    except ConfigurationError as error:
+        if not as_json_:
+            fail(error)
+        typer.echo(refused_as_json(error.problems))
+        raise typer.Exit(1) from None
+    offline = [f"issuer {p.name}: {p.problem}" for p in seen.probes if p.problem and not online]
+    warnings = [
+        *loaded.warnings,
+        *_absent(loaded.settings),
+        *review(loaded.settings, loaded.vault, datetime.now(UTC).date()),
+        *offline,
+        *key_warnings(seen, real=is_invopop(loaded.settings.upstream.url)),
+    ]
+    report = Report(
+        loaded.file,
+        loaded.vault_path,
+        seen,
+        [*told, *notes(loaded.settings)],
+        warnings,
+        _memory(loaded.settings),
+    )
+    failed = bool(report.errors()) or (strict and bool(warnings))
+    if as_json_:
+        typer.echo(as_json(report, ok=not failed))
+    else:
+        show(report)
+        if not failed:
+            say_ok(loaded.file)
+        elif not report.errors():
+            say_strict(len(warnings))
+    raise typer.Exit(1 if failed else 0)
 
-    def say(word: str, style: str, text: str) -> None:
-        console.print(Text.assemble((word, style), " ", printable(text)), soft_wrap=True)
 
-    loaded = load_or_exit(config)
-    rows, answers, missing = asyncio.run(_look(loaded, online=online))
-    # A file or a pipe has no width of its own: nothing is cut off there.
-    width = None if sys.stdout.isatty() else WIDTH
-    # Names and paths are shown as they are: `[red]` is no colour, `:key:` no picture.
-    console = Console(highlight=False, markup=False, emoji=False, width=width)
-    console.print(_table(rows, answers))
-    today = datetime.now(UTC).date()
-    reviewed = review(loaded.settings, loaded.vault, today)
-    absent = _absent(loaded.settings)
-    for text in (*loaded.warnings, *absent, *reviewed, *missing, *_warnings(rows)):
-        say("warning", "yellow", text)
-    for text in notes(loaded.settings):
-        say("note", "", text)
-    say("memory", "", _memory(loaded.settings))
-    wrong = [text for row in rows if online and (text := _problem(row, answers))]
-    for text in wrong:
-        say("error", "red", text)
-    if wrong:
-        raise typer.Exit(1)
-    say("ok", "green", str(loaded.file))
+def _take_rights(config: Path, as_user: str) -> list[str]:
+    """Judges by a user's rights from now on; what to tell of that."""
+    try:
+        user = rights.named(as_user) if as_user else None
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=_AS) from None
+    if os.geteuid() != rights.ROOT:
+        if user is not None and user.uid != os.geteuid():
+            raise typer.BadParameter("only root can judge by another's rights", param_hint=_AS)
+        return []
+    draft = _draft(config)
+    if user is None and draft is not None:
+        user = rights.service_user(draft.vault_path)
+        told = "to whom the vault file belongs"
+    else:
+        told = "as --as says"
+    if user is None:
+        return ["files are judged by root's rights; if the service has others, name it with --as"]
+    _import_all(draft)
+    rights.become(user)
+    return [f"files are judged by the rights of {user.name}, {told}"]
+
+
+def _draft(config: Path) -> Loaded | None:
+    """The configuration as root sees it, whatever is wrong with it."""
+    try:
+        return load(config, os.environ)
+    except ConfigurationError as error:
+        return error.draft if isinstance(error.draft, Loaded) else None
+
+
+def _import_all(draft: Loaded | None) -> None:
+    """Has everything imported that this configuration needs: the user may not see our modules."""
+    for module in _IMPORTED_LATE:
+        import_module(module)
+
+    async def wire() -> None:
+        if draft is not None:
+            async with wired(draft):
+                pass
+
+    with suppress(ConfigurationError):
+        asyncio.run(wire())
 
 
 def _absent(settings: Settings) -> list[str]:
@@ -79,122 +149,9 @@ def _absent(settings: Settings) -> list[str]:
     folder = settings.listen.socket.parent if settings.listen.socket else None
     if folder is None or folder.is_dir():
         return []
-    return [f"listen.socket: there is no directory {folder} now; `serve` makes none"]
+    return [f"listen.socket: there is no directory {folder} now; `serve` does not make it"]
 
 
-def _memory(settings: Settings) -> str:
-    """The bound on what callers and Invopop can make the gateway hold, as a sum."""
+def _memory(settings: Settings) -> list[tuple[str, int]]:
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    connections = min(files, settings.listen.max_connections or files)
-    parts = worst_case(settings, connections)
-    total = sum(size for _, size in parts)
-    told = ", ".join(f"{name} {size / 2**20:.0f}" for name, size in parts)
-    return f"at worst {total / 2**20:.0f} MiB beyond the program itself: {told}"
-
-
-async def _look(
-    loaded: Loaded, *, online: bool
-) -> tuple[list[TenantRow], dict[Slot, WorkspaceFound], list[str]]:
-    """Tenants' keys, what Invopop says of them, and which issuers' secrets are missing."""
-    async with offline(loaded) as gateway:
-        await gateway.services.vault.read_stores()
-        missing = await _missing_secrets(gateway)
-        answers = await _ask_all(gateway) if online else {}
-        return gateway.services.vault.tenants(), answers, missing
-
-
-async def _missing_secrets(gateway: Gateway) -> list[str]:
-    """A warning for each issuer whose secret is in a store and cannot be had, or is too weak."""
-    stored = [keys for keys in gateway.services.authenticator.remote if keys.settings.secret]
-    await asyncio.gather(*(keys.refresh() for keys in stored))
-    names = [keys.settings.issuer for keys in stored if not keys.healthy]
-    return [f"issuer {name}: its secret cannot be had now, or is too short" for name in names]
-
-
-async def _ask_all(gateway: Gateway) -> dict[Slot, WorkspaceFound]:
-    """Invopop's answer to each key, through the same connections and rules as any request."""
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import Progress  # noqa: PLC0415
-
-    ask = WorkspaceCheck(gateway.services.sender).ask
-    answers: dict[Slot, WorkspaceFound] = {}
-    gate = asyncio.Semaphore(AT_ONCE)
-    keys = gateway.services.vault.held()
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("Asking Invopop", total=len(keys))
-
-        async def one(key: Key) -> None:
-            async with gate:
-                try:
-                    answer = WorkspaceFound(await ask(key.secret), "")
-                except GatewayError as error:
-                    answer = WorkspaceFound("", _told(error))
-            answers[key.tenant, key.slot] = answer
-            progress.advance(task)
-
-        await asyncio.gather(*map(one, keys))
-    return answers
-
-
-def _told(error: GatewayError) -> str:
-    """What went wrong, and what exactly failed: `upstream_unreachable (dns: NAME: …)`."""
-    text = error.detail or error.key
-    return f"{text} ({error.cause})" if isinstance(error, UpstreamError) else text
-
-
-def _table(rows: Iterable[TenantRow], answers: dict[Slot, WorkspaceFound]) -> object:
-    from rich.table import Table  # noqa: PLC0415
-
-    found = ("workspace found",) if answers else ()
-    table = Table("tenant", "slot", "source")
-    table.add_column("key", no_wrap=True)
-    table.add_column("expires", no_wrap=True)
-    for name in ("workspace", *found, "state"):
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*map(printable, _cells(row, answers)))
-    return table
-
-
-def _cells(row: TenantRow, answers: dict[Slot, WorkspaceFound]) -> tuple[str, ...]:
-    key, pinned = row.fingerprint or "-", row.workspace or "-"
-    cells = (row.tenant, row.slot, row.source, key, _day(row.expires_at), pinned)
-    if not answers:
-        return *cells, f"{row.state} {row.detail}".strip()
-    answer = answers.get((row.tenant, row.slot))
-    return *cells, (answer.workspace if answer else "") or "-", _verdict(row, answer) or "ok"
-
-
-def _problem(row: TenantRow, answers: dict[Slot, WorkspaceFound]) -> str:
-    verdict = _verdict(row, answers.get((row.tenant, row.slot)))
-    return f"tenants.{row.tenant}.{row.slot}: {verdict}" if verdict else ""
-
-
-def _verdict(row: TenantRow, answer: WorkspaceFound | None) -> str:
-    """What is wrong with a key that Invopop was to be asked about; "" if nothing is."""
-    if answer is None:
-        return f"no key to ask with: {row.state} {row.detail}".strip()
-    if answer.problem:
-        return answer.problem
-    if row.workspace not in {None, answer.workspace}:
-        return f"the key opens workspace {answer.workspace}, pinned is {row.workspace}"
-    return ""
-
-
-def _warnings(rows: Iterable[TenantRow]) -> list[str]:
-    now = time.time()
-    texts = []
-    for row in rows:
-        place = f"tenants.{row.tenant}.{row.slot}"
-        if not row.fingerprint:
-            texts.append(f"{place}: the key cannot be had now: {row.state}")
-        if row.expires_at is not None and ends_soon(row.expires_at, now):
-            word = "expired" if row.expires_at <= now else "expires"
-            texts.append(f"{place}: the key {word} on {_day(row.expires_at)}")
-    return texts
-
-
-def _day(expires_at: float | None) -> str:
-    if expires_at is None:
-        return "-"
-    return datetime.fromtimestamp(expires_at, UTC).strftime("%Y-%m-%d")
+    return worst_case(settings, min(files, settings.listen.max_connections or files))

@@ -27,15 +27,28 @@ ConfigOption = Annotated[
 ]
 
 
+def path_of(config: Path | None) -> Path:
+    """The configuration file that is meant."""
+    return config or Path(os.environ.get("INVOPOP_GATEWAY_CONFIG") or "config/gateway.toml")
+
+
 def load_or_exit(config: Path | None) -> Loaded:
     """Loads the configuration; where it is wrong, prints every problem and exits with 1."""
-    path = config or Path(os.environ.get("INVOPOP_GATEWAY_CONFIG") or "config/gateway.toml")
+    try:
+        return read(path_of(config))
+    except ConfigurationError as error:
+        fail(error)
+
+
+def read(path: Path) -> Loaded:
+    """Loads the configuration. Raises `ConfigurationError` with every problem that can be seen."""
     try:
         return load(path, os.environ)
     except ConfigurationError as error:
         known = {problem.key for problem in error.problems}
         further = asyncio.run(_further(error.draft))
-        fail(ConfigurationError([*error.problems, *(p for p in further if p.key not in known)]))
+        problems = [*error.problems, *(p for p in further if p.key not in known)]
+        raise ConfigurationError(problems) from None
 
 
 async def _further(draft: object) -> tuple[Problem, ...]:

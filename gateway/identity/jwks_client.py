@@ -60,6 +60,8 @@ class JwksClient:
                 return await _get(client, self.url or await self._discover(client))
         except TimeoutError:
             raise KeySetError("timeout") from None
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise KeySetError(f"unreachable ({error})") from None  # our transport's own words
         except (httpx.HTTPError, httpx.InvalidURL, OSError):
             raise KeySetError("unreachable") from None
 

@@ -20,7 +20,7 @@ Named = tuple[str | None, VerifyingKey]
 
 
 class KeySetError(ValueError):
-    """A key set that cannot be used; its message is one constant word, for logs."""
+    """A key set that cannot be used. Its message is for logs: a constant word, and perhaps why."""
 
 
 class KeySet:

@@ -5,6 +5,7 @@ Rule: no request waits for the storage longer than `TIMEOUT`, and while it is aw
 """
 
 import asyncio
+import os
 import time
 from collections.abc import Sequence
 from math import ceil, floor
@@ -19,6 +20,7 @@ from gateway.settings.schema import LimitsSettings
 
 TIMEOUT: Final = 0.25  # seconds for all that one request asks of the storage
 COOL_DOWN: Final = 1.0  # seconds between attempts while it is away
+_PING_SECONDS: Final = 5.0
 _MAX_CONNECTIONS: Final = 64
 _NAMESPACE: Final = "invopop-gateway"
 
@@ -32,6 +34,10 @@ class Counter(Protocol):
 
     async def count(self, kind: str, name: str, rate: Rate) -> float:
         """Counts one request: 0, or the seconds to wait, if the limit is met."""
+        ...
+
+    async def ping(self) -> None:
+        """Raises one of `errors`, OSError or TimeoutError if the storage cannot be used."""
         ...
 
     async def aclose(self) -> None:
@@ -74,6 +80,15 @@ class SharedRates:
         self._turn(None)
         if refusal is not None:
             raise refusal
+
+    async def trouble(self) -> str:
+        """Tries the storage once: what is wrong with it, "" if nothing is. For `check --online`."""
+        try:
+            async with asyncio.timeout(_PING_SECONDS):
+                await self._counter.ping()
+        except self._failures as error:
+            return _named(error)
+        return ""
 
     async def aclose(self) -> None:
         """Closes the connections to the storage."""
@@ -150,9 +165,26 @@ class RedisCounter:
         stats = await self._limiter.get_window_stats(item, kind, name)
         return min(max(stats.reset_time - time.time(), 1.0), float(window))
 
+    async def ping(self) -> None:
+        """Has Redis answer, so that address, TLS and password are known to be right."""
+        import redis.asyncio  # noqa: PLC0415 - the extra `redis`
+
+        client: Any = redis.asyncio.Redis(connection_pool=self._pool)  # its types miss `await`
+        await client.ping()
+
     async def aclose(self) -> None:
         """Closes the connections."""
         await self._pool.aclose()
+
+
+def _named(error: BaseException | None) -> str:
+    """The type of what failed and, of a system call, its reason. Texts could name anything."""
+    name, cause = type(error).__name__, error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno is not None and cause.errno > 0:
+            return f"{name}: {os.strerror(cause.errno)}"
+        cause = cause.__cause__ or cause.__context__
+    return name
 
 
 def windowed(rate: Rate) -> tuple[int, int]:

@@ -1,11 +1,48 @@
 """What is allowed but probably not meant. Pure: yields warnings, never stops a start."""
 
+import ipaddress
+import re
 from collections.abc import Iterator
+from typing import Final
+from urllib.parse import urlsplit
 
 from gateway.settings.callers import CallerSettings
 from gateway.settings.schema import Settings
 from gateway.settings.vault_file import VaultFile
 from gateway.settings.wording import key_path
+
+# SHA-256 of the tokens of deploy/compose: anybody can read them there.
+_PUBLIC: Final = frozenset({
+    "dd5aeb0619a9344cdd06d87a2f9c64868c2b6343ec3997d714d93b2c598ca3a3",
+    "2c2b35e8fe53c2eb100f058db714267285c76c91f1e3cddac8de6f94bef19400",
+})  # fmt: skip
+_EVERYBODY: Final = ("0.0.0.0/0", "::/0")
+_WILDCARDS: Final = ("0.0.0.0", "::")
+_URI: Final = re.compile(r"(?!(?i:dns|uri|cn|ip):)[A-Za-z][A-Za-z0-9+.-]*:.+")
+_DNS_NAME: Final = re.compile(r"(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
+# The least that a body limit is probably meant to be: fewer bytes were meant as KiB or MiB.
+_LEAST_BODY: Final = 1024
+_SHORTEST: Final = 0.05
+# The longest that is probably meant, in seconds; beyond it milliseconds were.
+_LONGEST: Final = {
+    ("listen", "header_timeout"): 600,
+    ("listen", "body_timeout"): 3600,
+    ("listen", "write_timeout"): 3600,
+    ("listen", "idle_timeout"): 7200,
+    ("listen", "drain_delay"): 600,
+    ("listen", "drain_timeout"): 3600,
+    ("upstream", "connect_timeout"): 300,
+    ("upstream", "read_timeout"): 3600,
+    ("upstream", "circuit_open_for"): 3600,
+    ("vault", "refresh"): 7 * 86400,
+    ("vault", "negative_ttl"): 86400,
+}
+
+
+def is_invopop(url: str) -> bool:
+    """Whether an upstream is Invopop itself, not a sandbox or a stand-in."""
+    host = (urlsplit(url).hostname or "").removesuffix(".")
+    return host == "invopop.com" or host.endswith(".invopop.com")
 
 
 def notices(settings: Settings, vault: VaultFile) -> Iterator[str]:
@@ -16,22 +53,86 @@ def notices(settings: Settings, vault: VaultFile) -> Iterator[str]:
         yield "callers: there are none; every request will be refused"
     if settings.limits.burst and not settings.limits.requests_per_second:
         yield "limits.burst: has no effect without requests_per_second"
+    yield from _listeners(settings)
+    yield from _units(settings)
     for name, caller in settings.callers.items():
         for text in _caller(caller, settings):
             yield f"{key_path(('callers', name))}: {text}"
 
 
+def _listeners(settings: Settings) -> Iterator[str]:
+    listen, admin = settings.listen, settings.admin
+    plain = listen.socket is None and listen.tls_certificate is None
+    tokens = any(
+        caller.tokens or _issuers(caller, settings) for caller in settings.callers.values()
+    )
+    if plain and tokens and not _is_loopback(listen.host):
+        yield (
+            "listen.host: callers' tokens come over plain HTTP on an address that is not loopback; "
+            "set tls_certificate, unless a mesh or an ingress encrypts them"
+        )
+    if admin.host in _WILDCARDS:
+        yield (
+            "admin.host: open on every address; metrics name tenants and callers, so let only "
+            "Prometheus and probes reach it"
+        )
+    for network in admin.status_networks:
+        if network in _EVERYBODY:
+            yield f'admin.status_networks: "{network}" shows the status page to everyone'
+
+
+def _units(settings: Settings) -> Iterator[str]:
+    """Times and sizes that look like another unit: milliseconds, minutes, KiB, MiB."""
+    for (section, name), longest in _LONGEST.items():
+        value = getattr(getattr(settings, section), name)
+        if value > longest:
+            yield f"{section}.{name}: {value:g} s is long; times are seconds, not milliseconds"
+        elif 0 < value < _SHORTEST:
+            yield f"{section}.{name}: {value:g} s is short; times are seconds"
+    for index, issuer in enumerate(settings.issuers):
+        if issuer.leeway > 600:
+            where = key_path(("issuers", index, "leeway"))
+            yield f"{where}: {issuer.leeway:g} s is long; times are seconds, not milliseconds"
+    if 0 < settings.limits.max_body < _LEAST_BODY:
+        size = settings.limits.max_body
+        yield f'limits.max_body: {size} bytes is little; a size is bytes, or such as "{size}MiB"'
+
+
 def _caller(caller: CallerSettings, settings: Settings) -> Iterator[str]:
-    issuers = caller.issuers if caller.issuers is not None else settings.issuers
-    if not (caller.tokens or issuers or caller.networks or caller.certificates):
+    if not (caller.tokens or _issuers(caller, settings) or caller.networks or caller.certificates):
         yield "has no token, issuer, network or certificate; nobody can be this caller"
     if not caller.tenants:
         yield "has no tenants; its requests will be refused"
     if caller.burst and not caller.requests_per_second:
         yield "burst has no effect without requests_per_second beside it"
+    if is_invopop(settings.upstream.url) and _PUBLIC.intersection(t.hash for t in caller.tokens):
+        yield "a token of the published sandbox configuration, which everybody knows, opens Invopop"
     on_socket = settings.listen.socket is not None
     for network in caller.networks:
         if network.startswith("unix") != on_socket:
             yield f'network "{network}" never matches: see listen.socket'
         elif network.endswith("/0"):
             yield f'network "{network}" makes everyone who reaches the port this caller'
+    for index, name in enumerate(caller.certificates):
+        if not _may_match(name):
+            yield f"certificates[{index}] never matches: it is not a URI or DNS name"
+
+
+def _issuers(caller: CallerSettings, settings: Settings) -> bool:
+    return bool(caller.issuers if caller.issuers is not None else settings.issuers)
+
+
+def _may_match(name: str) -> bool:
+    """Whether this can be a URI or a DNS name: an address, or `CN=x`, is neither."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return (_URI if ":" in name else _DNS_NAME).fullmatch(name) is not None
+    return False
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

@@ -108,6 +108,8 @@ def _host(text: str) -> str:
 
 
 def _network(text: str) -> str:
+    if "%" in text:  # a peer's address is compared without its zone (RFC 4007 11)
+        raise refuse("a network without a zone: leave out % and what follows it")
     try:
         network = ipaddress.ip_network(text)
     except ValueError:

@@ -84,9 +84,17 @@ def test_every_file_is_used() -> None:
         assert all(path.is_file() for path in outside)
 
 
-@pytest.mark.parametrize("overlay", ["sidecar", "shared"])
-def test_the_gateway_accepts_its_configuration(build: Build, overlay: str, tmp_path: Path) -> None:
-    """`check` finds nothing wrong with what is mounted, each key being where it is mounted."""
+@pytest.mark.parametrize(
+    ("overlay", "open_on_purpose"),
+    [("sidecar", ["admin.host"]), ("shared", ["listen.host", "admin.host"])],
+)
+def test_the_gateway_accepts_its_configuration(
+    build: Build, overlay: str, open_on_purpose: list[str], tmp_path: Path
+) -> None:
+    """`check` finds nothing wrong with what is mounted, each key being where it is mounted.
+
+    It warns of the ports that other pods reach: network policies say which pods.
+    """
     manifests = build(overlay)
     for name, text in one(manifests, "ConfigMap")["data"].items():
         (tmp_path / name).write_text(text.replace("/run/secrets", str(tmp_path)))
@@ -98,7 +106,8 @@ def test_the_gateway_accepts_its_configuration(build: Build, overlay: str, tmp_p
     (api_server / "token").write_text("token-of-the-gateway")
     code, output = run(["check", "--config", str(tmp_path / "gateway.toml")])
     assert code == 0, output
-    assert "warning" not in output
+    warnings = [line for line in output.splitlines() if line.startswith("warning ")]
+    assert [warning.split()[1].rstrip(":") for warning in warnings] == open_on_purpose
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

@@ -104,7 +104,7 @@ def test_a_store_that_hangs(world: World) -> None:
 def test_check_tells_of_a_secret_that_cannot_be_had(world: World) -> None:
     """`check` reads stores: a secret that is missing is a warning, as a tenant's key is."""
     server: OpenBaoServer = world.constants["bao"]
-    warning = f"issuer {NAME}: its secret cannot be had now"
+    warning = f"issuer {NAME}: its secret is unavailable now"
     command = ["check", "--config", str(world.gateway.config)]
     environ = {**ENVIRON, "TEST_BAO_TOKEN": ROOT}
     code, output = run(command, environ)

@@ -39,6 +39,9 @@ class FakeCounter:
             raise self.answer
         return self.answer or 0.0
 
+    async def ping(self) -> None:
+        await self.count("ping", "", Rate(1.0, 1))
+
     async def aclose(self) -> None:
         self.closed = True
 
@@ -234,3 +237,22 @@ async def test_without_the_extra_the_configuration_is_refused(
         "a Redis URL",
         'the extra "redis": pip install "invopop-gateway[redis]"',
     )
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        (0.0, ""),
+        (ValueError("secret"), "ValueError"),
+        (ConnectionRefusedError(111, "secret"), "ConnectionRefusedError: Connection refused"),
+        (None, "TimeoutError"),
+    ],
+)
+async def test_the_storage_can_be_tried(
+    monkeypatch: pytest.MonkeyPatch, answer: float | Exception | None, found: str
+) -> None:
+    """What is wrong is named by its type and the system's reason, never by a text of its own."""
+    monkeypatch.setattr(rates_shared, "_PING_SECONDS", 0.01)
+    counter = FakeCounter()
+    counter.answer = answer
+    assert await shared(counter).trouble() == found

@@ -1,0 +1,193 @@
+"""What `check` found, as a table and lines for people, or as one JSON document for programs."""
+
+import json
+import sys
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import typer
+
+from gateway.cli.probes import Look, WorkspaceFound
+from gateway.errors import Problem
+from gateway.settings.wording import printable
+from gateway.vault.report import TenantRow, ends_soon
+
+WIDTH = 200  # columns of the table where there is no terminal
+
+Style = Literal["", "dim", "green", "red", "yellow"]
+
+
+class Report(NamedTuple):
+    """All that a check of a sound configuration brought. `memory` is in bytes, by what holds it."""
+
+    file: Path
+    vault_file: Path
+    seen: Look
+    notes: list[str]
+    warnings: list[str]
+    memory: list[tuple[str, int]]
+
+    def errors(self) -> list[Problem]:
+        """What failed: keys that Invopop was asked about, and everything else that was tried."""
+        online = self.seen.answers is not None
+        problems = [p for row in self.seen.rows if online and (p := self._of_key(row))]
+        return problems + [
+            Problem(str(self.file), f"{probe.kind} {probe.name}", probe.problem, "an answer")
+            for probe in self.seen.probes
+            if online and probe.problem
+        ]
+
+    def _of_key(self, row: TenantRow) -> Problem | None:
+        verdict = _verdict(row, (self.seen.answers or {}).get((row.tenant, row.slot)))
+        place = f"tenants.{row.tenant}.{row.slot}"
+        expected = "a key that Invopop accepts"
+        return Problem(str(self.vault_file), place, verdict, expected) if verdict else None
+
+
+def key_warnings(seen: Look, *, real: bool) -> list[str]:
+    """Keys that are unavailable or end soon; at the `real` Invopop, those that open nothing."""
+    now, texts = time.time(), []
+    for row in seen.rows:
+        place = f"tenants.{row.tenant}.{row.slot}"
+        if not row.fingerprint:
+            texts.append(f"{place}: the key is unavailable now: {row.state}")
+        if row.expires_at is not None and ends_soon(row.expires_at, now):
+            word = "expired" if row.expires_at <= now else "expires"
+            texts.append(f"{place}: the key {word} on {_day(row.expires_at)}")
+    if real:
+        texts += [
+            f"tenants.{tenant}.{slot}: a key of `invopop-gateway sandbox`, unknown to Invopop"
+            for tenant, slot in seen.foreign
+        ]
+    return texts
+
+
+def as_json(report: Report, *, ok: bool) -> str:
+    """The report as one document."""
+    return _document({
+        "ok": ok,
+        "file": str(report.file),
+        "errors": [problem._asdict() for problem in report.errors()],
+        "warnings": report.warnings,
+        "notes": report.notes,
+        "tenants": [_tenant(row, report.seen) for row in report.seen.rows],
+        "probes": [
+            {"kind": probe.kind, "name": probe.name, "problem": probe.problem}
+            for probe in report.seen.probes
+        ],
+        "memory": {"bytes": sum(size for _, size in report.memory), **dict(report.memory)},
+    })  # fmt: skip
+
+
+def refused_as_json(problems: Iterable[Problem]) -> str:
+    """The problems of a configuration that is wrong, as a document of the same form."""
+    return _document({"ok": False, "errors": [problem._asdict() for problem in problems]})
+
+
+def _document(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=True)
+
+
+def _tenant(row: TenantRow, seen: Look) -> dict[str, Any]:
+    slot = (row.tenant, row.slot)
+    shown = row._asdict() | {"scope": seen.scopes.get(slot, "")}
+    if seen.answers is not None:
+        answer = seen.answers.get(slot)
+        shown["workspace_found"] = answer.workspace if answer else ""
+        shown["problem"] = _verdict(row, answer)
+    return shown
+
+
+def show(report: Report) -> None:
+    """Prints the table of tenants, then a line for each note, warning and error."""
+    from rich.console import Console  # noqa: PLC0415 - no other command needs it
+    from rich.text import Text  # noqa: PLC0415
+
+    # A file or a pipe has no width of its own: nothing is cut off there.
+    width = None if sys.stdout.isatty() else WIDTH
+    # Names and paths are shown as they are: `[red]` is not a colour, `:key:` not a picture.
+    console = Console(highlight=False, markup=False, emoji=False, width=width)
+
+    def say(word: str, style: Style, text: str) -> None:
+        console.print(Text.assemble((word, style), " ", printable(text)), soft_wrap=True)
+
+    console.print(_table(report.seen))
+    for text in report.warnings:
+        say("warning", "yellow", text)
+    for text in report.notes:
+        say("note", "dim", text)
+    say("memory", "", _memory(report.memory))
+    for probe in report.seen.probes:
+        if not probe.problem and report.seen.answers is not None:
+            say("reached", "green", f"{probe.kind} {probe.name}")
+    for problem in report.errors():
+        say("error", "red", f"{problem.key}: {problem.found}")
+
+
+def say_ok(file: Path) -> None:
+    """The last line of a check that found nothing wrong."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    console = Console(highlight=False, markup=False, emoji=False)
+    console.print(Text.assemble(("ok", "green"), " ", printable(str(file))), soft_wrap=True)
+
+
+def say_strict(count: int) -> None:
+    """The last line of a check that only its warnings made fail."""
+    s = "" if count == 1 else "s"
+    typer.echo(f"error: {count} warning{s}, and --strict lets none pass", err=True)
+
+
+def _memory(parts: list[tuple[str, int]]) -> str:
+    """The bound on what callers and Invopop can make the gateway hold, as a sum."""
+    total = sum(size for _, size in parts)
+    shown = ", ".join(f"{name} {size / 2**20:.0f}" for name, size in parts)
+    return f"at worst {total / 2**20:.0f} MiB beyond the program itself: {shown}"
+
+
+def _table(seen: Look) -> object:
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table("tenant", "slot", "source")
+    table.add_column("key", no_wrap=True)
+    table.add_column("expires", no_wrap=True)
+    more = [*(["scope"] if any(seen.scopes.values()) else []), "workspace"]
+    more += ["workspace found"] if seen.answers else []
+    for name in (*more, "state"):
+        table.add_column(name, overflow="fold")
+    for row in seen.rows:
+        table.add_row(*map(printable, _cells(row, seen)))
+    return table
+
+
+def _cells(row: TenantRow, seen: Look) -> tuple[str, ...]:
+    slot = (row.tenant, row.slot)
+    cells = [row.tenant, row.slot, row.source, row.fingerprint or "-", _day(row.expires_at)]
+    if any(seen.scopes.values()):
+        cells.append(seen.scopes.get(slot) or "-")
+    cells.append(row.workspace or "-")
+    if not seen.answers:
+        return *cells, f"{row.state} {row.detail}".strip()
+    answer = seen.answers.get(slot)
+    return *cells, (answer.workspace if answer else "") or "-", _verdict(row, answer) or "ok"
+
+
+def _verdict(row: TenantRow, answer: WorkspaceFound | None) -> str:
+    """What is wrong with a key that Invopop was to be asked about; "" if nothing is."""
+    if answer is None:
+        return f"no key to ask with: {row.state} {row.detail}".strip()
+    if answer.problem:
+        return answer.problem
+    if row.workspace not in {None, answer.workspace}:
+        return f"the key opens workspace {answer.workspace}, pinned is {row.workspace}"
+    return ""
+
+
+def _day(expires_at: float | None) -> str:
+    if expires_at is None:
+        return "-"
+    return datetime.fromtimestamp(expires_at, UTC).strftime("%Y-%m-%d")
