@@ -15,17 +15,9 @@ from typing import Annotated, Final
 import typer
 
 from gateway.cli import rights
-from gateway.cli.check_report import (
-    Report,
-    as_json,
-    key_warnings,
-    refused_as_json,
-    say_ok,
-    say_strict,
-    show,
-)
+from gateway.cli.check_report import Report, as_json, key_warnings, refused_as_json, show
 from gateway.cli.configuration import ConfigOption, fail, path_of, read, wired
-from gateway.cli.probes import look
+from gateway.cli.probes import Look, look
 from gateway.cli.worst_case import worst_case
 from gateway.errors import ConfigurationError
 from gateway.policy.review import notes, review
@@ -71,32 +63,28 @@ def check(
             fail(error)
         typer.echo(refused_as_json(error.problems))
         raise typer.Exit(1) from None
-    offline = [f"issuer {p.name}: {p.problem}" for p in seen.probes if p.problem and not online]
-    warnings = [
-        *loaded.warnings,
-        *_absent(loaded.settings),
-        *review(loaded.settings, loaded.vault, datetime.now(UTC).date()),
-        *offline,
-        *key_warnings(seen, real=is_invopop(loaded.settings.upstream.url)),
-    ]
-    report = Report(
-        loaded.file,
-        loaded.vault_path,
-        seen,
-        [*told, *notes(loaded.settings)],
-        warnings,
-        _memory(loaded.settings),
-    )
-    failed = bool(report.errors()) or (strict and bool(warnings))
+    report = _report(loaded, seen, told)
+    failed = bool(report.errors()) or (strict and bool(report.warnings))
     if as_json_:
         typer.echo(as_json(report, ok=not failed))
     else:
-        show(report)
-        if not failed:
-            say_ok(loaded.file)
-        elif not report.errors():
-            say_strict(len(warnings))
+        show(report, failed=failed)
     raise typer.Exit(1 if failed else 0)
+
+
+def _report(loaded: Loaded, seen: Look, told: list[str]) -> Report:
+    """All that is known of a sound configuration, as warnings and notes."""
+    settings = loaded.settings
+    away = [f"issuer {probe.name}: {probe.problem}" for probe in seen.probes if probe.problem]
+    warnings = [
+        *loaded.warnings,
+        *_absent(settings),
+        *review(settings, loaded.vault, datetime.now(UTC).date()),
+        *(away if seen.answers is None else ()),  # asked for, it is an error
+        *key_warnings(seen, real=is_invopop(settings.upstream.url)),
+    ]
+    told = [*told, *notes(settings)]
+    return Report(loaded.file, loaded.vault_path, seen, told, warnings, _memory(settings))
 
 
 def _take_rights(config: Path, as_user: str) -> list[str]:

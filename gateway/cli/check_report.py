@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import typer
-
 from gateway.cli.probes import Look, WorkspaceFound
 from gateway.errors import Problem
 from gateway.settings.wording import printable
@@ -101,8 +99,11 @@ def _tenant(row: TenantRow, seen: Look) -> dict[str, Any]:
     return shown
 
 
-def show(report: Report) -> None:
-    """Prints the table of tenants, then a line for each note, warning and error."""
+def show(report: Report, *, failed: bool) -> None:
+    """Prints the table of tenants, then a line for each note, warning and error.
+
+    A check that `failed` without an error did so by its warnings.
+    """
     from rich.console import Console  # noqa: PLC0415 - no other command needs it
     from rich.text import Text  # noqa: PLC0415
 
@@ -125,21 +126,11 @@ def show(report: Report) -> None:
             say("reached", "green", f"{probe.kind} {probe.name}")
     for problem in report.errors():
         say("error", "red", f"{problem.key}: {problem.found}")
-
-
-def say_ok(file: Path) -> None:
-    """The last line of a check that found nothing wrong."""
-    from rich.console import Console  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    console = Console(highlight=False, markup=False, emoji=False)
-    console.print(Text.assemble(("ok", "green"), " ", printable(str(file))), soft_wrap=True)
-
-
-def say_strict(count: int) -> None:
-    """The last line of a check that only its warnings made fail."""
-    s = "" if count == 1 else "s"
-    typer.echo(f"error: {count} warning{s}, and --strict lets none pass", err=True)
+    if not failed:
+        say("ok", "green", str(report.file))
+    elif not report.errors():
+        s = "" if len(report.warnings) == 1 else "s"
+        say("error:", "red", f"{len(report.warnings)} warning{s}, and --strict lets none pass")
 
 
 def _memory(parts: list[tuple[str, int]]) -> str:

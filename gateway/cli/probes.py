@@ -39,7 +39,7 @@ class WorkspaceFound(NamedTuple):
     problem: str
 
 
-class Probe(NamedTuple):
+class ProbeResult(NamedTuple):
     """Something outside that was tried. `problem` says what failed and how; "" if nothing did."""
 
     kind: Literal["store", "issuer", "rate storage", "collector"]
@@ -54,7 +54,7 @@ class Look(NamedTuple):
     scopes: Mapping[Slot, str]
     foreign: Sequence[Slot]
     answers: dict[Slot, WorkspaceFound] | None
-    probes: list[Probe]
+    probes: list[ProbeResult]
 
 
 async def look(loaded: Loaded, *, online: bool) -> Look:
@@ -109,16 +109,16 @@ def _described(error: GatewayError) -> str:
     return f"{text} ({error.cause})" if isinstance(error, UpstreamError) else text
 
 
-async def _stores(gateway: Gateway, rows: list[TenantRow]) -> list[Probe]:
+async def _stores(gateway: Gateway, rows: list[TenantRow]) -> list[ProbeResult]:
     """Each store that has keys, by what reading the listed ones brought, or by a look-up."""
     discover = gateway.in_use.loaded.vault.discover
     probes = []
     for kind in STORES:
         of_kind = [row for row in rows if row.source.partition(" ")[0] == kind]
         if of_kind:
-            probes.append(Probe("store", kind, _worst(of_kind)))
+            probes.append(ProbeResult("store", kind, _worst(of_kind)))
         elif discover is not None and discover.key.kind == kind:
-            probes.append(Probe("store", kind, await _looked_up(gateway)))
+            probes.append(ProbeResult("store", kind, await _looked_up(gateway)))
     return probes
 
 
@@ -139,7 +139,7 @@ async def _looked_up(gateway: Gateway) -> str:
     return ""
 
 
-async def _issuers(gateway: Gateway, *, online: bool) -> list[Probe]:
+async def _issuers(gateway: Gateway, *, online: bool) -> list[ProbeResult]:
     """Issuers whose keys are fetched, online; always those whose secret is in a store."""
     remote = gateway.services.authenticator.remote
     wanted = [keys for keys in remote if online or keys.settings.secret]
@@ -152,7 +152,7 @@ async def _issuers(gateway: Gateway, *, online: bool) -> list[Probe]:
         problem = "" if keys.healthy else reasons.get(name) or "not available"
         if problem and keys.settings.secret:
             problem = f"its secret is unavailable now, or too short ({problem})"
-        probes.append(Probe("issuer", name, problem))
+        probes.append(ProbeResult("issuer", name, problem))
     return probes
 
 
@@ -160,15 +160,15 @@ def _note(event: JwksRefreshed, reasons: dict[str, str]) -> None:
     reasons[event.issuer] = event.reason
 
 
-async def _rates(gateway: Gateway) -> list[Probe]:
+async def _rates(gateway: Gateway) -> list[ProbeResult]:
     shared = gateway.services.shared_rates
     if shared is None:
         return []
     name = gateway.in_use.loaded.settings.limits.storage or ""
-    return [Probe("rate storage", name, await shared.trouble())]
+    return [ProbeResult("rate storage", name, await shared.trouble())]
 
 
-async def _collector(gateway: Gateway) -> list[Probe]:
+async def _collector(gateway: Gateway) -> list[ProbeResult]:
     """The receiver of traces: whether it takes a message without any span."""
     loaded = gateway.in_use.loaded
     tracing = loaded.settings.tracing
@@ -181,8 +181,10 @@ async def _collector(gateway: Gateway) -> list[Probe]:
             secret = await gateway.services.vault.resolve(source, str(loaded.file), key)
             headers[name] = secret.reveal()
     except ConfigurationError as error:
-        return [Probe("collector", tracing.endpoint, error.problems[0].found)]
-    return [Probe("collector", tracing.endpoint, await _sent(tracing, tracing.endpoint, headers))]
+        return [ProbeResult("collector", tracing.endpoint, error.problems[0].found)]
+    return [
+        ProbeResult("collector", tracing.endpoint, await _sent(tracing, tracing.endpoint, headers))
+    ]
 
 
 async def _sent(tracing: TracingSettings, endpoint: str, headers: dict[str, str]) -> str:
