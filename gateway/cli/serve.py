@@ -12,6 +12,7 @@ import typer
 
 from gateway.app import Gateway, open_gateway
 from gateway.cli.configuration import ConfigOption, fail, load_or_exit
+from gateway.cli.private_memory import keep_memory_private
 from gateway.errors import ConfigurationError, with_file
 from gateway.observe.logs import Logger, bridge_library_logs
 from gateway.observe.writer import LineWriter
@@ -23,6 +24,7 @@ _STOP: Final = (signal.SIGTERM, signal.SIGINT)
 
 def serve(config: ConfigOption = None) -> None:
     """Run the gateway."""
+    keep_memory_private()
     loaded = load_or_exit(config)
     try:
         with ExitStack() as at_end:

@@ -30,15 +30,32 @@ def open_append(path: Path, *, create: bool = True) -> int:
     """A descriptor to append to the file, which is made with mode 0600. Raises `OSError`.
 
     What is not a regular file, or can be written by everyone, is refused: it would prove nothing.
+    One that everyone may read is closed to them, or refused where it belongs to someone else.
     """
     descriptor = os.open(path, _FLAGS | (os.O_CREAT if create else 0), 0o600)
-    mode = os.fstat(descriptor).st_mode
-    if stat.S_ISREG(mode) and not mode & stat.S_IWOTH:
-        return descriptor
-    os.close(descriptor)
-    raise PermissionError(
-        "everyone may write to it" if stat.S_ISREG(mode) else "not a regular file"
-    )
+    try:
+        reason = _refusal(descriptor, close_to_others=create)
+    except OSError:
+        os.close(descriptor)
+        raise
+    if reason:
+        os.close(descriptor)
+        raise PermissionError(reason)
+    return descriptor
+
+
+def _refusal(descriptor: int, *, close_to_others: bool) -> str:
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        return "not a regular file"
+    if status.st_mode & stat.S_IWOTH:
+        return "everyone may write to it"
+    if status.st_mode & stat.S_IROTH:
+        if os.geteuid() not in (0, status.st_uid):
+            return "everyone may read it"
+        if close_to_others:
+            os.fchmod(descriptor, stat.S_IMODE(status.st_mode) & ~stat.S_IRWXO)
+    return ""
 
 
 class AuditFile:

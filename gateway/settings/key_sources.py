@@ -41,7 +41,8 @@ class SourceKind(NamedTuple):
     a start waits for it; a `constant` one changes only with a restart or a reload; `documents`
     may be JSON, of which `field` names a member. `table` is the table `[vault.TABLE]` that says
     how to reach a store; it is needed if `needs_table` says so of a reference. `names` is there
-    if the store allows less in a name than a tenant's may have.
+    if the store allows less in a name than a tenant's may have. A template of `[discover]` must not
+    begin with `no_template`.
     """
 
     meaning: str
@@ -53,6 +54,7 @@ class SourceKind(NamedTuple):
     table: str = ""
     needs_table: Callable[[str], bool] = _never
     names: NameRule | None = None
+    no_template: str = ""
 
 
 SOURCE_KINDS: Final[Mapping[str, SourceKind]] = {
@@ -90,6 +92,8 @@ SOURCE_KINDS: Final[Mapping[str, SourceKind]] = {
         Reference,
         "gateway.vault.sources.aws:AwsSource",
         table="aws",  # may be left out: AWS's SDK finds region and credentials by itself
+        # AWS completes an ARN whose random end is missing: a tenant's name could choose another's.
+        no_template="arn:",
     ),
     "gcp": SourceKind(
         "A secret in Google Secret Manager.",
@@ -194,6 +198,9 @@ def _discovering(source: KeySource) -> KeySource:
     prefix, found, suffix = source.reference.partition("{tenant}")
     if not found or not prefix or not {"{", "}"}.isdisjoint(prefix + suffix):
         raise refuse("a literal prefix, then {tenant} once")
+    forbidden = SOURCE_KINDS[source.kind].no_template
+    if forbidden and prefix.lower().startswith(forbidden):
+        raise refuse(f"the name of a secret in {source.kind}, not one that begins with {forbidden}")
     return source
 
 

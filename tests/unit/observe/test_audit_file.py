@@ -84,6 +84,27 @@ def test_what_proves_nothing_is_refused(tmp_path: Path) -> None:
             open_append(path)
 
 
+def test_what_everyone_may_read_is_closed_to_them(path: Path, opened: Open) -> None:
+    """As logrotate may leave it; its group keeps its right. Only looking changes nothing."""
+    path.touch()
+    path.chmod(0o644)
+    os.close(open_append(path, create=False))
+    assert path.stat().st_mode & 0o777 == 0o644
+    opened().close()
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_what_everyone_may_read_and_someone_else_owns_is_refused(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It cannot be closed to them."""
+    path.touch()
+    path.chmod(0o644)
+    monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
+    with pytest.raises(PermissionError, match="everyone may read it"):
+        open_append(path)
+
+
 async def test_written_means_on_disk(
     path: Path, opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,6 +36,11 @@ DISCOVERIES = [
     ('{ env = "A" }', "key", "a store"),
     ('{ file = "keys/{tenant}" }', "key", "a store"),
     ('{ openbao = "{tenant}" }', "key", "a literal prefix"),
+    (
+        '{ aws = "arn:aws:secretsmanager:eu-west-1:1:secret:a/{tenant}" }',
+        "key",
+        "the name of a secret",
+    ),
     ('{ openbao = "secret/acme" }', "key", "{tenant} once"),
     ('{ openbao = "secret/{tenant}/{tenant}" }', "key", "{tenant} once"),
     ('{ openbao = "secret/{name}/{tenant}" }', "key", "{tenant} once"),
