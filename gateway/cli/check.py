@@ -49,13 +49,13 @@ def check(
             _AS,
             metavar="USER",
             help="Judge files by this user's rights (as root only; default: the service's user, "
-            "if the vault file tells it).",
+            "if the owner of the vault file shows who that is).",
         ),
     ] = "",
 ) -> None:
     """Validate the configuration, and show the tenants."""
     try:
-        told = _take_rights(path_of(config), as_user)
+        judged_by = _take_rights(path_of(config), as_user)
         loaded = read(path_of(config))
         seen = asyncio.run(look(loaded, online=online))
     except ConfigurationError as error:
@@ -63,7 +63,7 @@ def check(
             fail(error)
         typer.echo(refused_as_json(error.problems))
         raise typer.Exit(1) from None
-    report = _report(loaded, seen, told)
+    report = _report(loaded, seen, judged_by)
     failed = bool(report.errors()) or (strict and bool(report.warnings))
     if as_json_:
         typer.echo(as_json(report, ok=not failed))
@@ -72,7 +72,7 @@ def check(
     raise typer.Exit(1 if failed else 0)
 
 
-def _report(loaded: Loaded, seen: Look, told: list[str]) -> Report:
+def _report(loaded: Loaded, seen: Look, judged_by: list[str]) -> Report:
     """All that is known of a sound configuration, as warnings and notes."""
     settings = loaded.settings
     away = [f"issuer {probe.name}: {probe.problem}" for probe in seen.probes if probe.problem]
@@ -83,12 +83,12 @@ def _report(loaded: Loaded, seen: Look, told: list[str]) -> Report:
         *(away if seen.answers is None else ()),  # asked for, it is an error
         *key_warnings(seen, real=is_invopop(settings.upstream.url)),
     ]
-    told = [*told, *notes(settings)]
-    return Report(loaded.file, loaded.vault_path, seen, told, warnings, _memory(settings))
+    remarks = [*judged_by, *notes(settings)]
+    return Report(loaded.file, loaded.vault_path, seen, remarks, warnings, _memory(settings))
 
 
 def _take_rights(config: Path, as_user: str) -> list[str]:
-    """Judges by a user's rights from now on; what to tell of that."""
+    """Judges by a user's rights from now on; notes about that."""
     try:
         user = rights.named(as_user) if as_user else None
     except ValueError as error:
@@ -100,14 +100,14 @@ def _take_rights(config: Path, as_user: str) -> list[str]:
     draft = _draft(config)
     if user is None and draft is not None:
         user = rights.service_user(draft.vault_path)
-        told = "to whom the vault file belongs"
+        reason = "to whom the vault file belongs"
     else:
-        told = "as --as says"
+        reason = "as --as says"
     if user is None:
         return ["files are judged by root's rights; if the service has others, name it with --as"]
     _import_all(draft)
     rights.become(user)
-    return [f"files are judged by the rights of {user.name}, {told}"]
+    return [f"files are judged by the rights of {user.name}, {reason}"]
 
 
 def _draft(config: Path) -> Loaded | None:

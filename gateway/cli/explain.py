@@ -22,7 +22,7 @@ from gateway.upstream.target import resolve
 from gateway.vault.key_ring import KeyNeeded
 from gateway.vault.vault import Vault
 
-_UNKNOWN: Final = "what is no known operation is allowed by a `METHOD /path` entry only"
+_UNKNOWN: Final = "an unknown operation is allowed only by a `METHOD /path` entry"
 _WHY: Final[Mapping[Why, str]] = {
     "default": ": there is no `allow`",
     "allow": "",
@@ -88,15 +88,18 @@ async def _judge(gateway: Gateway, question: Question) -> Forecast:
     headers = [os.fsencode(question.tenant)] if question.tenant else []
     caller = Caller(question.caller, "")
     services.vault.require(services.grants.tenant_of(caller, headers))
-    told = services.grants.explain(caller, headers, question.method, target.path)
-    lines = [*_rule(told), *_presets(gateway.in_use.loaded.settings.callers.get(question.caller))]
-    if told.grant is None or told.error is not None:
-        return _refused(told.error or GatewayError("internal_error"), lines)
-    lines.append(("tenant", told.grant.tenant))
-    if told.grant.would_deny:
+    explained = services.grants.explain(caller, headers, question.method, target.path)
+    lines = [
+        *_rule(explained),
+        *_presets(gateway.in_use.loaded.settings.callers.get(question.caller)),
+    ]
+    if explained.grant is None or explained.error is not None:
+        return _refused(explained.error or GatewayError("internal_error"), lines)
+    lines.append(("tenant", explained.grant.tenant))
+    if explained.grant.would_deny:
         lines.append(("note", "allowed only because enforce = false"))
     try:
-        lines.append(("key", await _key(services.vault, told.grant.tenant, question.caller)))
+        lines.append(("key", await _key(services.vault, explained.grant.tenant, question.caller)))
     except GatewayError as error:
         return _refused(error, lines)
     url = gateway.in_use.loaded.settings.upstream.url + target.raw.decode()
@@ -122,14 +125,14 @@ def _key_words(fingerprint: str, slot: str, source: str) -> str:
     return f"{fingerprint} ({slot}, from {source})"
 
 
-def _rule(told: Explanation) -> Iterator[tuple[str, str]]:
+def _rule(explained: Explanation) -> Iterator[tuple[str, str]]:
     """The operation that was asked for, and what decided."""
-    decision = told.decision
+    decision = explained.decision
     if decision is None:
         return
     known = decision.operation != OTHER
     yield "operation", f"{decision.operation} ({decision.route if known else 'none that is known'})"
-    why = f' "{told.entry}"' if told.entry else _WHY[decision.why]
+    why = f' "{explained.entry}"' if explained.entry else _WHY[decision.why]
     yield "rule", f"{decision.rule}{why}, path {decision.reading}"
     if not known and decision.why in {"not_allowed", "not_enforced"}:
         yield "note", _UNKNOWN

@@ -46,7 +46,7 @@ def named(text: str) -> User:
 def service_user(vault_file: Path) -> User | None:
     """The user that the vault file was made for: its owner, else the one whose own group it has.
 
-    None if that is root, or cannot be told.
+    None if that is root, or not clear.
     """
     try:
         status = vault_file.stat()

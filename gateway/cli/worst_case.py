@@ -1,6 +1,6 @@
 """The most memory that callers and Invopop can make the gateway hold, by what holds it.
 
-Rule: pure sums of settings and of the fixed bounds of the rooms below; estimates nothing that
+Rule: pure sums of settings and of the fixed bounds of the packages below; estimates nothing that
 neither can make grow, such as the program itself (some 70 MiB).
 """
 
@@ -8,7 +8,7 @@ from typing import Final
 
 from gateway.settings.schema import Settings
 
-# The bounds that are no settings. Each is some room's own constant, held to it by a test.
+# The bounds that are not settings. Each is a constant of its own package; a test compares them.
 CALLER_BUFFER: Final = 64 * 1024  # a request's body, or what comes behind it, not yet taken
 REPLAY: Final = 64 * 1024  # a body that may have to be sent again
 REPLY_BUFFER: Final = 256 * 1024  # a reply that its caller does not read as fast as it comes

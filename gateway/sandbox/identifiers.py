@@ -17,7 +17,7 @@ def uuid7() -> str:
 
 
 def version_of(text: str) -> int | None:
-    """The version of a UUID in its canonical form, or None if it is no such thing."""
+    """The version of a UUID in its canonical form, or None if it is not one."""
     try:
         parsed = uuid.UUID(text)
     except ValueError:

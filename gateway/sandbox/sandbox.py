@@ -96,7 +96,7 @@ class Sandbox(State):
         return self.signer.mint(self.workspaces[workspace].id, lifetime)
 
     def revoke(self, key: str) -> None:
-        """Makes a key worthless at once. Raises ValueError for one that opens nothing anyway."""
+        """Revokes a key at once. Raises ValueError for one that is not valid anyway."""
         self.signer.revoke(key)
 
     def call(self, request: Request) -> Call:

@@ -74,7 +74,7 @@ class Signer:
         return Claims(str(claims["sub"]), claims["scope"], int(claims["exp"]))
 
     def revoke(self, key: str) -> None:
-        """Makes a key of this sandbox worthless at once. Raises ValueError for any other."""
+        """Revokes a key of this sandbox at once. Raises ValueError for any other."""
         if self.read(key) is None:
             raise ValueError("not a valid key of this sandbox")
         self._revoked.add(jwt.decode(key, options={"verify_signature": False})["jti"])

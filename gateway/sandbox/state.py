@@ -44,7 +44,7 @@ class Application:
 
 @dataclass(slots=True, kw_only=True)
 class Link:
-    """A file's unguessable URL; `expires` is Unix time. An upload's is worthless once used."""
+    """A file's unguessable URL; `expires` is Unix time. An upload's ends once it is used."""
 
     file: File
     upload: bool

@@ -91,7 +91,7 @@ async def create(call: Call) -> Response:
 
 
 async def update(call: Call) -> Response:
-    """PATCH /transform/v1/workflows/{id}; a workflow that is no draft gets a new version."""
+    """PATCH /transform/v1/workflows/{id}; one that is not a draft gets a new version."""
     body = await call.body(_UPDATE)
     workflow = _find(call)
     _change(workflow, body)

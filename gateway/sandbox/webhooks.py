@@ -62,7 +62,7 @@ class Webhooks:
         self._given: asyncio.Queue[tuple[Json, Callable[[Outcome], None]]] = asyncio.Queue()
 
     def deliver(self, body: Json, done: Callable[[Outcome], None]) -> None:
-        """Sends a body soon; `done` is told once what came of it."""
+        """Sends a body soon; `done` is called once, with the outcome."""
         self._given.put_nowait((body, done))
 
     async def run(self) -> None:
