@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
-from gateway.errors import ConfigurationError, Problem, with_file
+from gateway.errors import ConfigurationError, Problem, refused, with_file
 from gateway.events import Emit
 from gateway.identity.authenticator import Authenticator
 from gateway.identity.build import ReadSecret, build_authenticator
@@ -109,7 +109,7 @@ def _trust_of(upstream: UpstreamSettings, file: str) -> Trust:
         return Trust(client_context(upstream.ca_file, ca_only=upstream.ca_only), anchor)
     except (OSError, ssl.SSLError):
         found, expected = f'"{upstream.ca_file}"', "a readable PEM file of certificates"
-        raise ConfigurationError([Problem(file, "upstream.ca_file", found, expected)]) from None
+        raise refused(file, "upstream.ca_file", found, expected) from None
 
 
 def trust_nobody() -> Trust:

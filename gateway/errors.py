@@ -226,6 +226,11 @@ class ConfigurationError(Exception):
         super().__init__(f"{len(self.problems)} problem(s) in the configuration")
 
 
+def refused(file: str, key: str, found: str, expected: str) -> ConfigurationError:
+    """The error for a single problem."""
+    return ConfigurationError([Problem(file, key, found, expected)])
+
+
 def error_response(error: GatewayError, request_id: str) -> tuple[Headers, bytes]:
     """The response headers and body for an error: RFC 9457, RFC 9209, and Invopop's own members.
 

@@ -13,7 +13,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import load_pem_x509_certificates
 
-from gateway.errors import ConfigurationError, Problem
+from gateway.errors import refused
 from gateway.settings.schema import ListenSettings, Settings
 
 
@@ -50,7 +50,7 @@ def listener_tls(listen: ListenSettings) -> ListenerTls | None:
         # An encrypted key fails, as nobody is there to be asked for its password.
         context.load_cert_chain(certificate, key, password="")
     except OSError:
-        raise _refused(*_fault(certificate, key)) from None
+        raise refused("", *_fault(certificate, key)) from None
     if listen.client_ca is None:
         return ListenerTls(context, digest, b"")
     try:
@@ -58,7 +58,7 @@ def listener_tls(listen: ListenSettings) -> ListenerTls | None:
         context.load_verify_locations(listen.client_ca)
     except OSError as error:
         found = _unread(listen.client_ca, error)
-        raise _refused("listen.client_ca", found, "CA certificates in PEM") from None
+        raise refused("", "listen.client_ca", found, "CA certificates in PEM") from None
     context.verify_mode = ssl.CERT_OPTIONAL
     return ListenerTls(context, digest, ca)
 
@@ -108,7 +108,3 @@ def _fault(certificate: Path, key: Path) -> tuple[str, str, str]:
 def _unread(file: Path, error: Exception) -> str:
     system = isinstance(error, OSError) and not isinstance(error, ssl.SSLError)
     return f"{file}: {getattr(error, 'strerror', None) if system else 'no usable content'}"
-
-
-def _refused(key: str, found: str, expected: str) -> ConfigurationError:
-    return ConfigurationError([Problem("", key, found, expected)])

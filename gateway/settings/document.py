@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from gateway.errors import ConfigurationError, Problem
+from gateway.errors import refused
 from gateway.settings.wording import masked
 
 _POSITION: Final = re.compile(r" \((at (?:line [0-9]+, column [0-9]+|end of document))\)$")
@@ -37,7 +37,7 @@ def read(path: Path, what: str) -> Contents:
         found = "a file that this process may not read"
     except (OSError, ValueError) as error:
         found = f"a file that cannot be read ({type(error).__name__})"
-    raise ConfigurationError([Problem(str(path), "", found, what)])
+    raise refused(str(path), "", found, what)
 
 
 def is_private(status: os.stat_result) -> bool:
@@ -58,39 +58,31 @@ def parse(path: Path, data: bytes) -> dict[str, Any]:
     """
     tree = _tree(path, _text(path, data))
     if not any(isinstance(value, dict | list) for value in tree.values()):
-        raise _problem(
-            path,
-            "",
-            "no table at all",
-            "at least one table: a file without any is taken for a partial write",
-        )
+        expected = "at least one table: a file without any is taken for a partial write"
+        raise refused(str(path), "", "no table at all", expected)
     return tree
 
 
 def _text(path: Path, data: bytes) -> str:
     if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
-        raise _problem(path, "", "a byte order mark", "UTF-8 without byte order mark")
+        raise refused(str(path), "", "a byte order mark", "UTF-8 without byte order mark")
     try:
         return data.decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise _problem(path, f"line {line}", "bytes that are not UTF-8", "UTF-8") from None
+        raise refused(str(path), f"line {line}", "bytes that are not UTF-8", "UTF-8") from None
 
 
 def _tree(path: Path, text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except RecursionError:
-        raise _problem(path, "", "values nested too deeply", "TOML") from None
+        raise refused(str(path), "", "values nested too deeply", "TOML") from None
     except tomllib.TOMLDecodeError as error:
         reason = str(error)
         match = _POSITION.search(reason)
         where = match[1].removeprefix("at ") if match else ""
         found = f"a syntax error: {masked(_POSITION.sub('', reason))}"
-        raise _problem(path, where, found, "TOML") from None
+        raise refused(str(path), where, found, "TOML") from None
     except ValueError:
-        raise _problem(path, "", "an integer with too many digits", "TOML") from None
-
-
-def _problem(path: Path, key: str, found: str, expected: str) -> ConfigurationError:
-    return ConfigurationError([Problem(str(path), key, found, expected)])
+        raise refused(str(path), "", "an integer with too many digits", "TOML") from None

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
-from gateway.errors import ConfigurationError, Problem
+from gateway.errors import ConfigurationError, Problem, refused
 from gateway.settings import checks, environment
 from gateway.settings.callers import CALLER_NAME, CallerSettings, Issuer, is_caller_name
 from gateway.settings.document import Contents, parse, read
@@ -70,7 +70,7 @@ def _absolute(path: Path) -> Path:
         return path.absolute()
     except FileNotFoundError:
         found, expected = "a path in a working directory that no longer exists", "an absolute path"
-        raise ConfigurationError([Problem(str(path), "", found, expected)]) from None
+        raise refused(str(path), "", found, expected) from None
 
 
 def _vault(

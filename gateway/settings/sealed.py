@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.errors import ConfigurationError, Problem
+from gateway.errors import refused
 from gateway.secret import Secret
 from gateway.settings.key_sources import KeySource
 
@@ -23,7 +23,7 @@ def unseal(path: Path, data: bytes, identity: Secret) -> bytes:
         return bytes(age.decrypt(data, identities))
     except age.DecryptError:
         found = "a file that vault.identity does not open"
-        raise _problem(path, "", found, "the identity it was encrypted for") from None
+        raise refused(str(path), "", found, "the identity it was encrypted for") from None
 
 
 def seal(path: Path, data: bytes, identity: Secret) -> bytes:
@@ -37,19 +37,19 @@ def read_identity(path: Path, source: KeySource | None, environ: Mapping[str, st
     """The age identity that `vault.identity` names; raises `ConfigurationError`."""
     expected = "an age identity (AGE-SECRET-KEY-1…)"
     if source is None:
-        raise _problem(path, "vault.identity", "nothing", f"{expected}: the file is encrypted")
+        raise refused(str(path), "vault.identity", "nothing", f"{expected}: the file is encrypted")
     if source.value is not None:
         return source.value
     if source.kind == "env":
         value = environ.get(source.reference)
         if value is None:
-            raise _problem(path, "vault.identity", f"{source.describe()}, not set", expected)
+            raise refused(str(path), "vault.identity", f"{source.describe()}, not set", expected)
         return Secret(value)
     try:
         return Secret(Path(source.reference).read_text(encoding="ascii"))
     except (OSError, ValueError) as error:
         found = f"{source.describe()}, which cannot be read ({type(error).__name__})"
-        raise _problem(path, "vault.identity", found, expected) from None
+        raise refused(str(path), "vault.identity", found, expected) from None
 
 
 def new_identity() -> tuple[Secret, str]:
@@ -67,7 +67,7 @@ def _identities(age: Any, path: Path, identity: Secret) -> list[Any]:
     except age.IdentityError:
         identities = []
     if not identities:
-        raise _problem(path, "vault.identity", "no age identity", "AGE-SECRET-KEY-1…")
+        raise refused(str(path), "vault.identity", "no age identity", "AGE-SECRET-KEY-1…")
     return identities
 
 
@@ -76,8 +76,4 @@ def _age(path: Path) -> Any:
         return importlib.import_module("pyrage")
     except ModuleNotFoundError:
         expected = "the extra `age`: pip install 'invopop-gateway[age]'"
-        raise _problem(path, "", "an encrypted vault file", expected) from None
-
-
-def _problem(path: Path, key: str, found: str, expected: str) -> ConfigurationError:
-    return ConfigurationError([Problem(str(path), key, found, expected)])
+        raise refused(str(path), "", "an encrypted vault file", expected) from None

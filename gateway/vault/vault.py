@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from gateway.errors import CallerError, ConfigurationError, GatewayError, Problem
+from gateway.errors import CallerError, GatewayError, Problem, refused
 from gateway.events import Emit, KeyRejected
 from gateway.model import Key
 from gateway.network.resolver import Resolver
@@ -189,8 +189,7 @@ class Vault:
         try:
             return await self.fetch(source)
         except SourceError as error:
-            problem = Problem(file, key, error.reason, "a secret that can be read")
-            raise ConfigurationError([problem]) from None
+            raise refused(file, key, error.reason, "a secret that can be read") from None
 
     # Background
 

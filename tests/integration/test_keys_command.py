@@ -273,7 +273,7 @@ def test_a_link_to_the_vault_is_not_encrypted(vault: Vault) -> None:
     before = vault.files()
     done = vault.keys("encrypt", "--new-identity", str(vault.directory / "identity.txt"))
     assert (done.code, vault.files()) == (1, before)
-    assert f"let vault.file name the file itself, {real}" in done.output
+    assert f"set vault.file to the file itself, {real}" in done.output
     vault.configure("real/vault.toml")
     encrypted(vault, "--new-identity", str(vault.directory / "identity.txt"))
     assert [path.name for path in real.parent.iterdir()] == ["vault.toml.age"]
