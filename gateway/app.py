@@ -51,6 +51,8 @@ class Gateway:
         self.new_request_id = RequestIds()
         self._health = observers.health
         observers.watch(self.services, lambda: in_use.transport)
+        if in_use.listener_tls.current is not None:
+            observers.watch_certificate(in_use.listener_tls.expires_at)
         overview = observers.overview(
             self.services, lambda: in_use.transport, lambda: in_use.loaded
         )

@@ -9,6 +9,20 @@ from gateway.model import Exchange, SlotName
 
 Outcome = Literal["success", "failure"]
 Level = Literal["debug", "info", "warning", "error"]
+TlsFailureReason = Literal[
+    "http_request",  # plain HTTP to a TLS port
+    "tls_on_plain_port",
+    "protocol_version",
+    "no_shared_cipher",
+    "certificate_unknown_ca",
+    "certificate_expired",
+    "certificate_not_yet_valid",
+    "certificate_invalid",
+    "alert_received",  # the caller refused ours
+    "closed",
+    "timeout",
+    "malformed",
+]
 RetryReason = Literal["connect", "stale", "status_502", "status_503", "status_504", "status_429"]
 
 
@@ -45,6 +59,13 @@ class CircuitChanged(NamedTuple):
 
     open: bool
     reason: str
+
+
+class TlsHandshakeFailed(NamedTuple):
+    """A TLS handshake with somebody who connected to `listener` ("callers" or "admin") failed."""
+
+    listener: str
+    reason: TlsFailureReason
 
 
 class NameLookedUp(NamedTuple):
@@ -120,6 +141,7 @@ Event = (
     | UpstreamConnected
     | CircuitChanged
     | NameLookedUp
+    | TlsHandshakeFailed
     | KeyEchoed
     | KeyRejected
     | KeyChanged

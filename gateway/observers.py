@@ -87,6 +87,10 @@ class Observers:
         if self._audit.configured:
             self.health.components["audit"] = self._audit_health
 
+    def watch_certificate(self, expires_at: Callable[[], float]) -> None:
+        """Lets the expiry of the callers' listener's certificate be read, likewise."""
+        self.metrics.watch("certificate_expiry_timestamp_seconds", expires_at, "callers")
+
     def overview(
         self, services: Services, transport: Callable[[], Transport], loaded: Callable[[], Loaded]
     ) -> Overview:

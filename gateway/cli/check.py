@@ -15,6 +15,7 @@ from typing import Annotated, Final
 import typer
 
 from gateway.cli import rights
+from gateway.cli.certificates import certificate_notes
 from gateway.cli.check_report import Report, as_json, key_warnings, refused_as_json, show
 from gateway.cli.configuration import ConfigOption, fail, path_of, read, wired
 from gateway.cli.probes import Look, look
@@ -76,14 +77,16 @@ def _report(loaded: Loaded, seen: Look, judged_by: list[str]) -> Report:
     """All that is known of a sound configuration, as warnings and notes."""
     settings = loaded.settings
     away = [f"issuer {probe.name}: {probe.problem}" for probe in seen.probes if probe.problem]
+    held, ending = certificate_notes(settings)
     warnings = [
         *loaded.warnings,
         *_absent(settings),
+        *ending,
         *review(settings, loaded.vault, datetime.now(UTC).date()),
         *(away if seen.answers is None else ()),  # asked for, it is an error
         *key_warnings(seen, real=is_invopop(settings.upstream.url)),
     ]
-    remarks = [*judged_by, *notes(settings)]
+    remarks = [*judged_by, *notes(settings), *held]
     return Report(loaded.file, loaded.vault_path, seen, remarks, warnings, _memory(settings))
 
 

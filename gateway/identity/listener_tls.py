@@ -6,6 +6,7 @@ context, because the old one would go on trusting a CA that was removed.
 
 import hashlib
 import ssl
+from math import inf
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -14,6 +15,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import load_pem_x509_certificates
 
 from gateway.errors import refused
+from gateway.network.certificates import earliest_end
+from gateway.network.server_tls import ServerContext
 from gateway.settings.schema import ListenSettings, Settings
 
 
@@ -29,30 +32,33 @@ class Renew(Protocol):
 
 
 class ListenerTls(NamedTuple):
-    """The listener's TLS context. `digest` and `ca` change with the content of the files."""
+    """The listener's TLS context. `digest` and `ca` change with the content of the files.
+
+    `expires_at` is when the first certificate of the chain does, in seconds since 1970.
+    """
 
     context: ssl.SSLContext
     digest: bytes
     ca: bytes
+    expires_at: float
 
 
 def listener_tls(listen: ListenSettings) -> ListenerTls | None:
     """TLS 1.2 or later; a client certificate, if one is sent, must be issued by `client_ca`."""
     if listen.tls_certificate is None:
         return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
+    context = ServerContext()
     certificate, key = listen.tls_certificate, listen.tls_key or listen.tls_certificate
     try:
         # Before loading: a change in between is then seen as one by the next reload.
         digest = _digest(certificate) + _digest(key)
         # An encrypted key fails, as nobody is there to be asked for its password.
         context.load_cert_chain(certificate, key, password="")
+        expires_at = _expires_at(certificate)
     except OSError:
         raise refused("", *_fault(certificate, key)) from None
     if listen.client_ca is None:
-        return ListenerTls(context, digest, b"")
+        return ListenerTls(context, digest, b"", expires_at)
     try:
         ca = _digest(listen.client_ca)
         context.load_verify_locations(listen.client_ca)
@@ -60,7 +66,7 @@ def listener_tls(listen: ListenSettings) -> ListenerTls | None:
         found = _unread(listen.client_ca, error)
         raise refused("", "listen.client_ca", found, "CA certificates in PEM") from None
     context.verify_mode = ssl.CERT_OPTIONAL
-    return ListenerTls(context, digest, ca)
+    return ListenerTls(context, digest, ca, expires_at)
 
 
 class CurrentListenerTls:
@@ -69,6 +75,10 @@ class CurrentListenerTls:
     def __init__(self, current: ListenerTls | None) -> None:
         self.current = current
         self._renew: Renew | None = None
+
+    def expires_at(self) -> float:
+        """When the certificate in use does, in seconds since 1970; 0 without one."""
+        return self.current.expires_at if self.current is not None else 0.0
 
     def on_bound(self, renew: Renew) -> None:
         """Registers how the bound listeners are given other settings and another certificate."""
@@ -89,6 +99,14 @@ class CurrentListenerTls:
 
 def _digest(file: Path) -> bytes:
     return hashlib.sha256(file.read_bytes()).digest()
+
+
+def _expires_at(certificate: Path) -> float:
+    """When the chain does; never, of one that only OpenSSL can read."""
+    try:
+        return earliest_end(certificate.read_bytes())
+    except ValueError:
+        return inf
 
 
 def _fault(certificate: Path, key: Path) -> tuple[str, str, str]:

@@ -43,6 +43,16 @@ class HttpTransport(httpx.AsyncHTTPTransport):
         return await super().handle_async_request(request)
 
 
+def failure_of(error: httpx.HTTPError) -> str:
+    """What went wrong, for operators: of a failed connection whom it was to, and why.
+
+    Any other is told by its class alone: its text may quote what a server sent.
+    """
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+        return str(error)
+    return type(error).__name__
+
+
 class _Backend(httpcore.AsyncNetworkBackend):
     """Connects sockets as everything here does."""
 

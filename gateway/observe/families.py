@@ -6,7 +6,7 @@ A label is a configured name, a row of the operations table, or from a closed li
 from typing import Final, Literal, NamedTuple, get_args
 
 from gateway.errors import ConnectFailure, ErrorKey, UpstreamErrorKind
-from gateway.events import Outcome, RetryReason
+from gateway.events import Outcome, RetryReason, TlsFailureReason
 from gateway.model import Phase
 from gateway.settings.key_sources import SOURCE_KINDS
 
@@ -20,6 +20,7 @@ OWN_SECONDS: Final = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.
 # From a cache on this machine to a resolver that tries each server twice for five seconds.
 LOOKUP_SECONDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
+TLS_FAILURES: Final[tuple[str, ...]] = get_args(TlsFailureReason)
 PHASES: Final[tuple[str, ...]] = get_args(Phase)
 OUTCOMES: Final[tuple[str, ...]] = get_args(Outcome)
 STATES: Final = ("active", "idle", "waiting")
@@ -125,6 +126,22 @@ FAMILIES: Final = (
         ("outcome",),
         "Name look-ups, for Invopop, issuers, stores and the rate storage.",
         known=_each(OUTCOMES),
+    ),
+    Family(
+        "tls_handshake_failures_total",
+        "counter",
+        ("listener", "reason"),
+        "TLS handshakes with callers that failed.",
+        known=(
+            *(("callers", reason) for reason in TLS_FAILURES),
+            ("admin", "tls_on_plain_port"),
+        ),
+    ),
+    Family(
+        "certificate_expiry_timestamp_seconds",
+        "gauge",
+        ("listener",),
+        "When the first certificate of a listener's chain expires.",
     ),
     Family(
         "circuit_open",

@@ -29,6 +29,7 @@ from gateway.events import (
     KeyRefreshed,
     KeyRejected,
     NameLookedUp,
+    TlsHandshakeFailed,
     UpstreamConnected,
     UpstreamFailed,
     UpstreamRetried,
@@ -139,6 +140,10 @@ class PrometheusMetrics:
         events.subscribe(
             NameLookedUp,
             lambda e: child("dns_lookup_duration_seconds", e.outcome).observe(e.seconds),
+        )
+        events.subscribe(
+            TlsHandshakeFailed,
+            lambda e: child("tls_handshake_failures_total", e.listener, e.reason).inc(),
         )
         events.subscribe(KeyEchoed, lambda _: child("key_echo_total").inc())
         events.subscribe(KeyRejected, lambda e: child("key_rejected_total", e.tenant, e.slot).inc())

@@ -11,11 +11,19 @@ import socket
 import ssl
 from typing import Final
 
+from gateway.errors import CallerError
+from gateway.network.server_tls import WATCHER
 from gateway.server.listener import Listener
 from gateway.server.protocol import HttpProtocol
+from gateway.server.reply import refusal
+from gateway.server.sockets import unmapped
+from gateway.server.tls_failures import why
 
 _ACCEPTS_PER_TURN: Final = 16
 _NO_MORE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_LINGER: Final = 2.0  # seconds for a caller to read why its handshake failed
+_CLOSE_TO: Final = 0.05  # seconds; timers fire a little early
+_PLAIN: Final = CallerError("bad_request", "This port speaks TLS: use https:// for it.")
 _PAUSE: Final = 1.0  # seconds without accepting, when the process or the system is out of files
 
 
@@ -48,7 +56,7 @@ class TlsServer:
     def _accept(self) -> None:
         for _ in range(_ACCEPTS_PER_TURN):
             try:
-                caller, _ = self._sock.accept()
+                caller, address = self._sock.accept()
             except BlockingIOError:
                 return
             except OSError as error:
@@ -60,17 +68,25 @@ class TlsServer:
             if self._listener.is_full():
                 caller.close()
             else:
-                Handshake(self._listener, caller, self._tls)
+                Handshake(self._listener, caller, self._tls, unmapped(address[0]))
 
 
 class Handshake:
-    """A connection during its TLS handshake, which may take `header_timeout` seconds."""
+    """A connection during its TLS handshake, which may take `header_timeout` seconds.
 
-    def __init__(self, listener: Listener, caller: socket.socket, tls: ssl.SSLContext) -> None:
+    One that fails ends with an alert (RFC 8446 6.2); plain HTTP is answered 400.
+    """
+
+    def __init__(
+        self, listener: Listener, caller: socket.socket, tls: ssl.SSLContext, peer: str
+    ) -> None:
         self._listener = listener
+        self._peer = peer
+        self._rest: socket.socket | None = None  # what is left of the connection for the alert
         caller.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listener.connections.add(self)
         self._task = listener.loop.create_task(self._shake(caller, tls))
+        self._task.add_done_callback(self._gone)
 
     def close_if_idle(self) -> None:
         self._task.cancel()
@@ -78,20 +94,80 @@ class Handshake:
     retire = abort = close_if_idle
 
     async def _shake(self, caller: socket.socket, tls: ssl.SSLContext) -> None:
-        limits = self._listener.limits
+        loop = self._listener.loop
+        deadline = loop.time() + self._listener.limits.header_timeout
+        if await self._begins(caller, deadline):
+            await self._finish(caller, tls, deadline)
+        if self._rest is not None:
+            await self._linger(self._rest)
+
+    def _gone(self, _: asyncio.Task[None]) -> None:
+        if self._rest is not None:
+            self._rest.close()
+        self._listener.connections.discard(self)
+        self._listener.departed()
+
+    async def _begins(self, caller: socket.socket, deadline: float) -> bool:
+        """Whether TLS begins in time. Who says nothing at all has failed in nothing."""
+        begins = False
         try:
-            with contextlib.suppress(OSError, TimeoutError):  # a caller that does not do its part
-                await self._listener.loop.connect_accepted_socket(
-                    self._made,
-                    caller,
-                    ssl=tls,
-                    ssl_handshake_timeout=limits.header_timeout,
-                    # The last of a reply may be read as slowly as the rest of it.
-                    ssl_shutdown_timeout=limits.write_timeout,
+            async with asyncio.timeout_at(deadline):
+                await _readable(caller)
+            first = caller.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            begins = bool(first) and not first.isalpha()
+            if first.isalpha():
+                self._listener.tls_failures.add(self._peer, "http_request")
+                self._send_last(
+                    caller, refusal(_PLAIN, self._listener.new_request_id(), bodiless=False)
                 )
+        except (OSError, TimeoutError):
+            pass
         finally:
-            self._listener.connections.discard(self)
-            self._listener.departed()
+            if not begins:
+                caller.close()
+        return begins
+
+    async def _finish(self, caller: socket.socket, tls: ssl.SSLContext, deadline: float) -> None:
+        loop = self._listener.loop
+
+        def failed(error: ssl.SSLError, alert: bytes) -> None:
+            detail = getattr(error, "verify_message", error.reason or "")
+            self._listener.tls_failures.add(self._peer, why(error), detail)
+            self._send_last(caller, alert)
+
+        WATCHER.set(failed)
+        try:
+            await loop.connect_accepted_socket(
+                self._made,
+                caller,
+                ssl=tls,
+                ssl_handshake_timeout=max(deadline - loop.time(), 0.001),
+                # The last of a reply may be read as slowly as the rest of it.
+                ssl_shutdown_timeout=self._listener.limits.write_timeout,
+            )
+        except ssl.SSLError:
+            pass  # told by then
+        except (OSError, TimeoutError):  # a caller that does not do its part
+            late = loop.time() >= deadline - _CLOSE_TO
+            self._listener.tls_failures.add(self._peer, "timeout" if late else "closed")
+
+    def _send_last(self, caller: socket.socket, data: bytes) -> None:
+        """Sends what is to be the last. The connection lives on in a copy, whoever closes it."""
+        with contextlib.suppress(OSError):  # the caller is gone, or there is no descriptor left
+            caller.send(data, socket.MSG_DONTWAIT)
+            self._rest = caller.dup()
+            self._rest.setblocking(False)
+            self._rest.shutdown(socket.SHUT_WR)
+
+    async def _linger(self, rest: socket.socket) -> None:
+        """Reads and discards for a moment: closed with bytes unread, it would be reset instead.
+
+        A reset may take the alert away from a caller that is still sending (RFC 9112 9.6).
+        """
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(_LINGER):
+                while await self._listener.loop.sock_recv(rest, 65536):
+                    pass
 
     def _made(self) -> HttpProtocol:
         return _Shaken(self._listener, self)
@@ -108,3 +184,14 @@ class _Shaken(HttpProtocol):
         """Called once the handshake is over."""
         self.listener.connections.discard(self._handshake)
         super().connection_made(transport)
+
+
+async def _readable(sock: socket.socket) -> None:
+    """Waits for the first byte, or the end."""
+    loop = asyncio.get_running_loop()
+    arrived = asyncio.Event()
+    loop.add_reader(sock, arrived.set)
+    try:
+        await arrived.wait()
+    finally:
+        loop.remove_reader(sock)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 from gateway.asgi import App
 from gateway.events import Emit
 from gateway.model import DRAIN_CUT
+from gateway.server.tls_failures import TlsFailures
 
 
 class ConnectionLimits(NamedTuple):
@@ -60,13 +61,19 @@ class Listener:
     """
 
     def __init__(
-        self, app: App, limits: ConnectionLimits, new_request_id: Callable[[], str], emit: Emit
+        self,
+        app: App,
+        limits: ConnectionLimits,
+        new_request_id: Callable[[], str],
+        emit: Emit,
+        name: str = "callers",
     ) -> None:
         self.app = app
         self.limits = limits
         self.new_request_id = new_request_id
         self.emit = emit
         self.loop = asyncio.get_running_loop()
+        self.tls_failures = TlsFailures(name, emit, self.loop.time)
         self.state: dict[str, Any] = {}
         self.connections: set[OpenConnection] = set()
         self.running: set[RequestInFlight] = set()

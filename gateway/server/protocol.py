@@ -18,6 +18,7 @@ from gateway.server.listener import Listener
 from gateway.server.reply import record, refusal
 from gateway.socket_queues import unread
 
+_TLS_HANDSHAKE: Final = b"\x16"  # RFC 8446 5.1: the first byte of a ClientHello's record
 BLANK_LINES: Final = 2  # tolerated before a request: RFC 9112 2.2
 
 
@@ -176,6 +177,9 @@ class HttpProtocol(CallerConnection[Cycle]):
         self._refuse(error, cycle.request.method)
 
     def _refuse_head(self, error: CallerError, head: bytes) -> None:
+        if head[:1] == _TLS_HANDSHAKE and self._transport.get_extra_info("sslcontext") is None:
+            self.listener.tls_failures.add(self.peer.address, "tls_on_plain_port")
+            error = CallerError("bad_request", "This port speaks plain HTTP: use http:// for it.")
         self._refuse(error, head.partition(b" ")[0].decode("latin-1"))
 
     def _refuse(self, error: GatewayError, method: str) -> None:

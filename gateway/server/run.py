@@ -159,7 +159,7 @@ def _bound_servers(service: Service, settings: Settings) -> tuple[ListenerServer
             sockets.close()
         raise ConfigurationError(problems)
     limits, request_id = _limits(settings), service.new_request_id
-    admin = Listener(service.admin, limits, request_id, _uncounted(service.emit))
+    admin = Listener(service.admin, limits, request_id, _uncounted(service.emit), "admin")
     callers = Listener(service.callers, limits, request_id, service.emit)
     return ListenerServer("admin", admin, opened[0]), ListenerServer("callers", callers, opened[1])
 

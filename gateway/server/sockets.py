@@ -65,13 +65,17 @@ def open_admin(admin: AdminSettings) -> Sockets:
     return Sockets(admin.host, _open_tcp("admin", admin.host, admin.port, reuse_port=False))
 
 
+def unmapped(address: str) -> str:
+    """An address; one of IPv4 mapped into IPv6 (RFC 4291 2.5.5.2) as IPv4."""
+    return address.removeprefix("::ffff:") if "." in address else address
+
+
 def read_peer(transport: asyncio.BaseTransport) -> Peer:
     """The peer as the kernel and TLS verified it; an IPv4-mapped address reads as IPv4."""
     sock = transport.get_extra_info("socket")
     if sock is not None and sock.family == socket.AF_UNIX:
         return Peer("", uid=_uid(sock))
-    address = (transport.get_extra_info("peername") or ("",))[0]
-    address = address.removeprefix("::ffff:") if "." in address else address
+    address = unmapped((transport.get_extra_info("peername") or ("",))[0])
     session = transport.get_extra_info("ssl_object")
     certificate = session.getpeercert() if session is not None else None
     if not certificate:

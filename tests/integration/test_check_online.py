@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -104,6 +105,7 @@ async def test_an_invopop_that_is_away_fails_the_check(
     code, output = await check(tmp_path, stranger, tenants, "--online")
     assert code == 1
     assert "tenants.a.key" in output
+    assert f"(tls: {urlsplit(invopop.url).netloc}: " in output
 
 
 async def test_a_key_that_cannot_be_had(tmp_path: Path, invopop: RunningSandbox) -> None:

@@ -1,5 +1,7 @@
 """No byte of a request leaves for an origin that has not proved who it is."""
 
+import json
+import re
 import ssl
 from datetime import timedelta
 
@@ -56,12 +58,17 @@ def test_out_of_its_time(world: World, starts: timedelta, ends: timedelta) -> No
 
 
 def test_error_class_is_logged_and_counted(world: World, stranger: Authority) -> None:
-    """Case 137: the log tells that it was TLS, and the metrics which kind of failure."""
+    """Case 137: log and status page say that it was TLS, with whom and why; metrics the kind."""
     before = world.gateway.metric("upstream_errors_total", kind="tls")
     with world.origin.showing(server_context(stranger.certificate("localhost"))):
         world.get("/x", "X-Request-Id: distrusted")
     assert world.gateway.metric("upstream_errors_total", kind="tls") > before
-    assert world.gateway.exchange("distrusted")["error"] == "upstream_tls_error"
+    logged = world.gateway.exchange("distrusted")
+    assert logged["error"] == "upstream_tls_error"
+    told = r"tls: localhost:[0-9]+: unable to get local issuer certificate"
+    assert re.fullmatch(told, logged["cause"])
+    failures = json.loads(world.gateway.admin("/status")[1])["failures"]
+    assert logged["cause"] in {one["cause"] for one in failures}
 
 
 def test_old_versions(world: World) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import httpx
 
-from gateway.network.http_client import HttpTransport
+from gateway.network.http_client import HttpTransport, failure_of
 from gateway.network.resolver import Resolver
 from gateway.network.tls import client_context
 from gateway.secret import Secret
@@ -69,7 +69,7 @@ class GcpSource(Source):
         try:
             reply = await self._http.get(url, headers={"Authorization": f"Bearer {bearer}"})
         except httpx.HTTPError as error:
-            raise SourceError(UNAVAILABLE, f"{place}: {type(error).__name__}") from None
+            raise SourceError(UNAVAILABLE, f"{place}: {failure_of(error)}") from None
         if reply.status_code != 200:
             outcome = OUTCOMES.get(reply.status_code, UNAVAILABLE)
             raise SourceError(outcome, f"{place}: {reply.status_code}")

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import httpx
 
-from gateway.network.http_client import HttpTransport
+from gateway.network.http_client import HttpTransport, failure_of
 from gateway.network.resolver import Resolver
 from gateway.network.tls import client_context
 from gateway.secret import Secret
@@ -65,8 +65,7 @@ class OpenBaoSource(Source):
                 f"v1/{quote(engine)}/{quote(path)}", headers={"X-Vault-Token": token.reveal()}
             )
         except httpx.HTTPError as error:
-            name = type(error).__name__
-            raise SourceError(UNAVAILABLE, f"{place}: {name}") from None
+            raise SourceError(UNAVAILABLE, f"{place}: {failure_of(error)}") from None
 
     def _document(self, reply: httpx.Response, place: str) -> Any:
         body = body_of(reply)

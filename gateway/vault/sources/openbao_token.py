@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import httpx
 
+from gateway.network.http_client import failure_of
 from gateway.secret import Secret
 from gateway.settings.key_sources import KeySource
 from gateway.settings.stores import OpenBao
@@ -160,7 +161,7 @@ class Token:
         try:
             reply = await self._http.request(method, f"v1/auth/{path}", headers=headers, json=body)
         except httpx.HTTPError as error:
-            raise SourceError(UNAVAILABLE, f"OpenBao: {type(error).__name__}") from None
+            raise SourceError(UNAVAILABLE, f"OpenBao: {failure_of(error)}") from None
         document = body_of(reply)
         if reply.status_code == 200:
             return document

@@ -3,6 +3,7 @@
 import http.client
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -190,16 +191,39 @@ def _resumed(
 
 
 def test_plain_text_and_old_versions(secured: Secured) -> None:
-    """The port answers nothing but TLS 1.2 and later."""
+    """The port serves TLS 1.2 and later; others read why not, and the operator is told."""
     old = secured.context(BILLING)
+    old.set_ciphers("ALL:@SECLEVEL=0")
     old.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
     with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         old.maximum_version = ssl.TLSVersion.TLSv1_1
-    with pytest.raises(OSError):
+    with pytest.raises(ssl.SSLError, match="ALERT_PROTOCOL_VERSION"):
         secured.site.over_tls(old)
     with socket.create_connection(("127.0.0.1", secured.site.gateway.port), 5) as plain:
         plain.sendall(b"GET /x HTTP/1.1\r\nHost: gw\r\n\r\n")
-        assert not plain.recv(100).startswith(b"HTTP/")
+        assert b"use https://" in read_to_end(plain)
+    gateway = secured.site.gateway
+    reasons = {"protocol_version", "http_request"}
+    events = gateway.events
+    eventually(lambda: reasons <= {line["reason"] for line in events("tls_handshake_failed")})
+    assert {line["peer"] for line in events("tls_handshake_failed")} == {"127.0.0.1"}
+    for reason in reasons:
+        labels = {"listener": "callers", "reason": reason}
+        assert gateway.metric("tls_handshake_failures_total", **labels) == 1
+
+
+def read_to_end(sock: socket.socket) -> bytes:
+    """All that comes until the other side has ended."""
+    data = b""
+    while piece := sock.recv(65536):
+        data += piece
+    return data
+
+
+def test_the_listeners_certificate_has_its_end_in_the_metrics(secured: Secured) -> None:
+    """In seconds since 1970, so that an alert can come in time."""
+    ends = secured.site.gateway.metric("certificate_expiry_timestamp_seconds", listener="callers")
+    assert time.time() < ends < time.time() + 400 * 86400
 
 
 def _ask(connection: http.client.HTTPSConnection) -> bytes:

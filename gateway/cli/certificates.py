@@ -1,0 +1,65 @@
+"""What the certificate files of a configuration hold: a line each, and warnings of their ends.
+
+Rule: says nothing of files that cannot be read or used: those are problems already.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from gateway.network.certificates import CertificateInfo, read_certificates
+from gateway.settings.schema import Settings
+
+SOON: Final = 30 * 86400.0  # seconds in which the end of a certificate is warned of
+
+
+class CertificateNotes(NamedTuple):
+    """What `check` says: `held` of each file, and `warnings`."""
+
+    held: list[str]
+    warnings: list[str]
+
+
+def certificate_notes(settings: Settings) -> CertificateNotes:
+    """Reads each certificate file that the settings name."""
+    held, warnings, now = [], [], time.time()
+    for key, path, own in _files(settings):
+        try:
+            certificates = read_certificates(path.read_bytes())
+        except (OSError, ValueError):
+            continue
+        held.append(f"{key}: {_count(certificates, own=own)} in {path}")
+        warnings += [f"{key}: {text}" for one in certificates if (text := _ending(one, now))]
+    return CertificateNotes(held, warnings)
+
+
+def _files(settings: Settings) -> Iterator[tuple[str, Path, bool]]:
+    """Key and path of each file, and whether it holds our own certificate, not an authority's."""
+    listen, openbao = settings.listen, settings.vault.openbao
+    named = [
+        ("upstream.ca_file", settings.upstream.ca_file, False),
+        ("listen.tls_certificate", listen.tls_certificate, True),
+        ("listen.client_ca", listen.client_ca, False),
+        ("vault.openbao.ca_file", openbao.ca_file if openbao is not None else None, False),
+        ("tracing.ca_file", settings.tracing.ca_file, False),
+    ]
+    for index, issuer in enumerate(settings.issuers):
+        named.append((f"issuers[{index}].jwks_ca_file", issuer.jwks_ca_file, False))
+    return ((key, path, own) for key, path, own in named if path is not None)
+
+
+def _count(certificates: Sequence[CertificateInfo], *, own: bool) -> str:
+    number = len(certificates)
+    text = f"{number} certificate{'s' if number != 1 else ''}"
+    inner = sum(not certificate.root for certificate in certificates)
+    return text if own or not inner else f"{text} ({inner} not self-signed, but trusted as a root)"
+
+
+def _ending(certificate: CertificateInfo, now: float) -> str:
+    if certificate.ends > now + SOON:
+        return ""
+    day = datetime.fromtimestamp(certificate.ends, UTC).strftime("%Y-%m-%d")
+    word = "expired" if certificate.ends <= now else "expires"
+    return f"the certificate {certificate.name or 'without a subject'} {word} on {day}"
