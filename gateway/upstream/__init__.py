@@ -1,1 +1,1 @@
-"""Send it: the target and header laws, and an HTTP/1.1 transport made for forwarding."""
+"""Send it: the rules for targets and headers, and an HTTP/1.1 transport made for forwarding."""

@@ -79,7 +79,8 @@ class Connection:
         self._reply = reply = ReplyStream(self, ReplyParser(to_head=request.to_head))
         self._wire.write(request.data)
         if request.stream is None:
-            self._arm(self._read_timeout, "read_timeout")
+            self._expiring = "read_timeout"
+            self._deadline.set(self._read_timeout)
         else:
             self._deadline.at = NEVER  # the caller's pace is not the upstream's fault
             reply.upload = self._loop.create_task(self._upload(reply, request, request.stream))
@@ -199,7 +200,8 @@ class Connection:
                 self._wire.resume_reading()
             reply.source = self._reply = None
             self.served += 1
-            self._arm(self._lifetime.idle, "idle")
+            self._expiring = "idle"
+            self._deadline.set(self._lifetime.idle)
             self._hooks.freed(self)
 
     def _fail(self, error: BaseException) -> None:

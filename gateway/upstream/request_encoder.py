@@ -47,14 +47,9 @@ def encode(outbound: Outbound, timeouts: Timeouts) -> Encoded:
     if ready is not None and (ready or length != 0):
         encoder = BodyEncoder(length)
         head += encoder.piece(ready) + encoder.end()
-    return Encoded(
-        data=head,
-        length=length,
-        stream=body if ready is None else None,
-        to_head=method == "HEAD",
-        fresh=fresh,
-        timeouts=timeouts,
-    )
+    stream = body if ready is None else None
+    # By position: keywords would cost half a percent of a request.
+    return Encoded(head, length, stream, method == "HEAD", fresh, timeouts)
 
 
 def encode_head(method: str, target: bytes, headers: Headers) -> tuple[bytes, int | None]:

@@ -25,8 +25,9 @@ async def test_requests_in_a_row_are_read_no_further_than_they_are_served(serve:
 
     served = await serve(app)
     wire = await served.wire()
-    wire.writer.write(GET * 40_000)
-    for _ in range(40_000):
+    padded = GET.replace(b"\r\n\r\n", b"\r\nX-Pad: " + b"x" * 1000 + b"\r\n\r\n")
+    wire.writer.write(padded * 2000)
+    for _ in range(2000):
         assert (await wire.response()).body == b"ok"
     assert HIGH_WATER / 2 < most <= HIGH_WATER + 256 * 1024
 
@@ -43,7 +44,7 @@ async def test_no_request_is_begun_while_replies_pile_up(serve: Serve) -> None:
     served = await serve(app, idle_timeout=0.05)
     wire = await served.wire(receive_buffer=4096)
     wire.stop_reading()
-    await wire.send(GET * 2000)
+    await wire.send(GET * 600)
     async with asyncio.timeout(5):
         while not served.connection.write_paused or served.connection._reading:
             await asyncio.sleep(0.01)
@@ -52,6 +53,6 @@ async def test_no_request_is_begun_while_replies_pile_up(serve: Serve) -> None:
     assert begun == before < 400
     assert served.refusals == []
     wire.read_on()
-    for _ in range(2000):
+    for _ in range(600):
         assert len((await wire.response()).body) == 60_000
-    assert begun == 2000
+    assert begun == 600

@@ -18,14 +18,15 @@ Transports = Callable[..., Transport]
 class Steady(Body):
     """A body in pieces of one byte, each in its time; then perhaps more than an origin reads."""
 
-    def __init__(self, more: bytes = b"") -> None:
+    def __init__(self, more: bytes = b"", pace: float = 0.4) -> None:
         super().__init__()
         self.more = more
+        self.pace = pace
 
     async def __aiter__(self):  # type: ignore[no-untyped-def]
         for _ in range(4):
             yield b"a"
-            await asyncio.sleep(0.4)
+            await asyncio.sleep(self.pace)
         if self.more:
             yield self.more
             await asyncio.Event().wait()
@@ -69,7 +70,7 @@ async def test_an_upstream_that_neither_reads_nor_answers_on_has_stopped(
         c.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
         over.wait(10)
 
-    big = Steady(bytes(64 << 20))
+    big = Steady(bytes(24 << 20), pace=0)
     with pytest.raises(UpstreamError) as caught:
         async with asyncio.timeout(8):
             await fetch(transport(), request(origin(stuck).url, "POST", big, read=1.0))
