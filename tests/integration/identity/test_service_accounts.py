@@ -92,7 +92,7 @@ def test_projected_tokens(
         ("prod", ["billing"], {}, 401),
         ("prod", "billing", {"kubernetes.io": None}, 401),
         ("prod", "billing", {"kubernetes.io": {"namespace": "prod"}}, 401),
-        ("prod", "billing", {"aud": [AUDIENCE, "https://kubernetes.default.svc"]}, 401),
+        ("prod", "ledger", {"aud": [AUDIENCE, "https://kubernetes.default.svc"]}, 403),
         ("prod", "billing", {"aud": ["https://kubernetes.default.svc"]}, 401),
         ("prod", "billing", {"iat": int(time.time()) - 3700}, 401),
         ("prod", "billing", {"iss": CLUSTER + "/"}, 401),

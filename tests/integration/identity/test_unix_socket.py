@@ -101,6 +101,6 @@ def test_what_is_no_socket_is_left_alone(tmp_path: Path) -> None:
     """Nothing is deleted that a gateway could not have left behind."""
     path = tmp_path / "gw.sock"
     path.write_text("precious")
-    with pytest.raises(AssertionError, match="no socket"), on_socket(tmp_path, path, "unix"):
+    with pytest.raises(AssertionError, match="not a socket"), on_socket(tmp_path, path, "unix"):
         pass
     assert path.read_text() == "precious"
