@@ -246,6 +246,7 @@ def error_response(error: GatewayError, request_id: str) -> tuple[Headers, bytes
             "detail": detail,
             "request_id": request_id,
             "key": error.key,
+            "code": error.key,
             "message": detail,
         }
     )

@@ -43,8 +43,9 @@ def whole_shape(reply: Reply, status: int, key: str, proxy_status: str) -> None:
     assert reply.get("x-gateway-error") == key
     assert reply.get("proxy-status") == f"invopop-gateway; error={proxy_status}"
     problem = reply.json()
-    assert set(problem) == {"type", "title", "status", "detail", "request_id", "key", "message"}
-    assert (problem["status"], problem["key"]) == (status, key)
+    ours, invopops = {"type", "title", "status", "detail", "request_id"}, {"key", "code", "message"}
+    assert set(problem) == ours | invopops
+    assert (problem["status"], problem["key"], problem["code"]) == (status, key, key)
     assert problem["request_id"] == reply.get("x-request-id")
     assert problem["message"]
     told = str(problem)

@@ -40,6 +40,7 @@ def test_every_error_has_the_documented_shape(key: ErrorKey) -> None:
         "detail": "Do this.",
         "request_id": "req-1",
         "key": key,
+        "code": key,
         "message": "Do this.",
     }
     fixed = {
