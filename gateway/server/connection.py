@@ -18,9 +18,13 @@ from gateway.socket_queues import unsent
 
 # How many bytes may be held unread by the app, or unsent to the caller, until no more are taken.
 HIGH_WATER: Final = 64 * 1024
-# RFC 9112 9.6: what a caller may still send after the last reply of its connection.
-LINGER_SECONDS: Final = 2.0
-LINGER_BYTES: Final = 1024 * 1024
+# RFC 9112 9.6: how long, after its connection's last reply, a caller may send nothing, and how long
+# it may go on sending in all. Its request may be a long upload (psf/requests#2422).
+LINGER_SILENCE: Final = 5.0
+LINGER_IN_ALL: Final = 30.0
+LINGER_WHOLE: Final = 2.0  # the silence, where all of the request had been read
+# Announced idle time ends first at the caller: else its next request may meet our close.
+IDLE_MARGIN: Final = 1.0
 # How often a connection that is not read for now is checked for its caller's having left.
 LOOK_SECONDS: Final = 1.0
 _HUNG_UP: Final = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
@@ -41,7 +45,9 @@ class CallerConnection(asyncio.Protocol, Generic[C]):
         self._deaf = False
         self._retired = False
         self._lingering = False
-        self._discarded = 0
+        self._linger_silence = LINGER_SILENCE
+        self._linger_until = NEVER
+        self.keep_alive = b"keep-alive: timeout=%d\r\n\r\n" % self.limits.idle_timeout
         self._reading = True
         self._unsent = 0
         self._drain: asyncio.Future[None] | None = None
@@ -136,7 +142,7 @@ class CallerConnection(asyncio.Protocol, Generic[C]):
     def _read_expired(self) -> None:
         """What the caller should have sent has not come in time."""
         if self._lingering and self._transport.get_write_buffer_size():
-            self._read_deadline.set(LINGER_SECONDS)
+            self._read_deadline.set(self._linger_silence)
         else:
             self._close()
 
@@ -152,22 +158,29 @@ class CallerConnection(asyncio.Protocol, Generic[C]):
         else:
             self._leave(CALLER_STALLED)
 
-    def _linger(self) -> None:
+    def _linger(self, silence: float) -> None:
         """Ends our side; what the caller sends is read and dropped for a while (RFC 9112 9.6).
 
         Without this a reset could overtake the reply on its way to a caller that still sends.
+        It ends after `silence` seconds without a byte.
         """
         self._deaf = self._lingering = True
+        self._linger_silence = silence
+        self._linger_until = self.listener.loop.time() + LINGER_IN_ALL
         self._resume_reading()
         if self._transport.can_write_eof():
             self._transport.write_eof()
-        self._read_deadline.set(LINGER_SECONDS)
+        self._read_deadline.set(silence)
         self._watch_flush()
 
-    def _discard(self, data: bytes) -> None:
-        self._discarded += len(data)
-        if self._discarded > LINGER_BYTES:
-            self._pause_reading()
+    def _discard(self) -> None:
+        """Drops what came for a connection that takes no further request."""
+        if not self._lingering:
+            self._pause_reading()  # until the last reply is on its way
+        elif self.listener.loop.time() < self._linger_until:
+            self._read_deadline.set(self._linger_silence)
+        else:
+            self._close()
 
     def _close(self) -> None:
         self._deaf = True

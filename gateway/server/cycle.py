@@ -22,6 +22,7 @@ class CycleConnection(Protocol):
 
     write_paused: bool
     peer: Peer
+    keep_alive: bytes  # the field that announces the idle time, and the end of the head
 
     def scope(self) -> Scope:
         """What all scopes of this connection share, as a copy that the app may change."""
@@ -220,7 +221,8 @@ class Cycle:
         self._start, self._mode, self._left = None, head.mode, head.length
         self._closes = head.mode == "until close" or self._connection.closes_after(self)
         date = b"" if head.dated else self._listener.date()
-        return head.block + date + (b"connection: close\r\n\r\n" if self._closes else b"\r\n")
+        end = b"connection: close\r\n\r\n" if self._closes else self._connection.keep_alive
+        return head.block + date + end
 
     def _write(self, body: bytes, more: bool) -> None:
         data = b"" if self._mode is not None else self._take_head(None if more else len(body))

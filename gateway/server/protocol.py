@@ -11,7 +11,13 @@ from gateway.deadline import NEVER
 from gateway.errors import CallerError, GatewayError
 from gateway.events import ExchangeEnded
 from gateway.server.body import Body, ChunkedBody, SizedBody
-from gateway.server.connection import HIGH_WATER, CallerConnection
+from gateway.server.connection import (
+    HIGH_WATER,
+    IDLE_MARGIN,
+    LINGER_SILENCE,
+    LINGER_WHOLE,
+    CallerConnection,
+)
 from gateway.server.cycle import Cycle
 from gateway.server.http1 import NEVER_IN_HEAD, parse_request_head
 from gateway.server.listener import Listener
@@ -20,6 +26,8 @@ from gateway.socket_queues import unread
 
 _TLS_HANDSHAKE: Final = b"\x16"  # RFC 8446 5.1: the first byte of a ClientHello's record
 BLANK_LINES: Final = 2  # tolerated before a request: RFC 9112 2.2
+# At the end of a drain a caller that has just connected is about to send: it gets this long.
+FIRST_BYTE_SECONDS: Final = 0.5
 
 
 class HttpProtocol(CallerConnection[Cycle]):
@@ -36,7 +44,7 @@ class HttpProtocol(CallerConnection[Cycle]):
     def data_received(self, data: bytes) -> None:
         """Bytes of a head, of a body, or of what must wait its turn."""
         if self._deaf:
-            self._discard(data)
+            self._discard()
         elif self.cycle is None:
             self._read_head(data)
         elif self._body is not None:
@@ -147,7 +155,7 @@ class HttpProtocol(CallerConnection[Cycle]):
         if cycle.whole and not cycle.request.keep_alive and not self._transport.can_write_eof():
             self._close()  # TLS cannot end our side alone; as the caller asked, it sends no more
         elif closes or self._retired or (self.listener.stopping and not self._buffer):
-            self._linger()
+            self._linger(LINGER_WHOLE if cycle.whole else LINGER_SILENCE)
         else:
             self._read_on()
 
@@ -157,7 +165,7 @@ class HttpProtocol(CallerConnection[Cycle]):
             self._read_deadline.at = NEVER  # its time to write is the caller's time to read
             self._pause_reading()
             return
-        self._read_deadline.set(self.limits.idle_timeout)
+        self._read_deadline.set(self.limits.idle_timeout + IDLE_MARGIN)
         if self._buffer:
             data, self._buffer = self._buffer, b""
             self._read_head(data)
@@ -192,12 +200,17 @@ class HttpProtocol(CallerConnection[Cycle]):
         self._body = None
         self._buffer = b""
         self.write(refusal(error, request_id, bodiless=method == "HEAD"))
-        self._linger()
+        self._linger(LINGER_SILENCE)
         self.listener.emit(ExchangeEnded(exchange))
 
     def _read_expired(self) -> None:
-        if self._deaf or not (self.cycle or self._buffer):
+        if self._deaf:
             super()._read_expired()
+        elif not (self.cycle or self._buffer):
+            if self._served:
+                self._close_unless_unread()
+            else:
+                super()._read_expired()
         elif self.cycle is not None:
             self._break_body(self.cycle, CallerError("request_timeout"))
         else:
@@ -207,6 +220,13 @@ class HttpProtocol(CallerConnection[Cycle]):
         """Bytes that only the kernel has seen so far count as a request, too."""
         if self.cycle is not None or self._buffer or self._deaf:
             return
+        if self._served:
+            self._close_unless_unread()
+        else:
+            self._read_deadline.set(min(FIRST_BYTE_SECONDS, self.limits.header_timeout))
+
+    def _close_unless_unread(self) -> None:
+        """A request that has reached the kernel in time is served, not reset."""
         if unread(self._transport.get_extra_info("socket")):
             self._read_deadline.set(self.limits.header_timeout)
         else:

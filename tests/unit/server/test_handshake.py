@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.server import handshake
+from gateway.server import handshake, protocol
 from gateway.server.handshake import TlsServer
 from tests.support.async_caller import Wire
 from tests.unit.server.opened import GET, Authority, opened
@@ -66,8 +66,11 @@ async def test_case_108_the_last_of_a_tls_reply_may_be_read_slowly(
     assert received == len(b"/x:" + body)
 
 
-async def test_an_early_reply_over_tls(stack: AsyncExitStack, tmp_path: Path) -> None:
-    """A refusal reaches a caller that is still sending, and the connection ends."""
+async def test_an_early_reply_over_tls(
+    stack: AsyncExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refusal reaches a caller that is still sending, and the connection ends after a while."""
+    monkeypatch.setattr(protocol, "LINGER_SILENCE", 0.5)
     authority = Authority(tmp_path)
     served = await opened(stack, **authority.listen)
     async with await Wire.connect(served.address, tls=authority.client()) as wire:

@@ -1,13 +1,13 @@
 """Replies that come before the request's body was read, and `Expect: 100-continue`."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
 from gateway.asgi import Receive, Scope, Send
 from gateway.errors import CallerError
-from gateway.server.connection import LINGER_BYTES
-from gateway.server.protocol import HttpProtocol
+from gateway.server import connection as connection_module
 from tests.unit.server.conftest import Recorder, Serve, answer
 
 EXPECTING = b"POST /p HTTP/1.1\r\nHost: gw\r\nExpect: 100-continue\r\n"
@@ -77,18 +77,36 @@ async def test_case_30_the_wait_for_100_is_no_stall(serve: Serve) -> None:
 
 
 async def test_case_77_an_early_reply_reaches_a_caller_that_is_sending(serve: Serve) -> None:
-    """No reset overtakes it, it says `Connection: close`, and what is read after it is bounded."""
+    """No reset overtakes it, and it says `Connection: close`, though 20 MiB more are sent."""
     served = await serve(refuse)
     size = 20 << 20
     for _ in range(20):
         wire = await served.wire()
         wire.writer.write(b"POST / HTTP/1.1\r\nHost: gw\r\nContent-Length: %d\r\n\r\n" % size)
         wire.writer.write(bytes(size))
+        await wire.writer.drain()  # a caller that reads nothing until it has sent everything
         reply = await wire.response()
         assert (reply.status, reply.header("connection"), reply.body) == (401, b"close", b"no")
-    for connection in served.listener.connections:
-        assert isinstance(connection, HttpProtocol)
-        assert connection._discarded <= LINGER_BYTES + 512 * 1024
+
+
+async def test_case_77_after_an_early_reply_a_caller_may_not_send_for_ever(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However steadily it sends, the connection ends."""
+    monkeypatch.setattr(connection_module, "LINGER_IN_ALL", 0.5)
+    served = await serve(refuse)
+    wire = await served.wire()
+    assert (await wire.exchange(EXPECTING + b"Content-Length: 999999\r\n\r\n")).status == 401
+
+    async def drip() -> None:
+        with suppress(ConnectionError):
+            while True:
+                await wire.send(b"x")
+                await asyncio.sleep(0.01)
+
+    dripping = asyncio.create_task(drip())
+    await served.emptied()
+    await dripping
 
 
 async def test_case_77_a_small_unread_body_is_no_reason_to_close(serve: Serve) -> None:

@@ -8,6 +8,7 @@ import pytest
 from gateway.asgi import Receive, Scope, Send
 from gateway.model import CALLER_STALLED
 from gateway.server.protocol import HttpProtocol
+from gateway.socket_queues import unread
 from tests.unit.server.conftest import Recorder, Serve, answer, piece
 
 GET = b"GET /x HTTP/1.1\r\nHost: gw\r\n\r\n"
@@ -84,6 +85,47 @@ async def test_case_109_an_idle_connection_is_closed_without_a_word(serve: Serve
     assert (await wire.exchange(GET)).status == 200
     assert await wire.closed()
     assert served.refusals == []
+
+
+async def test_a_kept_connection_is_told_for_how_long(serve: Serve) -> None:
+    """It is open for a second longer than announced, so that the caller ends it first."""
+    served = await serve(Recorder(), idle_timeout=75.0)
+    wire = await served.wire()
+    before = asyncio.get_running_loop().time()
+    reply = await wire.exchange(GET)
+    assert reply.header("keep-alive") == b"timeout=75"
+    assert served.connection._read_deadline.at >= before + 76.0
+    last = await wire.exchange(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    assert (last.header("connection"), last.header("keep-alive")) == (b"close", None)
+
+
+async def test_a_request_that_came_in_time_is_served(serve: Serve) -> None:
+    """Bytes that only the kernel has when the idle time ends are no idle connection."""
+    served = await serve(Recorder(), idle_timeout=75.0)
+    wire = await served.wire()
+    assert (await wire.exchange(GET)).status == 200
+    connection = served.connection
+    connection._transport.pause_reading()
+    await wire.send(GET)
+    async with asyncio.timeout(5):
+        while not unread(connection._transport.get_extra_info("socket")):
+            await asyncio.sleep(0.001)
+    connection._read_expired()
+    connection._transport.resume_reading()
+    assert (await wire.response()).status == 200
+
+
+async def test_at_the_end_of_a_drain_a_new_connection_has_a_moment(serve: Serve) -> None:
+    """It may send its request yet, and gets its reply; one that sends nothing is closed."""
+    served = await serve(Recorder(), header_timeout=30.0)
+    sends, silent = await served.wire(), await served.wire()
+    async with asyncio.timeout(5):
+        while len(served.listener.connections) < 2:
+            await asyncio.sleep(0.001)
+    served.listener.stop()
+    reply = await sends.exchange(GET)
+    assert (reply.status, reply.header("connection")) == (200, b"close")
+    assert await silent.closed()
 
 
 async def test_case_23_blank_lines_do_not_keep_a_connection(serve: Serve) -> None:
@@ -272,6 +314,7 @@ async def test_case_108_the_last_of_a_reply_is_timed_too(serve: Serve) -> None:
     with ours, theirs:
         connection, transport = HttpProtocol(served.listener), Slow(ours, 100_000)
         connection.connection_made(transport)
+        connection._served = True
         connection.pause_writing()
         connection.close_if_idle()
         transport.unsent = 5_000

@@ -87,7 +87,9 @@ async def test_hop_by_hop_fields_are_the_servers_own(serve: Serve) -> None:
     wire = await (await serve(says(start(*theirs, (b"x", b"y")), END))).wire()
     for _ in range(2):
         reply = await wire.exchange(GET)
-        assert [name for name, _ in reply.headers] == [b"x", b"content-length", b"date"]
+        names = [name for name, _ in reply.headers]
+        assert names == [b"x", b"content-length", b"date", b"keep-alive"]
+        assert reply.header("keep-alive") == b"timeout=75"
 
 
 async def test_case_50_fields_pass_byte_for_byte(serve: Serve) -> None:
