@@ -1,4 +1,4 @@
-"""The gateway, unchanged, as a process that tells on SIGUSR1 how many tasks and objects live.
+"""The gateway, unchanged, as a process that tells on SIGRTMIN how many tasks and objects live.
 
 `python -m tests.bench.resilience.instrumented REPORT serve --config FILE`; REPORT becomes JSON.
 """
@@ -15,7 +15,7 @@ from gateway.cli import main
 
 
 def watch(report: Path) -> None:
-    """Has the report written at each SIGUSR1, by the thread that runs the loop."""
+    """Has the report written at each SIGRTMIN, by the thread that runs the loop."""
 
     def tell(_number: int, _frame: FrameType | None) -> None:
         gc.collect()
@@ -24,7 +24,7 @@ def watch(report: Path) -> None:
         written.write_text(json.dumps(figures))
         written.replace(report)
 
-    signal.signal(signal.SIGUSR1, tell)
+    signal.signal(signal.SIGRTMIN, tell)
 
 
 if __name__ == "__main__":

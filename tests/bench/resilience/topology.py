@@ -76,7 +76,7 @@ class Instance:
     async def watched(self) -> dict[str, int]:
         """How many tasks and objects live in it now."""
         self._report.unlink(missing_ok=True)
-        self.process.signal(signal.SIGUSR1)
+        self.process.signal(signal.SIGRTMIN)
         await asyncio.to_thread(eventually, self._report.exists)
         figures: dict[str, int] = json.loads(self._report.read_text())
         return figures
