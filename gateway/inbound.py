@@ -122,6 +122,11 @@ def _timeout(values: list[bytes]) -> float:
     raise CallerError("bad_request", "X-Request-Timeout must be one positive number of seconds.")
 
 
+def body_too_large(limit: int) -> CallerError:
+    """The answer to a body that is, or says that it is, longer than `limit` bytes."""
+    return CallerError("body_too_large", f"A body may have at most {limit} bytes.")
+
+
 class InboundBody:
     """A request's body as it arrives; it can be iterated again while `replayable`.
 
@@ -185,7 +190,7 @@ class InboundBody:
     def _count(self, chunk: bytes) -> None:
         self.received += len(chunk)
         if self._limit and self.received > self._limit:
-            raise CallerError("body_too_large", f"A body may have at most {self._limit} bytes.")
+            raise body_too_large(self._limit)
         if self._kept is not None:
             if self.received > REPLAY_LIMIT:
                 self._kept = None

@@ -14,7 +14,7 @@ from gateway.attempts import Attempts
 from gateway.errors import CallerError, GatewayError, GatewayFault
 from gateway.events import Emit, ExchangeEnded, Noticed
 from gateway.identity.authenticator import SigningKeyNeeded
-from gateway.inbound import Head, InboundBody, begin_exchange, read_inbound
+from gateway.inbound import Head, InboundBody, begin_exchange, body_too_large, read_inbound
 from gateway.model import Caller, Exchange, Grant
 from gateway.observe.logs import describe_exception
 from gateway.policy.grants import OperationDenied
@@ -102,13 +102,12 @@ class Pipeline:
         try:
             grant = services.grants.grant(caller, tenant, inbound.method, inbound.path)
         except OperationDenied as denied:
-            x.operation, x.route, _, x.rule, *_ = denied.decision
+            decision = denied.decision
+            x.operation, x.route, x.rule = decision.operation, decision.route, decision.rule
             raise
         x.operation, x.route, x.rule = grant.operation, grant.route, grant.rule
         if services.max_body and (inbound.content_length or 0) > services.max_body:
-            raise CallerError(
-                "body_too_large", f"A body may have at most {services.max_body} bytes."
-            )
+            raise body_too_large(services.max_body)
         if services.vault.has(grant.tenant):  # else the name is only what a client sent
             x.tenant = grant.tenant
         return grant
