@@ -104,6 +104,6 @@ def test_a_working_directory_that_is_gone(directory: Path) -> None:
     gone = 'mkdir gone && cd gone && rmdir ../gone && exec "$@"'
     done = run(directory, ("check", "--config", "gateway.toml"), gone)
     assert done.returncode == 1
-    assert "found     a path within a working directory that is gone\n" in done.stderr
+    assert "found     a path in a working directory that no longer exists\n" in done.stderr
     done = run(directory, EXPLAIN, gone)
     assert (done.returncode, done.stderr) == (0, "")
