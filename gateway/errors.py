@@ -151,7 +151,7 @@ class GatewayError(Exception):
         cause: str = "",
     ) -> None:
         super().__init__(key)
-        self.key = key
+        self.key: ErrorKey = key
         self.detail = detail
         self.status = KINDS[key].status if status is None else status
         self.headers: Headers = list(headers)
@@ -184,7 +184,7 @@ class UpstreamError(GatewayError):
         cause: str = "",
     ) -> None:
         super().__init__(key, detail, cause=cause or kind)
-        self.kind = kind
+        self.kind: UpstreamErrorKind = kind
         self.sent = sent
 
 

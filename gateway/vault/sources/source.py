@@ -27,7 +27,7 @@ class SourceError(Exception):
 
     def __init__(self, outcome: ReadFailure, reason: str) -> None:
         super().__init__(f"{outcome}: {reason}")
-        self.outcome = outcome
+        self.outcome: ReadFailure = outcome
         self.reason = reason
 
 
