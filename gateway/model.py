@@ -4,7 +4,7 @@ Each is made in one place and required by the next signature: nothing can be sen
 and a key. `Exchange` is the record of it all; it ends as the event `ExchangeEnded`.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from math import inf
 from typing import Final, Literal, NamedTuple, Protocol
@@ -136,7 +136,8 @@ class RequestBody(Protocol):
 class Outbound(NamedTuple):
     """A request as it goes out. Its headers hold exactly one `authorization`, with a tenant's key.
 
-    `fresh` asks for a connection that was not kept from an earlier exchange.
+    `fresh` asks for a connection that was not kept from an earlier exchange. Whoever has waited
+    asks `in_force` right before sending it, and raises `Superseded` if it is false.
     """
 
     method: str
@@ -144,6 +145,18 @@ class Outbound(NamedTuple):
     headers: Headers
     body: RequestBody | None
     fresh: bool = False
+    in_force: Callable[[], bool] | None = None
+
+
+class Superseded(Exception):
+    """While a request waited, its verdict or its key changed: nothing of this attempt was sent.
+
+    `attempts` were made before.
+    """
+
+    def __init__(self, attempts: int = 0) -> None:
+        super().__init__()
+        self.attempts = attempts
 
 
 class ReplyBody(Protocol):

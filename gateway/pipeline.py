@@ -7,17 +7,16 @@ every exchange, however it ends, is reported exactly once.
 import asyncio
 from collections.abc import Callable
 from math import inf
-from time import perf_counter, time
+from time import perf_counter
 
+from gateway.admission import Admission
 from gateway.asgi import Receive, Scope, Send
 from gateway.attempts import Attempts
-from gateway.errors import CallerError, GatewayError, GatewayFault
+from gateway.errors import GatewayError, GatewayFault
 from gateway.events import Emit, ExchangeEnded, Noticed
-from gateway.identity.authenticator import SigningKeyNeeded
-from gateway.inbound import Head, InboundBody, begin_exchange, body_too_large, read_inbound
-from gateway.model import Caller, Exchange, Grant
+from gateway.inbound import InboundBody, begin_exchange, read_inbound
+from gateway.model import Exchange, Grant
 from gateway.observe.logs import describe_exception
-from gateway.policy.grants import OperationDenied
 from gateway.relay import Answer, cut, within
 from gateway.services import Services
 
@@ -56,61 +55,23 @@ class Pipeline:
         head = read_inbound(scope, x.request_id, self._services.sender.forwarder.authority)
         x.method, x.peer = head.inbound.method, head.inbound.peer.address
         x.trace_id = head.trace_id or x.trace_id
-        x.step("authenticate")
-        caller = await self._authenticate(x, head)
-        x.step("authorize")
-        grant = self._authorize(x, head, caller)
+        admission = Admission(self._services, x, head)
+        grant = await admission.admit()
         x.waited_seconds += await self._services.count(grant)
         body = InboundBody(receive, self._services.max_body)
         permit = self._services.permits.acquire(grant.tenant)
         try:
             if head.timeout is None:
-                attempts = Attempts(self._services, x, head.inbound, body, inf)
+                attempts = Attempts(self._services, x, admission, body, inf)
                 await self._forward(attempts, grant, answer)
             else:
                 deadline = perf_counter() + head.timeout
-                attempts = Attempts(self._services, x, head.inbound, body, deadline)
+                attempts = Attempts(self._services, x, admission, body, deadline)
                 async with within(head.timeout):
                     await self._forward(attempts, grant, answer)
         finally:
             permit.release()
             x.bytes_in = body.received
-
-    async def _authenticate(self, x: Exchange, head: Head) -> Caller:
-        """The caller; waits only if an issuer's keys must be fetched first."""
-        services, inbound, shown = self._services, head.inbound, head.credential
-        try:
-            try:
-                caller = services.authenticator.authenticate(inbound, shown, time())
-            except SigningKeyNeeded as needed:
-                await services.authenticator.fetch_keys(needed)
-                x.waited_seconds += perf_counter() - x.started
-                # By now the configuration, or the time, may say otherwise.
-                caller = services.authenticator.authenticate(inbound, shown, time())
-        except CallerError as error:
-            if error.key == "unauthenticated" and inbound.proxy_form:
-                error.status = 407  # RFC 9110 15.5.8: a proxy asks with its own status
-            raise
-        x.caller, x.by = caller.name, caller.by
-        return caller
-
-    def _authorize(self, x: Exchange, head: Head, caller: Caller) -> Grant:
-        """The grant: checks tenant, operation and size, in this order."""
-        services, inbound = self._services, head.inbound
-        tenant = services.grants.tenant_of(caller, head.tenant_headers)
-        services.vault.require(tenant)
-        try:
-            grant = services.grants.grant(caller, tenant, inbound.method, inbound.path)
-        except OperationDenied as denied:
-            decision = denied.decision
-            x.operation, x.route, x.rule = decision.operation, decision.route, decision.rule
-            raise
-        x.operation, x.route, x.rule = grant.operation, grant.route, grant.rule
-        if services.max_body and (inbound.content_length or 0) > services.max_body:
-            raise body_too_large(services.max_body)
-        if services.vault.has(grant.tenant):  # else the name is only what a client sent
-            x.tenant = grant.tenant
-        return grant
 
     async def _forward(self, attempts: Attempts, grant: Grant, answer: Answer) -> None:
         reply = await attempts.send(grant)

@@ -18,6 +18,9 @@ UUID_PARAMETERS: Final = frozenset({"id", "entry_id", "series_id", "silo_entry_i
 """Parameters whose values are always UUIDs, of any version; others hold any one segment."""
 
 CREDENTIALS: Final = "access.enrollment."
+# Operations, and paths, whose 401 is about credentials in the request, or about whose key it is.
+NOT_ABOUT_KEYS: Final = (CREDENTIALS, "access.orgs.")
+NOT_ABOUT_KEYS_PATHS: Final = (b"/access/v1/enrollment", b"/access/v1/orgs")
 """How the names of operations begin whose replies hold a token for Invopop's API."""
 
 FILES_PREFIX: Final = b"/.files/"

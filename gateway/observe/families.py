@@ -174,7 +174,7 @@ FAMILIES: Final = (
         "key_rejected_total",
         "counter",
         ("tenant", "slot"),
-        "Replies of 401 from Invopop, by the key that was sent.",
+        "Requests that Invopop answered 401 because it rejects their key.",
     ),
     Family("key_echo_total", "counter", (), "Response headers that contained the key.", ((),)),
     Family("jwks_refresh_total", "counter", ("issuer", "outcome"), "Reads of issuers' key sets."),

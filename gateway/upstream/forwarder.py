@@ -41,10 +41,16 @@ class Forwarder:
         self._emit = emit
         self._host = authority.host_field
 
-    def prepare(self, inbound: Inbound, key: Key, body: RequestBody | None) -> Outbound:
+    def prepare(
+        self,
+        inbound: Inbound,
+        key: Key,
+        body: RequestBody | None,
+        in_force: Callable[[], bool] | None = None,
+    ) -> Outbound:
         """The request as it goes upstream."""
         headers = outbound_headers(inbound, self._host, key)
-        return Outbound(inbound.method, inbound.target, headers, body)
+        return Outbound(inbound.method, inbound.target, headers, body, in_force=in_force)
 
     async def send(self, outbound: Outbound, key: Key, request_id: str) -> Reply:
         """One attempt: the reply, once its head is there.

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from gateway.model import Superseded
 from gateway.upstream.connection import Connection, StaleConnectionError
 from gateway.upstream.failures import overloaded
 from gateway.upstream.reply_stream import ReplyStream
@@ -53,18 +54,32 @@ class Pool:
     async def exchange(self, request: Encoded) -> ReplyStream:
         """Sends a request, on another connection if a reused one turns out to be closed.
 
-        Raises UpstreamError, GatewayFault("overloaded"), or what the request's stream raises.
+        Raises UpstreamError, GatewayFault("overloaded"), Superseded, or what the request's stream
+        raises.
         """
         connection = None if request.fresh or not self._idle else self._idle.pop()
-        connection = connection or await self._acquire(request.timeouts)
+        connection = connection or await self._awaited(request)
         for _ in range(_STALE_RETRIES):
             try:
                 return await connection.exchange(request)
             except StaleConnectionError as stale:
                 if stale.sent:
                     raise
-            connection = await self._acquire(request.timeouts)
+            connection = await self._awaited(request)
         return await connection.exchange(request)
+
+    async def _awaited(self, request: Encoded) -> Connection:
+        """A connection for a request that may still be sent once it is there."""
+        connection = await self._acquire(request.timeouts)
+        in_force = False
+        try:
+            in_force = request.in_force is None or request.in_force()
+        finally:
+            if not in_force:
+                connection.close()
+        if not in_force:
+            raise Superseded
+        return connection
 
     async def _acquire(self, timeouts: Timeouts) -> Connection:
         """A new connection, or the next one that becomes free if there is no slot left.

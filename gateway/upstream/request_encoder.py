@@ -3,6 +3,7 @@
 Rule: adds nothing, changes nothing; refuses what could be read as two requests. No I/O.
 """
 
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from gateway.errors import GatewayFault
@@ -25,7 +26,7 @@ class Encoded(NamedTuple):
     """A request ready to be written. `data` is its head, with the body if that is all there.
 
     `stream` is the body still to come, `length` its declared size, None if it is chunked.
-    `fresh` asks for a new connection.
+    `fresh` and `in_force` are those of the request.
     """
 
     data: bytes
@@ -34,6 +35,7 @@ class Encoded(NamedTuple):
     to_head: bool
     fresh: bool
     timeouts: Timeouts
+    in_force: Callable[[], bool] | None = None
 
 
 def encode(outbound: Outbound, timeouts: Timeouts) -> Encoded:
@@ -41,7 +43,7 @@ def encode(outbound: Outbound, timeouts: Timeouts) -> Encoded:
 
     Raises GatewayFault("internal_error") for a body that is not of its declared length.
     """
-    method, target, headers, body, fresh = outbound
+    method, target, headers, body, fresh, in_force = outbound
     head, length = encode_head(method, target, headers)
     ready = b"" if body is None else body.ready
     if ready is not None and (ready or length != 0):
@@ -49,7 +51,7 @@ def encode(outbound: Outbound, timeouts: Timeouts) -> Encoded:
         head += encoder.piece(ready) + encoder.end()
     stream = body if ready is None else None
     # By position: keywords would cost half a percent of a request.
-    return Encoded(head, length, stream, method == "HEAD", fresh, timeouts)
+    return Encoded(head, length, stream, method == "HEAD", fresh, timeouts, in_force)
 
 
 def encode_head(method: str, target: bytes, headers: Headers) -> tuple[bytes, int | None]:

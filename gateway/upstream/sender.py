@@ -10,7 +10,7 @@ from time import perf_counter, time
 
 from gateway.errors import GatewayError, UpstreamError
 from gateway.events import CircuitChanged, Emit, UpstreamFailed, UpstreamRetried
-from gateway.model import Exchange, Key, Outbound, Reply
+from gateway.model import Exchange, Key, Outbound, Reply, Superseded
 from gateway.trace import Trace
 from gateway.upstream.breaker import FAILING_STATUSES, Breaker
 from gateway.upstream.connection import StaleConnectionError
@@ -54,8 +54,8 @@ class Sender:
 
         Its body is iterated from its start for each attempt.
         `made` attempts at the same request were made before. None is repeated after `deadline`
-        (`time.perf_counter()`). Raises UpstreamError, GatewayFault, or what the outbound body
-        raises.
+        (`time.perf_counter()`). Raises UpstreamError, GatewayFault, Superseded, or what the
+        outbound body raises.
         """
         self._retries.request(perf_counter())
         while True:
@@ -65,6 +65,8 @@ class Sender:
                     reply = await self._attempt(outbound, key, x)
                 else:
                     reply = await self._traced(outbound, key, x, x.trace)
+            except Superseded:
+                raise Superseded(made - 1) from None
             except UpstreamError as error:
                 kind = STALE if isinstance(error, StaleConnectionError) else error.kind
                 outcome = failed(kind, sent=error.sent)
@@ -82,13 +84,19 @@ class Sender:
                 if retry is None:
                     return reply
                 await reply.body.aclose()
-            await sleep(retry.after)
-            self._emit(UpstreamRetried(retry.reason))
+            await self._back_off(outbound, retry, made)
 
     def broke_off(self, error: UpstreamError, tenant: str, request_id: str) -> None:
         """A reply's body ended in an error: the attempt, recorded as good, has failed after all."""
         self._emit(UpstreamFailed(error.kind, request_id))
         self._report(self._breaker.broke_off(tenant, perf_counter()))
+
+    async def _back_off(self, outbound: Outbound, retry: Retry, made: int) -> None:
+        """Waits for the next attempt. Raises `Superseded` if it may not be sent as it is."""
+        await sleep(retry.after)
+        if outbound.in_force is not None and not outbound.in_force():
+            raise Superseded(made)
+        self._emit(UpstreamRetried(retry.reason))
 
     async def _traced(self, outbound: Outbound, key: Key, x: Exchange, trace: Trace) -> Reply:
         """One attempt as a span, which is the parent of the spans that Invopop makes."""
@@ -118,6 +126,9 @@ class Sender:
             reply = await self.forwarder.send(outbound, key, x.request_id)
             reply.sender, reply.tenant = self, tenant
             ok = reply.status not in FAILING_STATUSES
+        except Superseded:  # nothing was sent
+            x.attempts -= 1
+            raise
         except StaleConnectionError:  # closed while idle, as everyone may do
             raise
         except UpstreamError:

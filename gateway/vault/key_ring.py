@@ -193,14 +193,16 @@ class KeyRing:
         soonest = min(self.slots, key=lambda slot: slot.retry_at)
         return Unavailable(first.failure or soonest.failure, soonest.retry_at - now)
 
-    def reject(self, key: Key, now: float) -> Slot | None:
-        """Invopop answered 401 to this key: a slot that still holds its value, if any does."""
-        holders = [
+    def holders(self, key: Key) -> list[Slot]:
+        """The slots that still hold this key's value."""
+        return [
             slot for slot in self.slots if slot.key is not None and slot.key.secret == key.secret
         ]
-        for slot in holders:
+
+    def reject(self, key: Key, now: float) -> None:
+        """Invopop rejects this key: others are preferred to it from now on."""
+        for slot in self.holders(key):
             slot.rejected_at = now
-        return holders[0] if holders else None
 
     def alternative(self, rejected: Key, now: float) -> Key | None:
         """The tenant's other or newer key: any usable one of another value than the rejected."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.errors import CallerError, GatewayError, Problem, refused
-from gateway.events import Emit, KeyRejected
+from gateway.events import Emit
 from gateway.model import Key
 from gateway.network.resolver import Resolver
 from gateway.secret import Secret
@@ -23,6 +23,7 @@ from gateway.vault.discovery import DiscoveredTenants, LookUps
 from gateway.vault.key_ring import KeyNeeded, KeyRing, NeedsRead, Slot, Unavailable, key_unavailable
 from gateway.vault.pins import CheckWorkspace, Pins
 from gateway.vault.reading import Reader, Refresher, RejectedKeyReread
+from gateway.vault.rejections import KeyTrials, Rejections
 from gateway.vault.report import TenantRow, rows, unresolved, warn_of_expiry
 from gateway.vault.snapshot import RingsInUse, Snapshot, prepare, slots_of
 from gateway.vault.sources.registry import open_sources
@@ -53,7 +54,9 @@ class Vault:
         self._refresher = Refresher(self._reader, self._clock)
         self._pins = Pins(check, emit, self._clock)
         self._lookups = LookUps(self._reader, self._discovered, self._clock)
-        self._rereads = RejectedKeyReread(self._reader, self._pins, self._clock)
+        rereads = RejectedKeyReread(self._reader, self._pins, self._clock)
+        trials = KeyTrials(check, self._clock)
+        self.rejections = Rejections(self._ring, rereads, trials, emit, self._clock)
         self._backlog = Backlog(self._take_up_committed)
         self._files: frozenset[Path] = frozenset()
         self._kinds: frozenset[str] = frozenset()
@@ -106,18 +109,6 @@ class Vault:
             return self.key(tenant)
         except KeyNeeded:
             raise missing from None
-
-    async def rejected(self, key: Key) -> Key | None:
-        """Invopop answered 401 to this key: the tenant's other or newer key, or None.
-
-        Its sources are read again first (single flight, with a cool-down, waited for at most 2 s).
-        """
-        self._emit(KeyRejected(key.tenant, key.slot, key.fingerprint))
-        ring = self._ring(key.tenant)
-        if ring is not None and ring.reject(key, self._clock()):
-            await wait_until(self._rereads.begin(ring), self._deadline())
-        ring = self._ring(key.tenant)  # it may be another by now, or gone
-        return ring.alternative(key, self._clock()) if ring is not None else None
 
     # Loading and reloading
 
@@ -204,7 +195,7 @@ class Vault:
     async def aclose(self) -> None:
         """Ends reads in progress and closes the stores' connections."""
         await self._lookups.aclose()
-        await self._rereads.aclose()
+        await self.rejections.aclose()
         await self._reader.aclose()
 
     # Observers

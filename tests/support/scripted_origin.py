@@ -169,6 +169,18 @@ class ScriptedOrigin:
             self._otherwise = Action(echo)
             held.release()
 
+    def refuse(self, *keys: str) -> None:
+        """From now on these keys are answered 401, whatever is asked with them; others 200."""
+        headers = {f"Bearer {key}" for key in keys}
+
+        def play(wire: Wire, seen: Seen) -> None:
+            if seen.get("authorization") in headers:
+                wire.send(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
+            else:
+                echo(wire, seen)
+
+        self._otherwise = Action(play)
+
     @contextlib.contextmanager
     def showing(self, context: ssl.SSLContext | None) -> Iterator[None]:
         """New connections meet another certificate, or no TLS at all; old ones are closed."""

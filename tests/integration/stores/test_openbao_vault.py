@@ -43,7 +43,7 @@ async def test_rotation_in_the_store_is_taken_up_by_itself(server: OpenBaoServer
     async with running(vault):
         await until(vault, "t", "key-2")
         server.write("invopop/rotating", api_key="key-3")
-        other = await vault.rejected(vault.key("t"))
+        other = await vault.rejections.other_key(vault.key("t"))
         assert other is not None
         assert other.secret.reveal() == "key-3"
 

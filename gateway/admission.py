@@ -1,0 +1,113 @@
+"""May this request be sent? Who calls, for which tenant, which operation, as of now.
+
+Rule: sends nothing. A verdict is renewed after every wait, by what is in force then.
+"""
+
+from time import perf_counter, time
+from typing import Final
+
+from gateway.errors import CallerError, GatewayError, tenant_denied
+from gateway.identity.authenticator import Authenticator, SigningKeyNeeded
+from gateway.inbound import Head, body_too_large
+from gateway.model import Caller, Exchange, Grant
+from gateway.policy.grants import Grants, OperationDenied
+from gateway.services import Services
+
+# Seconds until a verdict is renewed though no reload came: its token may expire, or the issuer may
+# withdraw a signing key. What does not wait is sent sooner.
+MAX_AGE: Final = 0.1
+
+
+class Admission:
+    """The verdict on one request. `grant` is the newest; `admit` makes the first."""
+
+    __slots__ = ("_authenticator", "_caller", "_grants", "_judged_at", "_services", "_x", "head")
+
+    def __init__(self, services: Services, x: Exchange, head: Head) -> None:
+        self._services = services
+        self._x = x
+        self.head = head
+        self._authenticator: Authenticator | None = None
+        self._grants: Grants | None = None
+        self._caller = ""
+        self._judged_at = 0.0
+
+    async def admit(self) -> Grant:
+        """The first verdict: checks caller, tenant, operation and size, in this order.
+
+        Raises `CallerError`.
+        """
+        x = self._x
+        x.step("authenticate")
+        caller = await self._authenticate()
+        x.step("authorize")
+        grant = self._authorize(caller)
+        x.operation, x.route, x.rule = grant.operation, grant.route, grant.rule
+        limit = self._services.max_body
+        if limit and (self.head.inbound.content_length or 0) > limit:
+            raise body_too_large(limit)
+        if self._services.vault.has(grant.tenant):  # else the name is only what a client sent
+            x.tenant = grant.tenant
+        return grant
+
+    def holds(self, grant: Grant) -> bool:
+        """Whether the verdict would be the same now."""
+        services = self._services
+        if (
+            services.authenticator is self._authenticator
+            and services.grants is self._grants
+            and perf_counter() - self._judged_at < MAX_AGE
+        ):
+            return True
+        try:
+            caller = services.authenticator.authenticate(
+                self.head.inbound, self.head.credential, time()
+            )
+            return caller.name == self._caller and self._authorize(caller) == grant
+        except GatewayError:
+            return False
+
+    async def renew(self, grant: Grant) -> Grant:
+        """The verdict as of now, for the same tenant. Raises `CallerError`."""
+        x = self._x
+        renewed = self._authorize(await self._authenticate())
+        if renewed.tenant != grant.tenant:  # a request never changes the company it acts for
+            raise tenant_denied("tenant_changed")
+        x.operation, x.route, x.rule = renewed.operation, renewed.route, renewed.rule
+        x.would_deny = renewed.would_deny
+        return renewed
+
+    async def _authenticate(self) -> Caller:
+        """The caller; waits only if an issuer's keys must be fetched first."""
+        x, services = self._x, self._services
+        inbound, shown = self.head.inbound, self.head.credential
+        try:
+            try:
+                caller = services.authenticator.authenticate(inbound, shown, time())
+            except SigningKeyNeeded as needed:
+                began = perf_counter()
+                await services.authenticator.fetch_keys(needed)
+                x.waited_seconds += perf_counter() - began
+                # By now the configuration, or the time, may say otherwise.
+                caller = services.authenticator.authenticate(inbound, shown, time())
+        except CallerError as error:
+            if error.key == "unauthenticated" and inbound.proxy_form:
+                error.status = 407  # RFC 9110 15.5.8: a proxy asks with its own status
+            raise
+        x.caller, x.by = caller.name, caller.by
+        return caller
+
+    def _authorize(self, caller: Caller) -> Grant:
+        """The grant for a caller who was just authenticated: checks tenant and operation."""
+        x, services, inbound = self._x, self._services, self.head.inbound
+        tenant = services.grants.tenant_of(caller, self.head.tenant_headers)
+        services.vault.require(tenant)
+        try:
+            grant = services.grants.grant(caller, tenant, inbound.method, inbound.path)
+        except OperationDenied as denied:
+            decision = denied.decision
+            x.operation, x.route, x.rule = decision.operation, decision.route, decision.rule
+            raise
+        self._authenticator, self._grants = services.authenticator, services.grants
+        self._caller, self._judged_at = caller.name, perf_counter()
+        return grant
