@@ -3,10 +3,11 @@
 Rule: a key comes from a prompt or stdin, never from argv, and is never printed.
 """
 
+import asyncio
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final
@@ -14,9 +15,9 @@ from typing import Annotated, Final
 import tomlkit
 import typer
 
-from gateway.cli.configuration import ConfigOption, fail, load_or_exit
+from gateway.cli.configuration import ConfigOption, fail, load_or_exit, wired
 from gateway.cli.vault_files import VaultText, change, convert, make_identity, open_vault, read
-from gateway.cli.vault_text import EditError, entries, rotated, with_key, without
+from gateway.cli.vault_text import EditError, entries, refuse_source, rotated, with_key, without
 from gateway.errors import ConfigurationError
 from gateway.secret import Secret
 from gateway.settings.load import Loaded
@@ -30,6 +31,13 @@ _NO_IDENTITY: Final = (
 )
 TenantArgument = Annotated[
     str, typer.Argument(metavar="TENANT", help="The tenant's name in [tenants].")
+]
+ReplaceOption = Annotated[
+    bool,
+    typer.Option(
+        "--replace-source",
+        help="Also if the key is in a file or store: it is not read from there any more.",
+    ),
 ]
 
 
@@ -45,26 +53,44 @@ def keys() -> typer.Typer:
 
 def list_(config: ConfigOption = None) -> None:
     """List the keys that the vault file names, without showing any."""
-    with _vault(load_or_exit(config)) as vault:
-        for entry in entries(read(vault)):
-            fingerprint = f"  {entry.fingerprint}" if entry.fingerprint else ""
-            line = f"{entry.tenant}  {entry.slot}  {entry.source}{fingerprint}"
-            typer.echo(printable(line))
+    loaded = load_or_exit(config)
+    with _vault(loaded) as vault:
+        found = entries(read(vault))
+        read_here = asyncio.run(_fingerprints(loaded))
+    for entry in found:
+        fingerprint = entry.fingerprint or read_here.get((entry.tenant, entry.slot), "")
+        typer.echo(
+            printable(f"{entry.tenant}  {entry.slot}  {entry.source}  {fingerprint}".strip())
+        )
 
 
-def set_(tenant: TenantArgument, config: ConfigOption = None) -> None:
+async def _fingerprints(loaded: Loaded) -> dict[tuple[str, str], str]:
+    """Of every key that can be read on this machine; stores are not called."""
+    settings = loaded.settings
+    lenient = settings.vault.model_copy(update={"strict": False})
+    try:
+        async with wired(
+            loaded._replace(settings=settings.model_copy(update={"vault": lenient}))
+        ) as gateway:
+            rows = gateway.services.vault.tenants()
+            return {(row.tenant, row.slot): row.fingerprint for row in rows}
+    except ConfigurationError:  # `check` says what is wrong; the list does not need it
+        return {}
+
+
+def set_(
+    tenant: TenantArgument, config: ConfigOption = None, replace_source: ReplaceOption = False
+) -> None:
     """Set a tenant's key, read from a prompt or from stdin."""
-    with _vault(load_or_exit(config)) as vault:
-        key = _ask_key(tenant)
-        change(vault, lambda text: with_key(text, tenant, key))
+    key = _change(tenant, config, with_key, replace_source=replace_source)
     typer.echo(f"set {tenant}: {key.fingerprint}")
 
 
-def rotate(tenant: TenantArgument, config: ConfigOption = None) -> None:
+def rotate(
+    tenant: TenantArgument, config: ConfigOption = None, replace_source: ReplaceOption = False
+) -> None:
     """Set a tenant's new key; the one in use becomes `previous`."""
-    with _vault(load_or_exit(config)) as vault:
-        key = _ask_key(tenant)
-        change(vault, lambda text: rotated(text, tenant, key))
+    key = _change(tenant, config, rotated, replace_source=replace_source)
     typer.echo(f"rotated {tenant}: {key.fingerprint}; the old key stays as `previous`")
 
 
@@ -125,6 +151,28 @@ def _vault(loaded: Loaded) -> Iterator[VaultText]:
     except EditError as error:
         typer.echo(f"error: {printable(str(error))}", err=True)
         raise typer.Exit(1) from None
+
+
+def _change(
+    tenant: str,
+    config: Path | None,
+    edit: Callable[[str, str, Secret], str],
+    *,
+    replace_source: bool,
+) -> Secret:
+    """Asks for the tenant's new key and puts it into the vault file by `edit`."""
+
+    def checked(text: str) -> str:
+        if not replace_source:
+            refuse_source(text, tenant)
+        return edit(text, tenant, key)
+
+    with _vault(load_or_exit(config)) as vault:
+        if not replace_source:
+            refuse_source(read(vault), tenant)  # before anybody types a key
+        key = _ask_key(tenant)
+        change(vault, checked)
+    return key
 
 
 def _ask_key(tenant: str) -> Secret:

@@ -6,7 +6,7 @@ Rule: what comes out is a vault file that loads, or an error; no message quotes 
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import tomlkit
 from pydantic import ValidationError
@@ -17,6 +17,9 @@ from gateway.settings.findings import Findings
 from gateway.settings.key_sources import KeySource
 from gateway.settings.vault_file import TenantEntry, VaultFile
 from gateway.vault.sources.key_check import fault_in
+
+# A value in the vault file may replace these unasked: a value, and what only a restart can change.
+_REPLACEABLE: Final = ("value", "env")
 
 
 class EditError(Exception):
@@ -39,6 +42,19 @@ def entries(text: str) -> list[Entry]:
         for tenant, entry in _checked(text).tenants.items()
         for slot, source in _slots(entry)
     ]
+
+
+def refuse_source(text: str, tenant: str) -> None:
+    """Raises `EditError` if that tenant's key is in a file or store: a new value would replace it.
+
+    From then on nobody would notice that the key in the store is no longer used.
+    """
+    entry = _checked(text).tenants.get(tenant)
+    if entry is not None and entry.key.kind not in _REPLACEABLE:
+        raise EditError(
+            f"the key of {tenant} is read from {entry.key.describe()}: change it there, "
+            "or use --replace-source to have the new key in the vault file instead"
+        )
 
 
 def with_key(text: str, tenant: str, key: Secret) -> str:
@@ -142,7 +158,8 @@ def _checked(text: str) -> VaultFile:
     """The file as the gateway would load it: a change that it would refuse is not written."""
     tree = _tree(text)
     try:
-        return VaultFile.model_validate(tree, context={"directory": Path("/")})
+        # No directory: a path stays as it was written.
+        return VaultFile.model_validate(tree, context={"directory": Path()})
     except ValidationError as error:
         findings = Findings("", {})
         findings.add_errors((), VaultFile, tree, error)

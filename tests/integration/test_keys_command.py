@@ -289,3 +289,60 @@ def test_a_group_that_reads_the_vault_is_thought_of(vault: Vault) -> None:
     )
     assert vault.files()["vault.toml.age"] == 0o640
     assert vault.files()["identity.txt"] == 0o600
+
+
+ELSEWHERE = """\
+[tenants.acme]
+key = { file = "keys/acme" }
+
+[tenants.globex]
+key = { openbao = "invopop/globex", field = "key" }
+previous = { env = "GLOBEX" }
+"""
+
+
+def in_process(vault: Vault, *arguments: str, stdin: str = "") -> Done:
+    """The same as `Vault.keys`, without a process of its own."""
+    command = ["keys", *arguments, "--config", str(vault.directory / "gateway.toml")]
+    done = CliRunner().invoke(build(), command, input=stdin, catch_exceptions=False)
+    assert not [key for key in KEYS if key in done.output]
+    return Done(done.exit_code, done.output)
+
+
+@pytest.fixture
+def elsewhere(vault: Vault) -> Vault:
+    """A vault whose keys are in a file and in a store."""
+    (vault.directory / "keys").mkdir()
+    vault.write("keys/acme", b"sk_globex_of_old\n")
+    vault.configure(
+        "vault.toml", "[vault.openbao]", 'url = "https://127.0.0.1:1"', 'token = { env = "T" }'
+    )
+    vault.write("vault.toml", ELSEWHERE.encode())
+    return vault
+
+
+@pytest.mark.parametrize("command", ["set", "rotate"])
+@pytest.mark.parametrize("tenant", ["acme", "globex"])
+def test_a_key_elsewhere_is_not_replaced_unasked(
+    elsewhere: Vault, command: str, tenant: str
+) -> None:
+    """A key in a file or store gives way to a value only with `--replace-source`."""
+    path = elsewhere.directory / "vault.toml"
+    done = in_process(elsewhere, command, tenant, stdin=NEW)
+    assert (done.code, path.read_text()) == (1, ELSEWHERE), done.output
+    assert "--replace-source" in done.output
+    assert "keys/acme" in done.output or "openbao invopop/globex#key" in done.output
+    done = in_process(elsewhere, command, tenant, "--replace-source", stdin=NEW)
+    assert done.code == 0, done.output
+    assert f'key = {{value = "{NEW}"}}' in path.read_text()
+    assert in_process(elsewhere, command, tenant, stdin=NEWER).code == 0
+
+
+def test_the_list_has_paths_as_written_and_fingerprints(elsewhere: Vault) -> None:
+    """Of every key that this machine has; one that cannot be read hides no other."""
+    done = in_process(elsewhere, "list")
+    assert done.output.splitlines() == [
+        f"acme  key  file keys/acme  {Secret('sk_globex_of_old').fingerprint}",
+        "globex  key  openbao invopop/globex#key",
+        "globex  previous  env GLOBEX",
+    ]
