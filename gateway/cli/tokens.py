@@ -62,8 +62,11 @@ def new(
 
 
 def hash_() -> None:
-    """Read a token from stdin and print its hash for the configuration."""
-    token = sys.stdin.readline().rstrip("\r\n")
+    """Read a token from a prompt or stdin and print its hash for the configuration."""
+    if sys.stdin.isatty():
+        token = typer.prompt("Token", hide_input=True, err=True)
+    else:
+        token = sys.stdin.readline().rstrip("\r\n")
     try:
         typer.echo(hash_token(token))
     except ValueError as error:

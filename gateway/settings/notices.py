@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from gateway.settings.callers import CallerSettings
 from gateway.settings.schema import Settings
+from gateway.settings.shared_keys import shared_keys
 from gateway.settings.vault_file import VaultFile
 from gateway.settings.wording import key_path
 
@@ -53,6 +54,7 @@ def notices(settings: Settings, vault: VaultFile) -> Iterator[str]:
         yield "callers: there are none; every request will be refused"
     if settings.limits.burst and not settings.limits.requests_per_second:
         yield "limits.burst: has no effect without requests_per_second"
+    yield from shared_keys(vault.tenants)
     yield from _listeners(settings)
     yield from _units(settings)
     for name, caller in settings.callers.items():
