@@ -8,6 +8,7 @@ from typing import Final
 
 from gateway.errors import CallerError, GatewayError, tenant_denied
 from gateway.identity.authenticator import Authenticator, SigningKeyNeeded
+from gateway.identity.credentials import IdentityRefused
 from gateway.inbound import Head, body_too_large
 from gateway.model import Caller, Exchange, Grant
 from gateway.policy.grants import Grants, OperationDenied
@@ -93,6 +94,8 @@ class Admission:
         except CallerError as error:
             if error.key == "unauthenticated" and inbound.proxy_form:
                 error.status = 407  # RFC 9110 15.5.8: a proxy asks with its own status
+            if isinstance(error, IdentityRefused):
+                x.issuer, x.subject = error.issuer, error.subject
             raise
         x.caller, x.by = caller.name, caller.by
         return caller
@@ -107,6 +110,8 @@ class Admission:
         except OperationDenied as denied:
             decision = denied.decision
             x.operation, x.route, x.rule = decision.operation, decision.route, decision.rule
+            if services.vault.has(tenant):
+                x.tenant = tenant
             raise
         self._authenticator, self._grants = services.authenticator, services.grants
         self._caller, self._judged_at = caller.name, perf_counter()

@@ -161,7 +161,7 @@ class Attempts:
         if second is None:
             if not await self._condemned(key, reply):
                 return reply
-            raise GatewayFault("key_rejected")
+            raise GatewayFault("key_rejected", cause="upstream_401")
         if second.status != 401:
             rejections.suspect(key)
             return second
@@ -169,7 +169,7 @@ class Attempts:
         first_rejected = await self._condemned(key, second)
         second_rejected = await self._condemned(other, second)
         if first_rejected and second_rejected:
-            raise GatewayFault("key_rejected")
+            raise GatewayFault("key_rejected", cause="upstream_401")
         # The answer to the good key says what was wrong with the request.
         if first_rejected or reply.body.ready is None:
             return second

@@ -157,6 +157,11 @@ class GatewayError(Exception):
         self.headers: Headers = list(headers)
         self.cause = cause
 
+    @property
+    def recorded_cause(self) -> str:
+        """What the log says about why; never empty."""
+        return self.cause or self.detail or self.key
+
 
 class CallerError(GatewayError):
     """The caller's fault: it must change its request."""

@@ -18,7 +18,7 @@ from gateway.model import CALLER_LEFT, CREDENTIAL_FIELDS, Exchange, Headers, Inb
 from gateway.observe.tracing import Tracer
 from gateway.trace import context_of
 from gateway.upstream.headers import has_own_via
-from gateway.upstream.target import Authority, resolve
+from gateway.upstream.target import METHODS, Authority, resolve
 
 REPLAY_LIMIT: Final = 64 * 1024  # bytes of a body that are kept so that it can be sent again
 _REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
@@ -69,9 +69,16 @@ def request_id_of(headers: Headers, fresh: Callable[[], str]) -> str:
     return fresh()
 
 
-def begin_exchange(headers: Headers, fresh: Callable[[], str], tracer: Tracer | None) -> Exchange:
-    """The record of a request that begins now, traced if it is to be."""
+def begin_exchange(scope: Scope, fresh: Callable[[], str], tracer: Tracer | None) -> Exchange:
+    """The record of a request that begins now, traced if it is to be.
+
+    It names the peer and the method before anything can refuse the request.
+    """
+    headers: Headers = scope["headers"]
     x = Exchange(perf_counter(), request_id_of(headers, fresh))
+    x.peer = scope["extensions"][PEER].address
+    if scope["method"] in METHODS:
+        x.method = scope["method"]
     if tracer is not None:
         tracer.begin(x, headers)
     return x

@@ -214,7 +214,8 @@ class Exchange:
 
     `started` is `time.perf_counter()`. `status` 499 means that the caller left. `overhead` is the
     gateway's own share; waiting for Invopop, for a store or for the caller is not in it. Without a
-    `trace` the exchange is not traced.
+    `trace` the exchange is not traced. `issuer` and `subject` are set only where a verified
+    identity is no caller's.
     """
 
     started: float
@@ -228,6 +229,8 @@ class Exchange:
     rule: str = ""
     would_deny: bool = False
     peer: str = ""
+    issuer: str = ""
+    subject: str = ""
     status: int = 0
     error: ErrorKey | Literal[""] = ""
     cause: str = ""

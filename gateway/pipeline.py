@@ -30,7 +30,7 @@ class Pipeline:
         self._emit = emit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        x = begin_exchange(scope["headers"], self._new_request_id, self._services.tracer)
+        x = begin_exchange(scope, self._new_request_id, self._services.tracer)
         try:
             await self._answer(x, scope, receive, Answer(x, send))
         except asyncio.CancelledError as reason:  # the caller left, or the drain's time is over
@@ -53,7 +53,6 @@ class Pipeline:
 
     async def _serve(self, x: Exchange, scope: Scope, receive: Receive, answer: Answer) -> None:
         head = read_inbound(scope, x.request_id, self._services.sender.forwarder.authority)
-        x.method, x.peer = head.inbound.method, head.inbound.peer.address
         x.trace_id = head.trace_id or x.trace_id
         admission = Admission(self._services, x, head)
         grant = await admission.admit()

@@ -69,7 +69,7 @@ class Answer:
         x.error = error.key
         if x.trace is not None:
             x.trace.leave(error.key)
-        x.cause = x.cause or error.cause
+        x.cause = x.cause or error.recorded_cause
         if self._begun:
             raise error
         headers, body = error_response(error, x.request_id)

@@ -6,10 +6,11 @@ import signal
 import sys
 from contextlib import ExitStack
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 import typer
 
+from gateway import __version__
 from gateway.app import Gateway, open_gateway
 from gateway.cli.configuration import ConfigOption, fail, load_or_exit
 from gateway.cli.private_memory import keep_memory_private
@@ -46,6 +47,7 @@ async def _serve(loaded: Loaded, writer: LineWriter, at_end: ExitStack) -> int:
     observers = gateway.observers
     at_end.callback(observers.close)
     observers.open(gateway.services, gateway.events)
+    logger.log("info", "process_started", _overview(loaded))
 
     def reopen() -> None:
         writer.reopen()
@@ -66,10 +68,22 @@ async def _serve(loaded: Loaded, writer: LineWriter, at_end: ExitStack) -> int:
         gateway.in_use.listener_tls.on_bound,
     )
     try:
-        return await run(service, settings)
+        code = await run(service, settings)
+        logger.log("info", "process_stopped", {"exit_code": code})
+        return code
     finally:
         for number in _STOP:
             signal.signal(number, _at_once)
+
+
+def _overview(loaded: Loaded) -> dict[str, Any]:
+    return {
+        "version": __version__,
+        "pid": os.getpid(),
+        "config": str(loaded.file),
+        "tenants": len(loaded.vault.tenants),
+        "callers": len(loaded.settings.callers),
+    }
 
 
 async def _opened(loaded: Loaded, logger: Logger) -> Gateway | None:

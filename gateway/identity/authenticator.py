@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Final, NamedTuple
 
 from gateway.errors import CallerError
-from gateway.identity.credentials import presented, unauthenticated
+from gateway.identity.credentials import IdentityRefused, presented, unauthenticated
 from gateway.identity.jwks import RemoteKeys
 from gateway.identity.peers import Certificates, Networks, browser_sign
 from gateway.identity.tokens import OpaqueToken
@@ -119,7 +119,8 @@ class Authenticator:
             # TLS verifies a certificate once; connections and resumed sessions may outlive it.
             name = self._methods.certificates.find(peer) if now < peer.until else None
             if name is None:
-                raise CallerError("caller_unknown", cause="certificate")
+                names = ", ".join((*(peer.uris or ()), *(peer.dns_names or ())))
+                raise IdentityRefused("caller_unknown", "certificate", "", names)
             return Caller(name, "certificate")
         name = self._methods.networks.find(peer)
         if name is None:

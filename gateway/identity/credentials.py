@@ -7,9 +7,29 @@ import base64
 import binascii
 from typing import Final
 
-from gateway.errors import CallerError
+from gateway.errors import CallerError, ErrorKey
 
 _TOKEN68: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
+_LONGEST_SHOWN: Final = 256  # characters of a claim in a log line
+
+
+class IdentityRefused(CallerError):
+    """Refused although the identity is verified: the log names it, the reply does not.
+
+    `issuer` and `subject` are printable; `issuer` is "" for a certificate.
+    """
+
+    def __init__(self, key: ErrorKey, cause: str, issuer: object, subject: object) -> None:
+        super().__init__(key, cause=cause)
+        self.issuer = _printable(issuer)
+        self.subject = _printable(subject)
+
+
+def _printable(claim: object) -> str:
+    """A claim's text for a log line: short, and without line breaks or lone surrogates."""
+    if not isinstance(claim, str):
+        return ""
+    return (claim if claim.isprintable() else ascii(claim)[1:-1])[:_LONGEST_SHOWN]
 
 
 def unauthenticated(cause: str) -> CallerError:

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from gateway.errors import CallerError
+from gateway.errors import CallerError, ErrorKey
 from gateway.identity.claims import ClaimRules, tenant_of, valid_until
-from gateway.identity.credentials import unauthenticated
+from gateway.identity.credentials import IdentityRefused, unauthenticated
 from gateway.identity.jwt import Compact, parse
 from gateway.identity.keys import IssuerKeys, KeySet
 from gateway.model import Caller
@@ -88,9 +88,9 @@ class Verifier:
         name = rules.caller.name(compact.claims)
         tenant = tenant_of(compact.claims, rules)
         if (name, rules.issuer) not in self._accepted:
-            raise CallerError("caller_unknown", cause="jwt")
+            raise _refused("caller_unknown", "jwt", compact)
         if tenant is None and rules.tenant and rules.tenant_required:
-            raise CallerError("tenant_required", cause="tenant_claim")
+            raise _refused("tenant_required", "tenant_claim", compact)
         return Caller(name, "jwt", tenant, tenant_free=tenant is None)
 
 
@@ -120,6 +120,10 @@ class TokenCache:
 
     def __len__(self) -> int:
         return len(self._by_digest)
+
+
+def _refused(key: ErrorKey, cause: str, compact: Compact) -> IdentityRefused:
+    return IdentityRefused(key, cause, compact.claims.get("iss"), compact.claims.get("sub"))
 
 
 def _verifying_set(compact: Compact, keys: IssuerKeys) -> KeySet:

@@ -145,7 +145,7 @@ def _ended(x: Exchange) -> tuple[AuditEvent, Fields]:
     else:
         event = "request_left" if x.status == 499 else "request_refused"
     fields["status"] = x.status
-    for name in ("error", "cause"):
+    for name in ("error", "cause", "issuer", "subject"):
         if value := getattr(x, name):
             fields[name] = value
     return event, fields

@@ -176,6 +176,8 @@ class AccessLog:
             line["error"] = x.error
         if x.cause:
             line["cause"] = x.cause
+            if x.subject or x.issuer:
+                line["issuer"], line["subject"] = x.issuer, x.subject
         if x.would_deny:
             line["would_deny"] = True
         if x.trace_id:

@@ -95,7 +95,8 @@ class RequestCounters(Collector):
 
     def count(self, x: Exchange) -> None:
         """Counts an exchange that has ended."""
-        key = (x.tenant, x.caller, x.route, x.method, x.status)
+        tenant = "" if x.error == "operation_denied" else x.tenant  # it was not let in
+        key = (tenant, x.caller, x.route, x.method, x.status)
         counter = self._counters.get(key) or self._add(key)
         counter.count += 1
         counter.bytes_in += x.bytes_in

@@ -67,15 +67,21 @@ class ListenerServer:
         """From now on every reply says `Connection: close`; connections are still taken."""
         self._listener.draining = True
 
-    async def drain(self, seconds: float) -> None:
-        """Accepts no more connections, finishes requests for that long, then cuts the rest."""
+    async def drain(self, seconds: float) -> int:
+        """Accepts no more connections, finishes requests for that long, then cuts the rest.
+
+        Returns how many requests were cut.
+        """
+        cut = 0
         await self._accept_rest()
         self._close_servers()
         self._listener.stop()
         if not await self._listener.vacated(seconds):
+            cut = len(self._listener.running)
             self._listener.cut()
             await self._listener.vacated(_CUT_SECONDS)
         await self._lifespan.shutdown()
+        return cut
 
     def abort(self) -> None:
         """Cuts everything at once."""

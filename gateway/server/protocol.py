@@ -65,7 +65,7 @@ class HttpProtocol(CallerConnection[Cycle]):
         if end < 4 and len(data) <= self.limits.max_header_bytes:
             self._keep_partial_head(data, max(seen - 1, 0))
         elif not 4 <= end <= self.limits.max_header_bytes:
-            self._refuse_head(CallerError("headers_too_large"), data)
+            self._refuse_head(CallerError("headers_too_large", cause="max_header_bytes"), data)
         else:
             self._begin(data[:end], data[end:])
 
@@ -199,7 +199,9 @@ class HttpProtocol(CallerConnection[Cycle]):
         exchange.seconds = now - exchange.started
         self._body = None
         self._buffer = b""
-        self.write(refusal(error, request_id, bodiless=method == "HEAD"))
+        reply = refusal(error, request_id, bodiless=method == "HEAD")
+        exchange.bytes_out = len(reply.partition(b"\r\n\r\n")[2])
+        self.write(reply)
         self._linger(LINGER_SILENCE)
         self.listener.emit(ExchangeEnded(exchange))
 
@@ -212,9 +214,9 @@ class HttpProtocol(CallerConnection[Cycle]):
             else:
                 super()._read_expired()
         elif self.cycle is not None:
-            self._break_body(self.cycle, CallerError("request_timeout"))
+            self._break_body(self.cycle, CallerError("request_timeout", cause="body"))
         else:
-            self._refuse_head(CallerError("request_timeout"), self._buffer)
+            self._refuse_head(CallerError("request_timeout", cause="head"), self._buffer)
 
     def close_if_idle(self) -> None:
         """Bytes that only the kernel has seen so far count as a request, too."""

@@ -111,6 +111,7 @@ def record(error: GatewayError, request_id: str, method: str, peer: Peer) -> Exc
         peer=peer.address,
         status=error.status,
         error=error.key,
+        cause=error.recorded_cause,
     )
 
 

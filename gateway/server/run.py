@@ -7,6 +7,7 @@ listener closes is answered, unless the time for that is over.
 import asyncio
 import signal
 import ssl
+import time
 from collections.abc import Callable, Coroutine
 from functools import partial
 from types import TracebackType
@@ -118,13 +119,21 @@ async def _live(service: Service, settings: Settings, asked: asyncio.Event) -> i
             await asked.wait()
             service.on_drain()
             callers.announce_close()
+            _log_drain(service.emit, "drain_started", {"timeout": listen.drain_timeout})
+            since = time.monotonic()
             await asyncio.sleep(listen.drain_delay)
-            await callers.drain(listen.drain_timeout)
+            cut = await callers.drain(listen.drain_timeout)
+            seconds = round(time.monotonic() - since, 3)
+            _log_drain(service.emit, "drain_ended", {"seconds": seconds, "requests_cut": cut})
             await admin.drain(_ADMIN_SECONDS)
     finally:
         callers.abort()
         admin.abort()
     return 0
+
+
+def _log_drain(emit: Emit, name: str, fields: dict[str, Any]) -> None:
+    emit(Noticed(name, "warning" if fields.get("requests_cut") else "info", fields))
 
 
 async def _opened(servers: tuple[ListenerServer, ...], asked: asyncio.Event) -> bool:
