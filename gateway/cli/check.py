@@ -19,6 +19,7 @@ from gateway.cli.certificates import certificate_notes
 from gateway.cli.check_report import Report, as_json, key_warnings, refused_as_json, show
 from gateway.cli.configuration import ConfigOption, fail, path_of, read, wired
 from gateway.cli.probes import Look, look
+from gateway.cli.secret_files import secret_file_warnings
 from gateway.cli.worst_case import worst_case
 from gateway.errors import ConfigurationError
 from gateway.policy.review import notes, review
@@ -81,6 +82,7 @@ def _report(loaded: Loaded, seen: Look, judged_by: list[str]) -> Report:
     warnings = [
         *loaded.warnings,
         *_absent(settings),
+        *secret_file_warnings(loaded),
         *ending,
         *review(settings, loaded.vault, datetime.now(UTC).date()),
         *(away if seen.answers is None else ()),  # asked for, it is an error

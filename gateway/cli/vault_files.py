@@ -8,6 +8,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -21,6 +22,9 @@ from gateway.settings.sealed import SUFFIX, new_identity, read_identity, seal, u
 # What is kept of a file's permissions: the group may be allowed to read it, others never are.
 _OWNER_AND_GROUP: Final = 0o640
 _OWNER_ALONE: Final = 0o600
+_SUFFIX: Final = ".tmp"
+# As `mkstemp` names them. Version 0.1 had no suffix: a word such as "original" is somebody's file.
+_TEMPORARY: Final = r"(?:[a-z0-9_]{8}\.tmp|(?=[a-z]*[0-9_])[a-z0-9_]{8})"
 
 
 class VaultText(NamedTuple):
@@ -65,7 +69,24 @@ def write(vault: VaultText, text: str) -> None:
 def change(vault: VaultText, edit: Callable[[str], str]) -> None:
     """Reads, edits and writes; two at once wait for each other."""
     with _locked(Path(os.path.realpath(vault.path))):
+        _remove_leftovers(vault.path)
         write(vault, edit(read(vault)))
+
+
+def leftovers(vault_file: Path) -> list[Path]:
+    """Temporary files that interrupted changes left beside the vault file; they may hold keys."""
+    target = Path(os.path.realpath(vault_file))
+    stem, suffix = re.escape(target.name.removesuffix(SUFFIX)), re.escape(SUFFIX)
+    named = re.compile(rf"\.{stem}({suffix})?\.{_TEMPORARY}")
+    try:
+        with os.scandir(target.parent) as found:
+            return sorted(
+                Path(one.path)
+                for one in found
+                if named.fullmatch(one.name) and one.is_file(follow_symlinks=False)
+            )
+    except OSError:
+        return []
 
 
 def convert(vault: VaultText, to: Path) -> VaultText:
@@ -75,6 +96,7 @@ def convert(vault: VaultText, to: Path) -> VaultText:
     """
     with _locked(vault.path):
         _refuse_links(vault.path)
+        _remove_leftovers(vault.path)
         converted = VaultText(to, vault.identity)
         if os.path.lexists(to):
             raise EditError(f"{to} exists already")
@@ -101,6 +123,13 @@ def make_identity(path: Path, vault: Path) -> Secret:
         path.unlink()
         raise EditError(f"{path}: {error.strerror}") from None
     return identity
+
+
+def _remove_leftovers(vault_file: Path) -> None:
+    """Only while the directory is locked: nobody else's change is under way."""
+    for path in leftovers(vault_file):
+        with contextlib.suppress(OSError):  # `check` still warns of it
+            path.unlink()
 
 
 def _refuse_links(path: Path) -> None:
@@ -143,7 +172,9 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _replace(target: Path, data: bytes, like: Path) -> None:
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)  # mode 0600
+    descriptor, name = tempfile.mkstemp(
+        prefix=f".{target.name}.", suffix=_SUFFIX, dir=target.parent
+    )  # mode 0600
     try:
         _fill(descriptor, data, like, _OWNER_AND_GROUP)
         Path(name).replace(target)
