@@ -68,6 +68,7 @@ class Observers:
 
     def close(self) -> None:
         """Exports and writes what is waiting, each for some seconds at most."""
+        self._access_log.close()
         self._traces.close()
         self._audit.close()
 

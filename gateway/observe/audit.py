@@ -17,6 +17,7 @@ from gateway.events import ConfigReloaded, Events, ExchangeEnded, KeyChanged, Ke
 from gateway.model import Exchange
 from gateway.observe.audit_file import AuditFile, open_append
 from gateway.observe.logs import Logger
+from gateway.observe.refusal_floods import EVENT, RefusalFloods
 from gateway.settings.schema import AuditSettings
 
 AuditEvent = Literal[
@@ -24,6 +25,7 @@ AuditEvent = Literal[
     "key_taken",  # only with write_before_forward: a key is about to be used for a request
     "key_used",  # a request that was sent with a key has ended
     "request_refused",  # a request was refused before any key was used
+    "requests_refused",  # how many more were refused of one peer, within a second
     "request_left",  # its caller left before any key was used
     "key_rejected",  # Invopop answered 401 to a key
     "key_changed",  # another key replaced one
@@ -50,6 +52,7 @@ class AuditLog:
         self._write = logger.write_line
         self._file: AuditFile | None = None
         self._opened = False
+        self._floods = RefusalFloods(lambda fields: self._log(EVENT, fields))
 
     @property
     def configured(self) -> bool:
@@ -88,7 +91,7 @@ class AuditLog:
             self._write = self._file.write
         self._opened = True
         self._log("started", {"pid": os.getpid(), "version": __version__})
-        events.subscribe(ExchangeEnded, lambda e: self._log(*_ended(e.exchange)))
+        events.subscribe(ExchangeEnded, lambda e: self._ended(e.exchange))
         events.subscribe(KeyRejected, lambda e: self._log("key_rejected", _key(e)))
         events.subscribe(KeyChanged, lambda e: self._log("key_changed", _changed(e)))
         events.subscribe(ConfigReloaded, lambda e: self._log("config_reloaded", _reloaded(e)))
@@ -101,6 +104,7 @@ class AuditLog:
     def close(self) -> None:
         """Writes the last line, and what is waiting; for some seconds at most."""
         if self._opened:
+            self._floods.flush()
             self._log("stopped", {"pid": os.getpid()})
         if self._file is not None:
             self._file.close()
@@ -119,6 +123,10 @@ class AuditLog:
         """
         if self._file is None or not await self._file.written(_line("key_taken", _who(x))):
             raise GatewayFault("audit_unavailable", headers=(RETRY_AFTER,))
+
+    def _ended(self, x: Exchange) -> None:
+        if x.caller or self._floods.admits(x):
+            self._log(*_ended(x))
 
     def _log(self, event: AuditEvent, fields: Fields) -> None:
         self._write(_line(event, fields))

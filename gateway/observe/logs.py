@@ -23,6 +23,7 @@ from gateway.events import (
     Level,
     Noticed,
 )
+from gateway.observe.refusal_floods import EVENT, RefusalFloods
 from gateway.observe.writer import LineWriter
 
 LEVELS: Final[dict[Level, int]] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -137,6 +138,11 @@ class AccessLog:
     def __init__(self, logger: Logger, sample_success: float = 1.0) -> None:
         self._logger = logger
         self._sample = sample_success
+        self._floods = RefusalFloods(lambda fields: logger.log("info", EVENT, fields))
+
+    def close(self) -> None:
+        """Writes the counts of refusals that have no line of their own yet."""
+        self._floods.flush()
 
     def subscribe(self, events: Events) -> None:
         """Does nothing where the level hides these lines."""
@@ -147,6 +153,8 @@ class AccessLog:
         x = event.exchange
         went_well = x.status < 400 and not x.error and not x.would_deny
         if went_well and self._sample < 1.0 and random.random() >= self._sample:  # noqa: S311
+            return
+        if not x.caller and not self._floods.admits(x):
             return
         # One literal, and no call that can be avoided: every request pays for this.
         line: dict[str, Any] = {

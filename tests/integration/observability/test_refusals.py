@@ -102,3 +102,29 @@ def test_the_log_has_start_drain_and_end(tmp_path: Path) -> None:
         assert ends == ["drain_started", "drain_ended", "process_stopped"]
         assert world.gateway.events("drain_ended")[0]["requests_cut"] == 0
         assert world.gateway.events("process_stopped")[0]["exit_code"] == 0
+
+
+def test_a_flood_without_a_credential_is_coalesced(tmp_path: Path) -> None:
+    """A few lines in both logs, whose counts make up all of them; the metrics are exact."""
+    with Traced(tmp_path) as world:
+        before = world.gateway.metric("rejected_total", reason="unauthenticated")
+        connection = world.connect()
+        for _ in range(500):
+            connection.send(request("GET /x", token="igw_nobody"))
+            assert connection.reply("GET").status == 401
+        total = world.gateway.metric("rejected_total", reason="unauthenticated") - before
+        assert total == 500
+        world.gateway.stop()
+        for lines, name in (
+            (world.gateway.records(), "exchange"),
+            (world.audit(), "request_refused"),
+        ):
+            whole = [
+                x for x in lines if x.get("event") == name and x.get("error") == "unauthenticated"
+            ]
+            counts = [x for x in lines if x.get("event") == "requests_refused" and "peer" in x]
+            assert whole
+            assert len(whole) + len(counts) < 100
+            assert len(whole) + sum(x["count"] for x in counts) == 500
+            assert counts[0]["peer"] == "127.0.0.1"
+            assert counts[0]["errors"] == {"unauthenticated": counts[0]["count"]}
