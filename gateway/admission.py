@@ -8,7 +8,7 @@ from typing import Final
 
 from gateway.errors import CallerError, GatewayError, tenant_denied
 from gateway.identity.authenticator import Authenticator, SigningKeyNeeded
-from gateway.identity.credentials import IdentityRefused
+from gateway.identity.credentials import IdentityRefused, without_copies
 from gateway.inbound import Head, body_too_large
 from gateway.model import Caller, Exchange, Grant
 from gateway.policy.grants import Grants, OperationDenied
@@ -17,6 +17,7 @@ from gateway.services import Services
 # Seconds until a verdict is renewed though no reload came: its token may expire, or the issuer may
 # withdraw a signing key. What does not wait is sent sooner.
 MAX_AGE: Final = 0.1
+_BY_CREDENTIAL: Final = frozenset({"token", "jwt"})
 
 
 class Admission:
@@ -98,6 +99,10 @@ class Admission:
                 x.issuer, x.subject = error.issuer, error.subject
             raise
         x.caller, x.by = caller.name, caller.by
+        if shown is not None and caller.by in _BY_CREDENTIAL:
+            rest = without_copies(inbound, shown)
+            if rest is not inbound:
+                self.head = self.head._replace(inbound=rest)
         return caller
 
     def _authorize(self, caller: Caller) -> Grant:

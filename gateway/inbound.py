@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from gateway.asgi import CONTENT_LENGTH, PEER, TARGET, Receive, Scope
 from gateway.errors import CallerError
+from gateway.identity.credentials import is_credential
 from gateway.model import CALLER_LEFT, CREDENTIAL_FIELDS, Exchange, Headers, Inbound
 from gateway.observe.tracing import Tracer
 from gateway.trace import context_of
@@ -62,10 +63,13 @@ class RequestIds:
 
 
 def request_id_of(headers: Headers, fresh: Callable[[], str]) -> str:
-    """The caller's `X-Request-Id` if it is 1 to 128 visible ASCII characters, else a fresh one."""
+    """The caller's `X-Request-Id` if it is 1 to 128 visible ASCII characters, else a fresh one.
+
+    It is logged, so one that holds the caller's credential is not taken either.
+    """
     for name, value in headers:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-            return value.decode("ascii")
+            return fresh() if is_credential(value, headers) else value.decode("ascii")
     return fresh()
 
 

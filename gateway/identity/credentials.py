@@ -1,14 +1,20 @@
-"""Which token did the caller show? Reads the fields that hold credentials. Pure.
+"""Which token did the caller show, and where else in its request is that token? Pure.
 
-Rule: a malformed credential is refused; it never counts as no credential.
+Rule: a malformed credential is refused; it never counts as no credential. What was shown to us goes
+no further: not in another field, not in the target.
 """
 
 import base64
 import binascii
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
 from gateway.errors import CallerError, ErrorKey
+from gateway.model import CREDENTIAL_FIELDS, Headers, Inbound
 
+# Bytes. A shorter token may stand in any text by chance; and it is guessed sooner than it leaks.
+_SHORTEST: Final = 8
+_DECODINGS: Final = 2  # times that escapes are decoded, as in the rules for paths
 _TOKEN68: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
 _LONGEST_SHOWN: Final = 256  # characters of a claim in a log line
 
@@ -76,3 +82,84 @@ def _basic(encoded: bytes) -> bytes:
     if not token or base64.b64encode(decoded) != encoded:
         raise unauthenticated("malformed_credential")
     return token
+
+
+def without_copies(inbound: Inbound, credential: bytes) -> Inbound:
+    """The request without copies of its own credential: fields that hold one are left out.
+
+    Clients that have a token for us may put it into `X-Api-Key` as well, or into a link. Raises
+    `CallerError("bad_request")` for a copy in the target or in `Referer`: neither can be left out.
+    """
+    secrets = _secrets_of(credential)
+    if not secrets:
+        return inbound
+    shortest = len(secrets[-1])
+    copies = False
+    for name, value in inbound.headers:
+        if len(value) < shortest and len(name) < shortest:
+            continue
+        if name not in CREDENTIAL_FIELDS and _in_field(name, value, secrets):
+            if name == b"referer":
+                raise _copied("Referer")
+            copies = True
+    if len(inbound.target) >= shortest and _in_text(inbound.target, secrets):
+        raise _copied("the request target")
+    if not copies:
+        return inbound
+    return inbound._replace(
+        headers=[field for field in inbound.headers if not _in_field(*field, secrets)]
+    )
+
+
+def is_credential(text: bytes, headers: Headers) -> bool:
+    """True if `text` holds a credential that is in these headers, valid or not."""
+    for name, value in headers:
+        if name in CREDENTIAL_FIELDS and _in_text(text, _secrets_of(value)):
+            return True
+    return False
+
+
+def _copied(place: str) -> CallerError:
+    detail = f"Show your credential in Authorization or Proxy-Authorization only, not in {place}."
+    return CallerError("bad_request", detail, cause="credential_copied")
+
+
+def _secrets_of(credential: bytes) -> tuple[bytes, ...]:
+    """What must not leave of the value of a credential field, longest first."""
+    scheme, _, rest = credential.partition(b" ")
+    shown = rest.lstrip(b" ")
+    if scheme.lower() != b"basic":
+        return (shown,) if len(shown) >= _SHORTEST else ()
+    token = _decoded(shown).partition(b":")[2]
+    return tuple(secret for secret in (shown, token) if len(secret) >= _SHORTEST)
+
+
+def _in_field(name: bytes, value: bytes, secrets: tuple[bytes, ...]) -> bool:
+    """Whether a field holds a secret: in its name, which is in lower case, or in its value."""
+    for secret in secrets:
+        if secret.lower() in name:
+            return True
+    if _in_text(value, secrets):
+        return True
+    scheme, _, encoded = value.partition(b" ")
+    return scheme.lower() == b"basic" and _in_text(_decoded(encoded), secrets)
+
+
+def _in_text(text: bytes, secrets: tuple[bytes, ...]) -> bool:
+    """Whether a text holds a secret, as it is or with escapes decoded (RFC 3986 2.1)."""
+    for _ in range(_DECODINGS + 1):
+        for secret in secrets:
+            if secret in text:
+                return True
+        if b"%" not in text:
+            return False
+        text = unquote_to_bytes(text)
+    return False
+
+
+def _decoded(encoded: bytes) -> bytes:
+    """What is in base64; b"" if it is not."""
+    try:
+        return base64.b64decode(encoded)
+    except binascii.Error:
+        return b""

@@ -28,25 +28,92 @@ _HOP_BY_HOP: Final = frozenset(
         b"upgrade",
     }
 )
-_REQUEST_DROPPED: Final = _HOP_BY_HOP.union(CREDENTIAL_FIELDS) | {
+# Fields in which proxies say where a request comes from. Callers write them here: all untrue.
+_CLIENT_ADDRESS: Final = frozenset(
+    {
+        b"cf-connecting-ip",
+        b"cf-connecting-ipv6",
+        b"cf-pseudo-ipv4",
+        b"client-ip",
+        b"fastly-client-ip",
+        b"fly-client-ip",
+        b"forwarded",
+        b"forwarded-for",
+        b"forwarded-for-ip",
+        b"true-client-ip",
+        b"wl-proxy-client-ip",
+        b"x-appengine-user-ip",
+        b"x-azure-clientip",
+        b"x-azure-socketip",
+        b"x-client-ip",
+        b"x-cluster-client-ip",
+        b"x-envoy-external-address",
+        b"x-originating-ip",
+        b"x-proxyuser-ip",
+        b"x-real-ip",
+        b"x-real-port",
+        b"x-remote-addr",
+        b"x-remote-ip",
+        b"x-true-client-ip",
+    }
+)
+# Fields that make some servers serve another request than the one that the policy allowed.
+_OVERRIDES: Final = frozenset(
+    {
+        b"base-url",
+        b"request-uri",
+        b"x-host",
+        b"x-http-host-override",
+        b"x-http-path-override",
+        b"x-override-url",
+        b"x-proxy-url",
+        b"x-request-uri",
+        b"x-rewrite-uri",
+        b"x-rewrite-url",
+        b"x-verb",
+    }
+)
+_REQUEST_DROPPED: Final = _HOP_BY_HOP.union(CREDENTIAL_FIELDS, _CLIENT_ADDRESS, _OVERRIDES) | {
     b"content-length",
     b"cookie",
     b"cookie2",
     b"expect",
-    b"forwarded",
     b"host",
-    b"x-http-method",
-    b"x-http-method-override",
     b"x-invopop-tenant",
-    b"x-method-override",
-    b"x-original-url",
-    b"x-real-ip",
     b"x-request-id",
     b"x-request-timeout",
-    b"x-rewrite-url",
 }
-_REQUEST_DROPPED_PREFIXES: Final = (b"proxy-", b"x-forwarded-", b"x-ssl-client-")
-_REPLY_DROPPED: Final = _HOP_BY_HOP | {b"alt-svc"}
+_REQUEST_DROPPED_PREFIXES: Final = (
+    b"proxy-",
+    b"x-forwarded",
+    b"x-http-method",
+    b"x-http-verb",
+    b"x-method",
+    b"x-original-",
+    b"x-ssl-client-",
+)
+# Instructions about the whole origin, which is ours, or to a proxy that serves files itself.
+_REPLY_DROPPED: Final = _HOP_BY_HOP | {
+    b"alt-svc",
+    b"clear-site-data",
+    b"expect-ct",
+    b"nel",
+    b"public-key-pins",
+    b"public-key-pins-report-only",
+    b"refresh",
+    b"report-to",
+    b"reporting-endpoints",
+    b"strict-transport-security",
+    b"x-litespeed-location",
+    b"x-reproxy-file",
+    b"x-reproxy-url",
+}
+_REPLY_DROPPED_PREFIXES: Final = (
+    b"x-accel-",
+    b"x-gateway-",
+    b"x-lighttpd-send-",
+    b"x-sendfile",
+)
 _REPLY_REWRITTEN: Final = frozenset({b"location", b"proxy-status", b"x-request-id"})
 
 _NAMES_NOTHING: Final = ([b"keep-alive"], [b"close"])
@@ -107,9 +174,11 @@ def reply_headers(raw: Headers, key: Key, host: bytes, request_id: str) -> Clean
         value = said
         if secret in said:
             value, echoed = said.replace(secret, REDACTED), True
-        if name in _REPLY_REWRITTEN:
+        if len(name) >= len(secret) and secret.lower() in name.lower():
+            echoed = True
+        elif name in _REPLY_REWRITTEN:
             headers += _rewritten(name, value, host)
-        elif name not in _REPLY_DROPPED and not name.startswith(b"x-gateway-"):
+        elif name not in _REPLY_DROPPED and not name.startswith(_REPLY_DROPPED_PREFIXES):
             headers.append((name, value))
     headers.append((b"x-request-id", request_id.encode("ascii")))
     headers.append(VIA)

@@ -178,6 +178,15 @@ def test_a_request_id_is_kept_if_it_is_visible_ascii(values: list[bytes], kept: 
     assert RequestIds()().endswith("0" * 15 + "1")
 
 
+@pytest.mark.parametrize("field", [b"authorization", b"proxy-authorization"])
+def test_a_request_id_that_is_the_credential_is_replaced(field: bytes) -> None:
+    """It would be logged and sent to Invopop; whether the credential is valid does not matter."""
+    token = b"igw_some-token"
+    headers = [(b"x-request-id", b"id-" + token), (field, b"Bearer " + token)]
+    assert request_id_of(headers, lambda: "fresh") == "fresh"
+    assert request_id_of(headers[:1], lambda: "fresh") == "id-igw_some-token"
+
+
 def receiver(*messages: dict[str, Any]) -> Callable[[], Awaitable[dict[str, Any]]]:
     queue = list(messages)
 

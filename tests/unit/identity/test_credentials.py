@@ -2,14 +2,15 @@
 
 import base64
 from contextlib import suppress
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import CallerError
-from gateway.identity.credentials import is_token68, presented
-from tests.support.identities import refusal
+from gateway.identity.credentials import is_credential, is_token68, presented, without_copies
+from tests.support.identities import NOBODY, TOKEN, inbound, refusal
 
 PLACEHOLDERS = frozenset({b"unused", b"sk-not a token"})
 
@@ -114,3 +115,84 @@ def test_token68() -> None:
     """The alphabet of RFC 9110 11.2, with padding at its end only."""
     assert is_token68(b"AZaz09-._~+/=")
     assert not any(map(is_token68, [b"", b"=", b"a b", b"a=b", b"a:b", b"\xe9"]))
+
+
+SHOWN_TOKEN = TOKEN.encode()
+PADDED = b"padded/token+of~billing=="
+BEARER = b"Bearer " + SHOWN_TOKEN
+
+
+def escaped(text: bytes) -> bytes:
+    """Every byte as a percent escape."""
+    return b"".join(b"%%%02x" % byte for byte in text)
+
+
+COPIES = {
+    "alone": (b"x-api-key", SHOWN_TOKEN),
+    "with its scheme": (b"x-authorization", BEARER),
+    "within text": (b"x-debug", b'{"token":"' + SHOWN_TOKEN + b'"}'),
+    "among others": (b"x-auth-token", b"a, " + SHOWN_TOKEN + b", b"),
+    "as Basic": (b"x-authorization", basic(b"billing:" + SHOWN_TOKEN)),
+    "as basic": (b"x-authorization", basic(SHOWN_TOKEN + b":").replace(b"Basic", b"basic")),
+    "escaped": (b"x-link", b"/x?access_token=" + escaped(SHOWN_TOKEN)),
+    "escaped in part": (b"x-link", SHOWN_TOKEN.replace(b"_", b"%5F")),
+    "escaped twice": (b"x-link", SHOWN_TOKEN.replace(b"_", b"%255f")),
+    "as a name": (b"x-" + SHOWN_TOKEN.lower(), b""),
+    "in a well-known field": (b"user-agent", b"sdk/1 " + SHOWN_TOKEN),
+    "in a trace": (b"tracestate", b"x=" + SHOWN_TOKEN),
+}
+
+
+@pytest.mark.parametrize("name", COPIES)
+def test_copies_are_left_out(name: str) -> None:
+    """A token in any other field goes no further; the other fields stay, in order."""
+    field = COPIES[name]
+    for credential in (BEARER, b"bearer   " + SHOWN_TOKEN, basic(b"any:" + SHOWN_TOKEN)):
+        request = inbound(
+            NOBODY, (b"authorization", credential), (b"accept", b"*/*"), field, (b"x-b", b"2")
+        )
+        kept = without_copies(request, credential).headers
+        assert [one for one in kept if one[0] != b"authorization"] == [
+            (b"host", b"gateway"), (b"accept", b"*/*"), (b"x-b", b"2"),
+        ]  # fmt: skip
+
+
+def test_a_copy_of_basic_credentials_is_one_too() -> None:
+    """What was shown in base64 is not passed on in base64 either."""
+    shown = basic(b"any:" + SHOWN_TOKEN)
+    request = inbound(NOBODY, (b"x-api-key", shown.partition(b" ")[2]))
+    assert without_copies(request, shown).headers == [(b"host", b"gateway")]
+
+
+def test_nothing_else_is_left_out() -> None:
+    """Without a copy the request stays what it is, and so does what only looks like one."""
+    for value in (SHOWN_TOKEN[:-1], SHOWN_TOKEN.upper(), b"Basic !", b"Basic", b"%", b"%zz" * 20):
+        request = inbound(NOBODY, (b"authorization", BEARER), (b"x-other", value))
+        assert without_copies(request, BEARER) is request
+    short = inbound(NOBODY, (b"x-other", b"unused"), (b"referer", b"https://unused"))
+    for credential in (b"Bearer unused", b"Bearer", b"", basic(b"u:x"), b"Basic !"):
+        assert without_copies(short, credential) is short
+
+
+@pytest.mark.parametrize("copy", [SHOWN_TOKEN, escaped(SHOWN_TOKEN), SHOWN_TOKEN[:-1] + b"%67"])
+def test_copies_that_cannot_be_left_out(copy: bytes) -> None:
+    """In the target or in Referer the request is refused, and the answer does not repeat it."""
+    for request in (
+        inbound()._replace(target=b"/x?access_token=" + copy),
+        inbound()._replace(target=b"/" + copy + b"/x"),
+        inbound(NOBODY, (b"referer", b"https://app.internal/?t=" + copy)),
+    ):
+        error = refusal(without_copies, request, BEARER)
+        assert (error.key, error.status, error.cause) == ("bad_request", 400, "credential_copied")
+        assert TOKEN not in error.detail
+    padded = inbound()._replace(target=b"/x?t=" + quote(PADDED, safe="").encode())
+    assert refusal(without_copies, padded, b"Bearer " + PADDED).key == "bad_request"
+
+
+def test_is_credential() -> None:
+    """Of either field, valid or not."""
+    headers = [(b"authorization", b"Bearer theirs-00"), (b"proxy-authorization", BEARER)]
+    assert is_credential(SHOWN_TOKEN, headers)
+    assert is_credential(b"theirs-00", headers)
+    assert not is_credential(b"theirs-0", headers)
+    assert not is_credential(SHOWN_TOKEN, [(b"x-api-key", SHOWN_TOKEN)])
