@@ -42,6 +42,8 @@ class Admission:
         x = self._x
         x.step("authenticate")
         caller = await self._authenticate()
+        if self.head.trace is not None:
+            x.join_trace(self.head.trace)
         x.step("authorize")
         grant = self._authorize(caller)
         x.operation, x.route, x.rule = grant.operation, grant.route, grant.rule

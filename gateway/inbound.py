@@ -17,7 +17,7 @@ from gateway.errors import CallerError
 from gateway.identity.credentials import is_credential
 from gateway.model import CALLER_LEFT, CREDENTIAL_FIELDS, Exchange, Headers, Inbound
 from gateway.observe.tracing import Tracer
-from gateway.trace import context_of
+from gateway.trace import TraceContext, context_of
 from gateway.upstream.headers import has_own_via
 from gateway.upstream.target import METHODS, Authority, resolve
 
@@ -45,7 +45,7 @@ class Head(NamedTuple):
     credential: bytes | None
     tenant_headers: tuple[bytes, ...]
     timeout: float | None
-    trace_id: str
+    trace: TraceContext | None
 
 
 class RequestIds:
@@ -123,7 +123,7 @@ def read_inbound(scope: Scope, request_id: str, upstream: Authority) -> Head:
         credential=credentials[0] if credentials else None,
         tenant_headers=tuple(seen.get(b"x-invopop-tenant", ())),
         timeout=timeout,
-        trace_id=trace.trace_id if trace else "",
+        trace=trace,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Final, Literal, NamedTuple, Protocol
 
 from gateway.errors import ErrorKey, UpstreamError
 from gateway.secret import Secret
-from gateway.trace import Trace
+from gateway.trace import Trace, TraceContext
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -247,6 +247,15 @@ class Exchange:
     seconds: float = 0.0
     trace_id: str = ""
     trace: Trace | None = None
+
+    def join_trace(self, parent: TraceContext) -> None:
+        """Takes over the caller's trace context, and its decision; the caller must be known."""
+        self.trace_id = parent.trace_id
+        if self.trace is not None:
+            if parent.sampled:
+                self.trace.join(parent)
+            else:
+                self.trace = None
 
     def step(self, name: str) -> None:
         """Records that a step begins, and that the one before it is over; "" only ends that one."""

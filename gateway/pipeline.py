@@ -53,7 +53,6 @@ class Pipeline:
 
     async def _serve(self, x: Exchange, scope: Scope, receive: Receive, answer: Answer) -> None:
         head = read_inbound(scope, x.request_id, self._services.sender.forwarder.authority)
-        x.trace_id = head.trace_id or x.trace_id
         admission = Admission(self._services, x, head)
         grant = await admission.admit()
         x.waited_seconds += await self._services.count(grant)

@@ -62,18 +62,30 @@ class Span:
 
 
 class Trace:
-    """The spans of one exchange below its own, `span_id`, whose parent is the caller's, if any."""
+    """The spans of one exchange below its own, `span_id`.
 
-    __slots__ = ("_step", "flags", "parent_id", "span_id", "spans", "started_at", "trace_id")
+    It is exported only if `recorded`. Until `join` it knows no caller: a stranger's context decides
+    neither that, nor the trace that it belongs to.
+    """
 
-    def __init__(self, parent: TraceContext | None) -> None:
-        self.trace_id = parent.trace_id if parent else _new_id(128)
-        self.parent_id = parent.span_id if parent else ""
-        self.flags = parent.flags if parent else "01"
+    __slots__ = (
+        "_step", "flags", "parent_id", "recorded", "span_id", "spans", "started_at", "trace_id",
+    )  # fmt: skip
+
+    def __init__(self, *, recorded: bool) -> None:
+        self.recorded = recorded
+        self.trace_id = _new_id(128)
+        self.parent_id = ""
+        self.flags = "01"
         self.span_id = _new_id(64)
         self.started_at = time.time_ns()
         self.spans: list[Span] = []
         self._step: Span | None = None
+
+    def join(self, parent: TraceContext) -> None:
+        """Continues an authenticated caller's trace, which is sampled, below its span."""
+        self.recorded = True
+        self.trace_id, self.parent_id, self.flags = parent
 
     def step(self, name: str) -> None:
         """Begins a step and ends the one before it; "" only ends that one."""

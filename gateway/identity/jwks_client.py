@@ -34,8 +34,9 @@ class Document(NamedTuple):
 class JwksClient:
     """Fetches one issuer's key set. Without `url` the issuer's discovery document names it.
 
-    `bearer_file` holds the token that Kubernetes' API server asks for; it is read at each fetch,
-    because Kubernetes renews it, and it goes wherever the discovery document points.
+    `bearer_file` holds the token that Kubernetes' API server asks for. It is read at each fetch,
+    because Kubernetes renews it, and is sent to the origin of `url`, or else of `issuer`, alone: a
+    discovery document could point anywhere.
     """
 
     issuer: str
@@ -46,7 +47,7 @@ class JwksClient:
 
     async def fetch(self) -> Document:
         """The document. Raises `KeySetError` for any failure."""
-        headers = {"accept-encoding": "identity", **self.authorization()}
+        authorization = self.authorization()
         try:
             async with (
                 asyncio.timeout(DEADLINE),
@@ -54,10 +55,14 @@ class JwksClient:
                     transport=HttpTransport(self.tls, self.resolver),
                     trust_env=False,
                     timeout=None,  # noqa: S113 - the deadline above is for everything
-                    headers=headers,
+                    headers={"accept-encoding": "identity"},
                 ) as client,
             ):
-                return await _get(client, self.url or await self._discover(client))
+                if self.url is not None:
+                    return await _get(client, self.url, authorization)
+                url = await self._discover(client, authorization)
+                own = _origin(url) == _origin(self.issuer)
+                return await _get(client, url, authorization if own else {})
         except TimeoutError:
             raise KeySetError("timeout") from None
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
@@ -65,8 +70,8 @@ class JwksClient:
         except (httpx.HTTPError, httpx.InvalidURL, OSError):
             raise KeySetError("unreachable") from None
 
-    async def _discover(self, client: httpx.AsyncClient) -> str:
-        text = (await _get(client, self.issuer.rstrip("/") + _DISCOVERY)).text
+    async def _discover(self, client: httpx.AsyncClient, authorization: dict[str, str]) -> str:
+        text = (await _get(client, self.issuer.rstrip("/") + _DISCOVERY, authorization)).text
         try:
             document = read_document(text)
         except ValueError:
@@ -89,11 +94,17 @@ class JwksClient:
         return {"authorization": f"Bearer {token}"}
 
 
-async def _get(client: httpx.AsyncClient, url: str) -> Document:
+def _origin(url: str) -> tuple[str, str, int | None]:
+    """Scheme, host in lower case, and port if it is not the scheme's own."""
+    parsed = httpx.URL(url)
+    return parsed.scheme, parsed.host.removesuffix("."), parsed.port
+
+
+async def _get(client: httpx.AsyncClient, url: str, headers: dict[str, str]) -> Document:
     if not url.startswith("https://"):
         raise KeySetError("insecure_url")
     document = bytearray()
-    async with client.stream("GET", url) as response:
+    async with client.stream("GET", url, headers=headers) as response:
         if response.status_code != httpx.codes.OK:
             raise KeySetError("redirect" if response.is_redirect else "status")
         async for chunk in response.aiter_raw():

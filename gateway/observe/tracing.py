@@ -1,6 +1,7 @@
 """Which exchanges are traced, and that their spans are exported once they have ended.
 
-Decides by the caller's trace context, else by chance; costs an exchange nothing that is not traced.
+An authenticated caller's trace context decides, else chance; an exchange that is not traced costs
+nothing.
 """
 
 import random
@@ -25,16 +26,18 @@ _MISSING: Final = "the extra `otel`: pip install 'invopop-gateway[otel]'"
 
 
 class Tracer:
-    """Begins a trace for the share `ratio` of the exchanges that come without a context."""
+    """Records the share `ratio` of the exchanges without a context of an authenticated caller."""
 
     def __init__(self, ratio: float) -> None:
         self._ratio = ratio
 
     def begin(self, x: Exchange, headers: Headers) -> None:
-        """Gives the exchange a trace, if it is to have one."""
+        """Gives the exchange a trace if it is to have one, or may: see `Exchange.join_trace`."""
         parent = context_of([value for name, value in headers if name == b"traceparent"])
-        if parent.sampled if parent else random.random() < self._ratio:  # noqa: S311
-            x.trace = Trace(parent)
+        recorded = random.random() < self._ratio  # noqa: S311 - no secret
+        if recorded or (parent is not None and parent.sampled):
+            x.trace = Trace(recorded=recorded)
+        if recorded and x.trace is not None:
             x.trace_id = x.trace.trace_id
 
 
@@ -68,7 +71,7 @@ class TraceExport:
         self._close = exporter.close
 
         def ended(event: ExchangeEnded) -> None:
-            if event.exchange.trace is not None:
+            if event.exchange.trace is not None and event.exchange.trace.recorded:
                 exporter.put(event.exchange)
 
         events.subscribe(ExchangeEnded, ended)

@@ -102,7 +102,8 @@ def test_a_lawful_head_gives_its_parts() -> None:
     assert len(head.inbound.headers) == 5
     assert head.credential == b"Bearer t"
     assert (head.tenant_headers, head.timeout) == ((b"acme",), 2.5)
-    assert head.trace_id == "ab" * 16
+    assert head.trace is not None
+    assert head.trace.trace_id == "ab" * 16
 
 
 def test_a_head_that_asks_for_nothing() -> None:
@@ -112,7 +113,7 @@ def test_a_head_that_asks_for_nothing() -> None:
         None,
         (),
         None,
-        "",
+        None,
     )
 
 

@@ -57,7 +57,8 @@ def test_only_the_lowest_flag_says_sampled(flags: str, sampled: bool) -> None:
 
 def test_the_attempt_becomes_the_parent_upstream() -> None:
     """The trace and its flags stay; the span is ours; every other field is as it was, in order."""
-    trace = Trace(TraceContext(TRACE_ID, SPAN_ID, "03"))
+    trace = Trace(recorded=False)
+    trace.join(TraceContext(TRACE_ID, SPAN_ID, "03"))
     span = trace.attempt((b"api.invopop.com", 443))
     state = (b"tracestate", b"a=b")
     sent = trace.outward([(b"host", b"h"), (b"traceparent", PARENT), state], span)
@@ -67,7 +68,7 @@ def test_the_attempt_becomes_the_parent_upstream() -> None:
 
 def test_nothing_is_added_that_the_caller_did_not_send() -> None:
     """A trace that begins here stays here, and a context that is invalid goes up as it came."""
-    trace = Trace(None)
+    trace = Trace(recorded=True)
     span = trace.attempt((b"api.invopop.com", 443))
     for headers in ([(b"host", b"h")], [(b"traceparent", b"junk")]):
         assert trace.outward(headers, span) == headers
@@ -75,7 +76,7 @@ def test_nothing_is_added_that_the_caller_did_not_send() -> None:
 
 def test_steps_follow_each_other() -> None:
     """A step ends where the next begins; the one in progress ends with the error that ended it."""
-    trace = Trace(None)
+    trace = Trace(recorded=True)
     trace.step("authenticate")
     trace.step("authorize")
     trace.leave("tenant_denied")
@@ -88,7 +89,7 @@ def test_steps_follow_each_other() -> None:
 
 def test_ids_are_those_of_the_specification() -> None:
     """32 and 16 lower-case hex digits, no two alike."""
-    traces = [Trace(None) for _ in range(1000)]
+    traces = [Trace(recorded=True) for _ in range(1000)]
     assert {len(trace.trace_id) for trace in traces} == {32}
     assert {len(trace.span_id) for trace in traces} == {16}
     assert len({trace.trace_id for trace in traces}) == 1000

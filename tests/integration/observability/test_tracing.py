@@ -214,3 +214,29 @@ def test_the_share_is_by_chance(tmp_path: Path) -> None:
         made.trace("wanted")
         assert {span.trace_id for span in collector.spans()} == {TRACE_ID}
         assert "trace_id" not in made.gateway.exchange("none-0")
+
+
+def test_a_strangers_context_decides_nothing(tmp_path: Path) -> None:
+    """Who is not authenticated forces no trace, prevents none, and joins none; nor names its id."""
+    with Collector() as collector, Traced(tmp_path, collector, sample_ratio=0.0) as made:
+        for parent in (PARENT, UNSAMPLED):
+            refused = request(
+                "GET /x", f"traceparent: {parent}", "X-Request-Id: stranger", token="igw_nobody"
+            )
+            assert made.exchange(refused).status == 401
+        made.get("/x", f"traceparent: {PARENT}", "X-Request-Id: wanted")
+        made.trace("wanted")
+        assert {span.trace_id for span in collector.spans()} == {TRACE_ID}
+        assert not [s for s in collector.spans() if "stranger" in s.attributes.values()]
+        assert "trace_id" not in made.gateway.exchange("stranger")
+
+
+@pytest.mark.parametrize("parent", [PARENT, UNSAMPLED])
+def test_a_refused_strangers_trace_is_ours(traced: Traced, parent: str) -> None:
+    """Where all are traced, its refusal is in a trace of its own, whatever it says."""
+    request_id = f"stranger-{parent[-2:]}"
+    lines = (f"traceparent: {parent}", f"X-Request-Id: {request_id}")
+    traced.exchange(request("GET /x", *lines, token="igw_nobody"))
+    own, *_ = traced.trace(request_id).values()
+    assert (own.parent_id, own.trace_id == TRACE_ID) == ("", False)
+    assert traced.gateway.exchange(request_id)["trace_id"] == own.trace_id

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.identity import jwks_client
-from gateway.identity.jwks_client import JwksClient
+from gateway.identity.jwks_client import JwksClient, _origin
 from gateway.identity.keys import KeySetError
 from tests.support.certificates import Authority
 from tests.support.jwks import STALL, JwksServer
@@ -183,6 +183,39 @@ async def test_discovery(server: JwksServer, tmp_path: Path) -> None:
         "/jwks",
     ]
     assert all("authorization: Bearer t\r\n" in request for request in server.requests)
+
+
+async def test_the_token_goes_to_the_issuers_own_origin_alone(
+    server: JwksServer, authority: Authority, issuer: Issuer, tmp_path: Path
+) -> None:
+    """A discovery document may name a key set anywhere; there the request bears no token."""
+    (tmp_path / "token").write_text("t")
+    other = JwksServer(authority)
+    async with other.listening():
+        other.put("/jwks", json.dumps(issuer.jwks()).encode())
+        document = {"issuer": server.url, "jwks_uri": other.url + "/jwks"}
+        server.put("/.well-known/openid-configuration", json.dumps(document).encode())
+        fetched = await client(server, None, tmp_path / "token").fetch()
+    assert b"rsa-1" in fetched.text
+    assert "authorization: Bearer t\r\n" in server.requests[0]
+    assert "authorization" not in other.requests[0].lower()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("https://id.internal", "https://ID.internal:443/jwks", True),
+        ("https://id.internal", "https://id.internal./jwks", True),
+        ("https://id.internal", "https://id.internal:8443/jwks", False),
+        ("https://id.internal", "https://id.internal.evil/jwks", False),
+        ("https://id.internal", "https://id.internal@evil/jwks", False),
+        ("https://id.internal", "http://id.internal/jwks", False),
+        ("https://id.internal", "https://[::1]/jwks", False),
+    ],
+)
+def test_same_origin(one: str, other: str, same: bool) -> None:
+    """Scheme, host and port are the same; case and the dot of the root do not count."""
+    assert (_origin(one) == _origin(other)) is same
 
 
 async def test_discovery_by_a_name_that_ends_with_a_slash(server: JwksServer) -> None:
