@@ -1,7 +1,7 @@
 """Lines to a file descriptor in batches, from a thread of its own.
 
 A reader of stdout that is blocked never blocks serving; lines are lost only while more than `LIMIT`
-bytes wait, and none at exit.
+bytes wait, or the disk is full, and then counted; none at exit.
 """
 
 import os
@@ -25,6 +25,7 @@ class LineWriter:
         self._closing = threading.Event()
         self._path = _path_of(descriptor)
         self._reopen = False
+        self._whole = True  # the last byte written ended a line
         self.dropped = 0
         self.to_terminal = os.isatty(descriptor)
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
@@ -67,14 +68,19 @@ class LineWriter:
                 return
 
     def _write_all(self, batch: bytes) -> None:
+        lines = batch.count(b"\n")
+        if not self._whole:  # a line broke off: what follows must not be glued to it
+            batch = b"\n" + batch
         view = memoryview(batch)
         while view:
             try:
                 view = view[os.write(self._descriptor, view) :]
             except BlockingIOError:  # somebody made the descriptor non-blocking
                 self._closing.wait(BATCH_SECONDS)
-            except OSError:  # the reader is gone: nobody is left to read it
+            except OSError:  # the disk is full, or the reader is gone
+                self.dropped += min(lines, view.tobytes().count(b"\n"))
                 return
+            self._whole = batch[len(batch) - len(view) - 1 : len(batch) - len(view)] == b"\n"
 
 
 def _path_of(descriptor: int) -> str:

@@ -1,7 +1,11 @@
 """The line writer: nothing blocks serving, nothing is lost at exit."""
 
+import errno
 import os
 import threading
+from pathlib import Path
+
+import pytest
 
 from gateway.observe import writer
 from gateway.observe.writer import LineWriter
@@ -57,3 +61,33 @@ def test_a_closed_reader_is_survived() -> None:
     lines.write(b"lost\n")
     lines.close()
     os.close(into)
+
+
+def test_a_full_disk_loses_whole_lines_and_counts_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line that broke off is ended before the next one; each one that is not whole is counted."""
+    path = tmp_path / "log"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    lines = LineWriter(descriptor)
+    write, room = os.write, [7]
+
+    def full(into: int, data: bytes) -> int:
+        if into != descriptor:
+            return write(into, data)
+        if not room[0]:
+            raise OSError(errno.ENOSPC, "no space")
+        count = write(into, bytes(data)[: room[0]])
+        room[0] -= count
+        return count
+
+    monkeypatch.setattr(os, "write", full)
+    lines.write(b"first\nsecond\nthird\n")
+    while not lines.dropped:
+        threading.Event().wait(0.01)
+    room[0] = 1000
+    lines.write(b"fourth\n")
+    lines.close()
+    os.close(descriptor)
+    assert path.read_bytes() == b"first\ns\nfourth\n"
+    assert lines.dropped == 2
