@@ -1,5 +1,6 @@
 """The admin ASGI application: metrics, probes, the status page. Reads only; changes nothing.
 
+No path answers a browser that was led here by a page elsewhere.
 The status is for peers on this machine or in `admin.status_networks`, and only under an address or
 `localhost`: a name in `Host` may be an attacker's, pointed at this machine after the operator's
 browser had loaded the attacker's page (DNS rebinding).
@@ -13,16 +14,23 @@ from typing import Final
 
 import orjson
 from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.admin.health import Health
 from gateway.admin.overview import Overview
 from gateway.admin.page import CLOSED, HEADERS, Page
+from gateway.admin.scrape import Exposition, Scrapes
 
 NOT_YOUR_NETWORK: Final = (
     "The status page is shown to this machine and to the networks in admin.status_networks."
+)
+NOT_FOR_PAGES: Final = (
+    "Web pages elsewhere may not read this. Open it by an IP address or as localhost yourself."
 )
 NOT_BY_NAME: Final = "Open the status page by an IP address or as localhost, not by another name."
 
@@ -30,7 +38,6 @@ NOT_BY_NAME: Final = "Open the status page by an IP address or as localhost, not
 _HOST: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9.-]+))(?::[0-9]*)?")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Exposition = Callable[[str], tuple[bytes, str]]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -38,10 +45,10 @@ def admin_app(health: Health, exposition: Exposition, overview: Overview) -> Sta
     """Builds the application around the process's health, its metrics and its status."""
     page = Page()
 
+    scrapes = Scrapes(exposition)
+
     async def metrics(request: Request) -> Response:
-        # A scrape of many series takes long: it does not run on the event loop.
-        accept = request.headers.get("accept", "")
-        body, content_type = await asyncio.to_thread(exposition, accept)
+        body, content_type = await scrapes.scrape(request.headers.get("accept", ""))
         return Response(body, headers={"content-type": content_type})
 
     async def live(_: Request) -> Response:
@@ -54,23 +61,64 @@ def admin_app(health: Health, exposition: Exposition, overview: Overview) -> Sta
     async def status_page(_: Request) -> Response:
         status = await overview.status()
         html = await asyncio.to_thread(page.render, status)
-        headers = HEADERS | {"content-security-policy": page.policy}
-        return HTMLResponse(html, headers=headers)
+        return HTMLResponse(html, headers={"content-security-policy": page.policy})
 
     async def status_json(_: Request) -> Response:
         body = orjson.dumps(await overview.status())
-        headers = HEADERS | {"content-security-policy": CLOSED}
+        headers = {"content-security-policy": CLOSED}
         return Response(body, media_type="application/json", headers=headers)
 
-    return Starlette(
-        routes=[
-            Route("/metrics", metrics, methods=["GET"]),
-            Route("/livez", live, methods=["GET"]),
-            Route("/readyz", ready, methods=["GET"]),
-            Route("/status", _guarded(overview, status_json), methods=["GET"]),
-            Route("/", _guarded(overview, status_page), methods=["GET"]),
-        ]
-    )
+    endpoints = {
+        "/metrics": metrics,
+        "/livez": live,
+        "/readyz": ready,
+        "/status": _guarded(overview, status_json),
+    }
+    routes = [Route("/", _guarded(overview, status_page), methods=["GET"])]
+    for path, endpoint in endpoints.items():
+        routes += [Route(path, endpoint, methods=["GET"]), Route(f"{path}/", endpoint)]
+    app = Starlette(routes=routes, middleware=[Middleware(NoPagesElsewhere)])
+    app.router.redirect_slashes = False  # a redirect would go to whatever Host the caller sent
+    return app
+
+
+class NoPagesElsewhere:
+    """Refuses what a web page elsewhere sent, on every path; sets the headers of all replies."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI: 403 with the reason, or the application's answer."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        app = self._app
+        if scope["type"] == "http" and is_from_page_elsewhere(Headers(scope=scope)):
+            app = PlainTextResponse(f"{NOT_FOR_PAGES}\n", 403)
+        await app(scope, receive, send_with_headers)
+
+
+def is_from_page_elsewhere(headers: Headers) -> bool:
+    """Whether a browser sent this for a page that is not ours (Fetch Metadata; RFC 6454 7).
+
+    Under a name in `Host` no browser is answered: the name may be a stranger's (DNS rebinding).
+    Under an address or `localhost` its user may open a path or follow a link to it, and our own
+    page may ask for more.
+    """
+    host, sent_by = headers.get("host", ""), headers.get("user-agent", "")
+    fetch = {name: headers.getlist(f"sec-fetch-{name}") for name in ("site", "mode", "dest")}
+    origins = headers.getlist("origin")
+    if not _is_no_name(host):
+        marks = any(name.startswith("sec-fetch-") for name in headers)
+        return bool(origins) or marks or sent_by.startswith("Mozilla/")
+    if any(origin not in {f"http://{host}", f"https://{host}"} for origin in origins):
+        return True
+    opened = fetch["mode"] == ["navigate"] and fetch["dest"] == ["document"]
+    return not opened and not set(fetch["site"]) <= {"none", "same-origin"}
 
 
 def _guarded(overview: Overview, endpoint: Endpoint) -> Endpoint:
@@ -80,7 +128,7 @@ def _guarded(overview: Overview, endpoint: Endpoint) -> Endpoint:
         peer = request.client.host if request.client else ""
         why = refusal(peer, request.headers.get("host", ""), overview.networks)
         if why:
-            return PlainTextResponse(f"{why}\n", 403, headers=HEADERS)
+            return PlainTextResponse(f"{why}\n", 403)
         return await endpoint(request)
 
     return guard

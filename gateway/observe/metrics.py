@@ -13,6 +13,7 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    ProcessCollector,
     disable_created_metrics,
 )
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -35,6 +36,7 @@ from gateway.events import (
     UpstreamRetried,
 )
 from gateway.observe.families import FAMILIES, LOOKUP_SECONDS, Family
+from gateway.observe.negotiation import format_for
 from gateway.observe.request_counters import COUNTED_HERE, OTHER, PREFIX, RequestCounters
 
 _BOUNDED: Final = frozenset({"tenant", "caller"})
@@ -86,6 +88,7 @@ class PrometheusMetrics:
         tables = {f.name: f for f in FAMILIES if f.name not in COUNTED_HERE}
         self._expiries = _Expiries(tables.pop("key_expiry_timestamp_seconds"), max_series)
         self.registry.register(self._expiries)
+        ProcessCollector(registry=self.registry)
         self._families = {name: (f, _new(f, self.registry)) for name, f in tables.items()}
         self._series = dict.fromkeys(self._families, 0)
         self._children: dict[tuple[str, ...], Any] = {}
@@ -125,7 +128,7 @@ class PrometheusMetrics:
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """The scrape's body and content type, as `Accept` asks: text or OpenMetrics."""
-        encode, content_type = choose_encoder(accept)
+        encode, content_type = choose_encoder(format_for(accept))
         return encode(self.registry), content_type
 
     def subscribe(self, events: Events) -> None:

@@ -1,7 +1,7 @@
 """The admin application for peers elsewhere: what sockets of one machine cannot show."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import httpx
@@ -29,11 +29,17 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
         yield made
 
 
-async def asked(gateway: Gateway, peer: str, path: str, host: str = "10.0.0.1") -> httpx.Response:
+async def asked(
+    gateway: Gateway,
+    peer: str,
+    path: str,
+    host: str = "10.0.0.1",
+    headers: Mapping[str, str] | None = None,
+) -> httpx.Response:
     """A GET as if from that peer."""
     transport = httpx.ASGITransport(app=gateway.admin, client=(peer, 50_000))
     async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
-        return await client.get(path)
+        return await client.get(path, headers=headers)
 
 
 @pytest.mark.parametrize("path", ["/", "/status"])
@@ -60,6 +66,63 @@ async def test_forwarding_headers_make_nobody_near(gateway: Gateway) -> None:
 async def test_probes_and_metrics_are_for_everyone(gateway: Gateway, path: str) -> None:
     """Who may reach the port may scrape it."""
     assert (await asked(gateway, ELSEWHERE, path, "gateway.example")).status_code in {200, 503}
+
+
+PATHS = ["/metrics", "/livez", "/readyz", "/status", "/", "/nothing-here"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    ("host", "sent"),
+    [
+        ("metrics.example", {"origin": "http://metrics.example"}),
+        ("metrics.example", {"sec-fetch-site": "same-origin"}),
+        ("metrics.example", {"sec-fetch-mode": "no-cors"}),
+        ("metrics.example", {"user-agent": "Mozilla/5.0"}),
+        ("127.0.0.1:9585", {"origin": "http://evil.example"}),
+        ("127.0.0.1:9585", {"origin": "null"}),
+        ("127.0.0.1:9585", {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}),
+        ("localhost:9585", {"sec-fetch-site": "same-site", "sec-fetch-dest": "script"}),
+    ],
+)
+async def test_pages_elsewhere_read_nothing(
+    gateway: Gateway, path: str, host: str, sent: dict[str, str]
+) -> None:
+    """Not even that a path is not there; a rebound name has all of a page's own origin."""
+    refused = await asked(gateway, NEAR, path, host, sent)
+    assert (refused.status_code, "Web pages elsewhere" in refused.text) == (403, True)
+
+
+@pytest.mark.parametrize("path", PATHS[:-1])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"user-agent": "Mozilla/5.0", "sec-fetch-site": "none", "sec-fetch-mode": "navigate"},
+        {
+            "sec-fetch-site": "cross-site",
+            "sec-fetch-mode": "navigate",
+            "sec-fetch-dest": "document",
+        },
+        {"sec-fetch-site": "same-origin", "sec-fetch-mode": "cors"},
+        {"origin": "http://127.0.0.1:9585"},
+    ],
+)
+async def test_an_operators_own_browser_reads_all(
+    gateway: Gateway, path: str, sent: dict[str, str]
+) -> None:
+    """By address: opened, followed from a link, or asked for by our own page."""
+    reply = await asked(gateway, NEAR, path, "127.0.0.1:9585", sent)
+    assert reply.status_code in {200, 503}
+    assert reply.headers["x-content-type-options"] == "nosniff"
+    assert reply.headers["cross-origin-resource-policy"] == "same-origin"
+
+
+@pytest.mark.parametrize("path", ["/metrics/", "/livez/", "/readyz/", "/status/"])
+async def test_a_final_slash_redirects_nobody(gateway: Gateway, path: str) -> None:
+    """A redirect would name the `Host` that a stranger sent."""
+    reply = await asked(gateway, NEAR, path)
+    assert reply.status_code in {200, 503}
+    assert "location" not in reply.headers
 
 
 async def test_an_empty_gateway_says_what_is_missing(gateway: Gateway) -> None:

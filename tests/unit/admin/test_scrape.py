@@ -1,0 +1,92 @@
+"""Scrapes are shared by all who wait, and leave most of the time to requests."""
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+from gateway.admin.scrape import Scrapes
+
+
+class Exposition:
+    """Counts renderings; none ends before `go`."""
+
+    def __init__(self) -> None:
+        self.formats: list[str] = []
+        self.go = threading.Event()
+
+    def __call__(self, accept: str) -> tuple[bytes, str]:
+        """One rendering, numbered."""
+        self.formats.append(accept)
+        self.go.wait(10)
+        return b"%d" % len(self.formats), "text/plain"
+
+    async def begun(self, count: int) -> None:
+        """Returns once so many renderings have begun."""
+        async with asyncio.timeout(10):
+            while len(self.formats) < count:
+                await asyncio.sleep(0.001)
+
+
+async def test_who_comes_while_one_is_rendered_shares_the_next() -> None:
+    """Figures are never older than the scrape, and 50 scrapers cost one rendering more."""
+    exposition = Exposition()
+    scrapes = Scrapes(exposition)
+    first = asyncio.ensure_future(scrapes.scrape(""))
+    await exposition.begun(1)
+    others = [asyncio.ensure_future(scrapes.scrape("*/*")) for _ in range(50)]
+    await asyncio.sleep(0)
+    exposition.go.set()
+    assert (await first)[0] == b"1"
+    assert {body for body, _ in await asyncio.gather(*others)} == {b"2"}
+    assert len(exposition.formats) == 2
+
+
+async def test_a_scraper_that_leaves_takes_nothing_from_others() -> None:
+    """Cancelling one wait leaves the rendering to the rest."""
+    exposition = Exposition()
+    scrapes = Scrapes(exposition)
+    leaving, staying = (asyncio.ensure_future(scrapes.scrape("")) for _ in range(2))
+    await exposition.begun(1)
+    leaving.cancel()
+    exposition.go.set()
+    assert (await staying)[0] == b"1"
+
+
+async def test_a_failure_is_not_kept() -> None:
+    """Whoever waited gets it; the next scrape is rendered anew."""
+    calls = 0
+
+    def failing(_: str) -> tuple[bytes, str]:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise ValueError("once")
+        return b"well", "text/plain"
+
+    scrapes = Scrapes(failing)
+    with pytest.raises(ValueError, match="once"):
+        await scrapes.scrape("")
+    assert (await scrapes.scrape(""))[0] == b"well"
+
+
+async def test_after_a_long_rendering_there_is_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is rendered again no sooner than a second after the last rendering began."""
+    now = [100.0]
+    slept: list[float] = []
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+
+    def slow(_: str) -> tuple[bytes, str]:
+        now[0] += 0.4
+        return b"", "text/plain"
+
+    scrapes = Scrapes(slow)
+    await scrapes.scrape("")
+    await scrapes.scrape("")
+    assert slept[1] == pytest.approx(0.6)
