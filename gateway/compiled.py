@@ -27,6 +27,7 @@ from gateway.secret import Secret
 from gateway.settings.key_sources import STORES, KeySource
 from gateway.settings.load import Loaded
 from gateway.settings.schema import Settings, UpstreamSettings
+from gateway.settings.wording import shown_path
 from gateway.upstream.breaker import Breaker
 from gateway.upstream.forwarder import Forwarder
 from gateway.upstream.request_encoder import Timeouts
@@ -108,7 +109,8 @@ def _trust_of(upstream: UpstreamSettings, file: str) -> Trust:
         anchor = upstream.ca_file.read_bytes() if upstream.ca_file else b""
         return Trust(client_context(upstream.ca_file, ca_only=upstream.ca_only), anchor)
     except (OSError, ssl.SSLError):
-        found, expected = f'"{upstream.ca_file}"', "a readable PEM file of certificates"
+        found = f'"{shown_path(upstream.ca_file or Path())}"'
+        expected = "a readable PEM file of certificates"
         raise refused(file, "upstream.ca_file", found, expected) from None
 
 

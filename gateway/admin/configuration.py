@@ -17,6 +17,7 @@ from gateway.settings.callers import CallerSettings, CallerToken, Issuer
 from gateway.settings.key_sources import STORE_TABLES
 from gateway.settings.load import Loaded
 from gateway.settings.schema import ListenSettings, Settings
+from gateway.settings.wording import masked
 
 MOST: Final = 50  # callers, and issuers, that are shown
 _MOST_TENANTS: Final = 8
@@ -31,14 +32,14 @@ def configuration(loaded: Loaded, recent_events: RecentEvents) -> ConfigurationS
     reload = recent_events.reload
     return ConfigurationStatus(
         file=loaded.file.name,
-        vault=loaded.vault_path.name,
+        vault=masked(loaded.vault_path.name),
         in_force_since=recent_events.in_force_since,
         reload=reload.event.outcome if reload else "",
         reload_at=reload.at if reload else None,
         problems=_lines(loaded, reload.event.problems if reload else ()),
         restart_required=reload.event.restart_required if reload else (),
         warnings=_lines(loaded, loaded.warnings),
-        settings=tuple(Setting(name, value(loaded.settings)) for name, value in _SHOWN),
+        settings=tuple(Setting(name, masked(value(loaded.settings))) for name, value in _SHOWN),
     )
 
 
@@ -166,9 +167,9 @@ def _caller(
     name: str, settings: CallerSettings, usage: Usage, offset: float, *, only: bool
 ) -> CallerRow:
     return CallerRow(
-        name=name,
+        name=masked(name),
         known_by=tuple(_ways(settings, only=only)),
-        tenants=settings.tenants[:_MOST_TENANTS],
+        tenants=tuple(map(masked, settings.tenants[:_MOST_TENANTS])),
         more_tenants=max(0, len(settings.tenants) - _MOST_TENANTS),
         allowed=_allowed(settings),
         enforced=settings.enforce,
@@ -209,8 +210,8 @@ def _counted(count: int, noun: str) -> str:
 def _issuer(issuer: Issuer, state: IssuerState | None, recent_events: RecentEvents) -> IssuerRow:
     refresh = recent_events.refreshes.get(issuer.issuer) if state else None
     return IssuerRow(
-        issuer=issuer.issuer,
-        audience=issuer.audience,
+        issuer=masked(issuer.issuer),
+        audience=masked(issuer.audience),
         keys=_keys(issuer),
         algorithms=", ".join(issuer.algorithms),
         state=_state(state),
@@ -227,9 +228,9 @@ def _state(state: IssuerState | None) -> Literal["ok", "pending", "failing"]:
 
 def _keys(issuer: Issuer) -> str:
     if issuer.jwks_file:
-        return f"file {issuer.jwks_file.name}"
+        return f"file {masked(issuer.jwks_file.name)}"
     if issuer.public_key_file:
-        return f"file {issuer.public_key_file.name}"
+        return f"file {masked(issuer.public_key_file.name)}"
     if issuer.secret:
         return "shared secret"
-    return (issuer.jwks_url or "OpenID discovery").partition("?")[0]
+    return masked((issuer.jwks_url or "OpenID discovery").partition("?")[0])

@@ -26,6 +26,7 @@ from gateway.admin.view import (
 )
 from gateway.services import Services
 from gateway.settings.load import Loaded
+from gateway.settings.wording import masked_name
 from gateway.upstream.transport import Transport
 from gateway.vault.report import KeyState, Now, Survey, survey
 
@@ -179,7 +180,7 @@ def _tenants(found: Survey, loaded: Loaded, history: History) -> TenantSummary:
 
 def _key(state: KeyState, failed: dict[str, int]) -> KeyRow:
     return KeyRow(
-        tenant=state.tenant,
+        tenant=masked_name(state.tenant),
         slot=state.slot,
         source=state.source,
         fingerprint=state.fingerprint,

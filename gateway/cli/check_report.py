@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from gateway.cli.probes import Look, WorkspaceFound
 from gateway.errors import Problem
-from gateway.settings.wording import printable
+from gateway.settings.wording import key_path, masked_name, printable
 from gateway.vault.report import TenantRow, ends_soon
 
 WIDTH = 200  # columns of the table where there is no terminal
@@ -40,7 +40,7 @@ class Report(NamedTuple):
 
     def _of_key(self, row: TenantRow) -> Problem | None:
         verdict = _verdict(row, (self.seen.answers or {}).get((row.tenant, row.slot)))
-        place = f"tenants.{row.tenant}.{row.slot}"
+        place = key_path(("tenants", row.tenant, row.slot))
         expected = "a key that Invopop accepts"
         return Problem(str(self.vault_file), place, verdict, expected) if verdict else None
 
@@ -49,7 +49,7 @@ def key_warnings(seen: Look, *, real: bool) -> list[str]:
     """Keys that are unavailable or end soon; at the `real` Invopop, those that open nothing."""
     now, texts = time.time(), []
     for row in seen.rows:
-        place = f"tenants.{row.tenant}.{row.slot}"
+        place = key_path(("tenants", row.tenant, row.slot))
         if not row.fingerprint:
             texts.append(f"{place}: the key is unavailable now: {row.state}")
         if row.expires_at is not None and ends_soon(row.expires_at, now):
@@ -57,8 +57,8 @@ def key_warnings(seen: Look, *, real: bool) -> list[str]:
             texts.append(f"{place}: the key {word} on {_day(row.expires_at)}")
     if real:
         texts += [
-            f"tenants.{tenant}.{slot}: a key of `invopop-gateway sandbox`, unknown to Invopop"
-            for tenant, slot in seen.foreign
+            f"{place}: a key of `invopop-gateway sandbox`, unknown to Invopop"
+            for place in (key_path(("tenants", *slot)) for slot in seen.foreign)
         ]
     return texts
 
@@ -91,7 +91,7 @@ def _document(content: dict[str, Any]) -> str:
 
 def _tenant(row: TenantRow, seen: Look) -> dict[str, Any]:
     slot = (row.tenant, row.slot)
-    shown = row._asdict() | {"scope": seen.scopes.get(slot, "")}
+    shown = row._asdict() | {"tenant": masked_name(row.tenant), "scope": seen.scopes.get(slot, "")}
     if seen.answers is not None:
         answer = seen.answers.get(slot)
         shown["workspace_found"] = answer.workspace if answer else ""
@@ -157,7 +157,13 @@ def _table(seen: Look) -> object:
 
 def _cells(row: TenantRow, seen: Look) -> tuple[str, ...]:
     slot = (row.tenant, row.slot)
-    cells = [row.tenant, row.slot, row.source, row.fingerprint or "-", _day(row.expires_at)]
+    cells = [
+        masked_name(row.tenant),
+        row.slot,
+        row.source,
+        row.fingerprint or "-",
+        _day(row.expires_at),
+    ]
     if any(seen.scopes.values()):
         cells.append(seen.scopes.get(slot) or "-")
     cells.append(row.workspace or "-")

@@ -21,6 +21,7 @@ from gateway.sandbox.signing import is_of_sandbox
 from gateway.settings.key_sources import STORES
 from gateway.settings.load import Loaded
 from gateway.settings.schema import TracingSettings
+from gateway.settings.wording import key_path, masked
 from gateway.upstream.workspace import WorkspaceCheck
 from gateway.vault.key_ring import scope
 from gateway.vault.report import TenantRow
@@ -152,7 +153,7 @@ async def _issuers(gateway: Gateway, *, online: bool) -> list[ProbeResult]:
         problem = "" if keys.healthy else reasons.get(name) or "not available"
         if problem and keys.settings.secret:
             problem = f"its secret is unavailable now, or too short ({problem})"
-        probes.append(ProbeResult("issuer", name, problem))
+        probes.append(ProbeResult("issuer", masked(name), problem))
     return probes
 
 
@@ -164,7 +165,7 @@ async def _rates(gateway: Gateway) -> list[ProbeResult]:
     shared = gateway.services.shared_rates
     if shared is None:
         return []
-    name = gateway.in_use.loaded.settings.limits.storage or ""
+    name = masked(gateway.in_use.loaded.settings.limits.storage or "")
     return [ProbeResult("rate storage", name, await shared.trouble())]
 
 
@@ -174,17 +175,16 @@ async def _collector(gateway: Gateway) -> list[ProbeResult]:
     tracing = loaded.settings.tracing
     if tracing.endpoint is None:
         return []
+    name = masked(tracing.endpoint)
     headers = {"Content-Type": "application/x-protobuf"}
     try:
-        for name, source in tracing.headers.items():
-            key = f"tracing.headers.{name}"
+        for field, source in tracing.headers.items():
+            key = key_path(("tracing", "headers", field))
             secret = await gateway.services.vault.resolve(source, str(loaded.file), key)
-            headers[name] = secret.reveal()
+            headers[field] = secret.reveal()
     except ConfigurationError as error:
-        return [ProbeResult("collector", tracing.endpoint, error.problems[0].found)]
-    return [
-        ProbeResult("collector", tracing.endpoint, await _sent(tracing, tracing.endpoint, headers))
-    ]
+        return [ProbeResult("collector", name, error.problems[0].found)]
+    return [ProbeResult("collector", name, await _sent(tracing, tracing.endpoint, headers))]
 
 
 async def _sent(tracing: TracingSettings, endpoint: str, headers: dict[str, str]) -> str:

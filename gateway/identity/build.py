@@ -41,6 +41,7 @@ from gateway.network.tls import client_context
 from gateway.secret import Secret
 from gateway.settings.callers import Issuer
 from gateway.settings.schema import Settings
+from gateway.settings.wording import shown_path
 
 T = TypeVar("T")
 ReadSecret = Callable[[], Awaitable[Secret]]
@@ -51,7 +52,7 @@ class _UnusableSetting(Exception):
 
     def __init__(self, key: str, found: str, expected: str, file: Path | None = None) -> None:
         super().__init__(key)
-        self.problem = Problem(str(file or ""), key, found, expected)
+        self.problem = Problem(shown_path(file) if file else "", key, found, expected)
 
 
 def build_authenticator(

@@ -18,6 +18,7 @@ from gateway.errors import refused
 from gateway.network.certificates import earliest_end
 from gateway.network.server_tls import ServerContext
 from gateway.settings.schema import ListenSettings, Settings
+from gateway.settings.wording import shown_path
 
 
 class Renew(Protocol):
@@ -120,9 +121,11 @@ def _fault(certificate: Path, key: Path) -> tuple[str, str, str]:
         return name, f"{file}: a key with a password", f"{expected}, without a password"
     except (OSError, ValueError, UnsupportedAlgorithm) as error:
         return name, _unread(file, error), expected
-    return name, f"{file}: not the key of {certificate}, or too weak", expected
+    found = f"{shown_path(file)}: not the key of {shown_path(certificate)}, or too weak"
+    return name, found, expected
 
 
 def _unread(file: Path, error: Exception) -> str:
     system = isinstance(error, OSError) and not isinstance(error, ssl.SSLError)
-    return f"{file}: {getattr(error, 'strerror', None) if system else 'no usable content'}"
+    reason = getattr(error, "strerror", None) if system else "no usable content"
+    return f"{shown_path(file)}: {reason}"

@@ -19,6 +19,7 @@ from gateway.observe.audit_file import AuditFile, open_append
 from gateway.observe.logs import Logger
 from gateway.observe.refusal_floods import EVENT, RefusalFloods
 from gateway.settings.schema import AuditSettings
+from gateway.settings.wording import shown_path
 
 AuditEvent = Literal[
     "started",  # the process has opened its audit log
@@ -73,7 +74,8 @@ class AuditLog:
             os.close(open_append(path, create=False))
         except FileNotFoundError:
             if not os.access(path.parent, os.W_OK | os.X_OK):
-                return [Problem("", "audit.file", f'"{path}"', "a file in a writable directory")]
+                found = f'"{shown_path(path)}"'
+                return [Problem("", "audit.file", found, "a file in a writable directory")]
         except OSError as error:
             return [_unwritable(path, error)]
         return []
@@ -134,7 +136,8 @@ class AuditLog:
 
 def _unwritable(path: Path, error: OSError) -> Problem:
     reason = os.strerror(error.errno) if error.errno else str(error)
-    return Problem("", "audit.file", f'"{path}": {reason}', "a regular file to append to")
+    found = f'"{shown_path(path)}": {reason}'
+    return Problem("", "audit.file", found, "a regular file to append to")
 
 
 def _line(event: AuditEvent, fields: Fields) -> bytes:

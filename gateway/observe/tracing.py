@@ -18,6 +18,7 @@ from gateway.observe.logs import Logger
 from gateway.secret import Secret
 from gateway.settings.key_sources import KeySource
 from gateway.settings.schema import TracingSettings
+from gateway.settings.wording import key_path, shown_path
 from gateway.trace import Trace, context_of
 
 Resolve = Callable[[KeySource, str, str], Awaitable[Secret]]
@@ -55,7 +56,7 @@ class TraceExport:
         problems = self._unusable()
         for name, source in self._settings.headers.items():
             try:
-                secret = await resolve(source, file, f"tracing.headers.{name}")
+                secret = await resolve(source, file, key_path(("tracing", "headers", name)))
                 self._headers[name] = secret.reveal()
             except ConfigurationError as error:
                 problems += error.problems
@@ -95,6 +96,7 @@ class TraceExport:
             try:
                 client_context(settings.ca_file, ca_only=True)
             except (OSError, ssl.SSLError):
+                found = f'"{shown_path(settings.ca_file)}"'
                 expected = "a readable PEM file of certificates"
-                problems.append(Problem("", "tracing.ca_file", f'"{settings.ca_file}"', expected))
+                problems.append(Problem("", "tracing.ca_file", found, expected))
         return problems

@@ -3,7 +3,6 @@
 Rule: decides; does no I/O. `explain` says what `decide` does: both come from `CallerPolicy.judge`.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -15,11 +14,10 @@ from gateway.policy.patterns import PolicyRules, compile_allow, compile_deny
 from gateway.policy.readings import Reading, read_as_sent
 from gateway.policy.tenants import compile_tenants
 from gateway.settings.callers import CallerSettings
+from gateway.settings.wording import key_path
 
 # Grants kept at most, some 300 bytes each; then they are all forgotten, and decided anew.
 MAX_DECISIONS: Final = 16_384
-
-_BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class OperationDenied(CallerError):
@@ -129,7 +127,7 @@ def compile_grants(
     policies: dict[str, CallerPolicy] = {}
     problems: list[Problem] = []
     for name, settings in callers.items():
-        key = f"callers.{name}" if _BARE_KEY.fullmatch(name) else f'callers."{name}"'
+        key = key_path(("callers", name))
         tenants, wrong = compile_tenants(settings.tenants, f"{key}.tenants", file)
         problems += wrong
         rules, wrong = _compile_rules(settings, key, file, credentials)

@@ -17,6 +17,7 @@ from gateway.errors import ConfigurationError, Problem
 from gateway.identity.listener_tls import listener_tls
 from gateway.model import Peer
 from gateway.settings.schema import AdminSettings, ListenSettings
+from gateway.settings.wording import masked, shown_path
 
 _UCRED: Final = struct.Struct("3i")  # pid, uid, gid: unix(7), SO_PEERCRED
 
@@ -124,7 +125,7 @@ def _open_unix(path: Path, mode: int) -> socket.socket:
         path.chmod(mode)  # nobody can connect before `listen`
     except OSError as error:
         sock.close()
-        raise _refused("listen.socket", f"{path}: {_reason(error)}") from None
+        raise _refused("listen.socket", f"{shown_path(path)}: {_reason(error)}") from None
     return sock
 
 
@@ -147,9 +148,9 @@ def _file_of(sock: socket.socket) -> tuple[Path, int] | None:
 
 def _address_refused(section: str, host: str, port: int, error: OSError) -> ConfigurationError:
     if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-        found = f"{host}: {_reason(error)}"
+        found = f"{masked(host)}: {_reason(error)}"
         return _refused(f"{section}.host", found, "an address or a name of this machine")
-    return _refused(f"{section}.port", f"{host} port {port}: {_reason(error)}")
+    return _refused(f"{section}.port", f"{masked(host)} port {port}: {_reason(error)}")
 
 
 def _reason(error: OSError) -> str:

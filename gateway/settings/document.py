@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from gateway.errors import refused
-from gateway.settings.wording import masked
 
 _POSITION: Final = re.compile(r" \((at (?:line [0-9]+, column [0-9]+|end of document))\)$")
+
+# What the parser quotes but for single characters: keys, which may be secrets.
+_NAMES: Final = re.compile(r"\(['\"].*\)|'.{3,}'|\".{3,}\"")
 
 
 class Contents(NamedTuple):
@@ -82,7 +84,7 @@ def _tree(path: Path, text: str) -> dict[str, Any]:
         reason = str(error)
         match = _POSITION.search(reason)
         where = match[1].removeprefix("at ") if match else ""
-        found = f"a syntax error: {masked(_POSITION.sub('', reason))}"
+        found = f"a syntax error: {_NAMES.sub('…', _POSITION.sub('', reason))}"
         raise refused(str(path), where, found, "TOML") from None
     except ValueError:
         raise refused(str(path), "", "an integer with too many digits", "TOML") from None

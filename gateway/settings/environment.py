@@ -5,13 +5,13 @@ Rule: a variable with our prefix that overrides nothing is a problem, never igno
 
 import re
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple, Union, get_args, get_origin
 
 from gateway.errors import Problem
 from gateway.settings.schema import Settings, sections
-from gateway.settings.wording import KeyPath, nearest
+from gateway.settings.wording import KeyPath, nearest, unknown_key
 
 PREFIX: Final = "INVOPOP_GATEWAY__"
 
@@ -88,4 +88,13 @@ def _unknown(name: str, known: Mapping[str, object]) -> Problem:
         expected = f"the configuration file: {section}.{key} is not a single value"
     else:
         expected = nearest(name, known)
-    return Problem("environment", name, "an unknown variable", expected)
+    told = name if name.upper() in known else PREFIX + _shown(name.removeprefix(PREFIX), known)
+    return Problem("environment", told, "an unknown variable", expected)
+
+
+def _shown(rest: str, known: Iterable[str]) -> str:
+    """What follows the prefix, which may be a secret: see `unknown_key`."""
+    keys = [name.removeprefix(PREFIX).lower() for name in known]
+    words = rest.lower().split("__")
+    plain = all(unknown_key(word, ()) == word for word in words)
+    return rest if plain or not rest else unknown_key(rest, keys)

@@ -3,7 +3,7 @@
 A rule between several settings is not reported if one of them is itself wrong.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from gateway.errors import Problem
 from gateway.settings.key_sources import FIELD, SOURCE_KINDS, KeySource
-from gateway.settings.wording import KeyPath, describe, key_path, nearest
+from gateway.settings.wording import KeyPath, describe, key_path, nearest, unknown_key
 
 _EXPECTED: Final = {
     "missing": "a value: this key is required",
@@ -45,9 +45,20 @@ class Findings:
 
     def add(self, path: KeyPath, found: str, expected: str) -> None:
         """One more problem; rules that concern `path` are not reported from now on."""
+        self._add(path, key_path(path), found, expected)
+
+    def add_unknown(self, path: KeyPath, known: Collection[str]) -> None:
+        """A key that is not among the `known` ones; it may be a secret."""
+        self._add(path, _unknown(path, known), "an unknown key", nearest(str(path[-1]), known))
+
+    def add_name(self, path: KeyPath, expected: str) -> None:
+        """A name that cannot be one; it may be a secret."""
+        self._add(path, _unknown(path, ()), "this name", expected)
+
+    def _add(self, path: KeyPath, key: str, found: str, expected: str) -> None:
         self._wrong.add(path)
         variable = self._variables.get(path[:2])
-        where = ("environment", variable) if variable else (self._file, key_path(path))
+        where = ("environment", variable) if variable else (self._file, key)
         self.problems.append(Problem(*where, found, expected))
 
     def add_rules(self, findings: Iterable[Violation]) -> None:
@@ -67,13 +78,14 @@ class Findings:
             path = at + location
             if detail["type"] == "too_short" and self.touch(path):
                 continue  # because of its wrong members, which are reported already
+            if path in self._wrong:
+                continue  # what has a wrong name, which is not to be shown
             if detail["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
-                known = _known(model, location[:-1])
-                self.add(path, "an unknown key", nearest(str(path[-1]), known))
+                self.add_unknown(path, _known(model, location[:-1]))
+            elif detail["loc"][-1:] == ("[key]",):
+                self.add_name(path, _expected(detail))
             else:
-                named = detail["loc"][-1:] == ("[key]",)
-                found = "this name" if named else _found(tree, at, location)
-                self.add(path, found, _expected(detail))
+                self.add(path, _found(tree, at, location), _expected(detail))
 
     def sound(self, at: KeyPath, tree: Mapping[str, Any]) -> dict[str, Any]:
         """The members of the table at `at` in which nothing is wrong."""
@@ -82,6 +94,12 @@ class Findings:
     def touch(self, path: KeyPath) -> bool:
         """True if something is wrong at `path`, within it, or with what it lies in."""
         return any(path[: len(wrong)] == wrong[: len(path)] for wrong in self._wrong)
+
+
+def _unknown(path: KeyPath, known: Collection[str]) -> str:
+    """The key path, whose last part is shown only if it is no secret."""
+    name = unknown_key(str(path[-1]), known)
+    return f"{key_path(path[:-1])}.{name}" if path[:-1] else name
 
 
 def _within(tree: Any, location: Sequence[str | int]) -> KeyPath:

@@ -15,7 +15,7 @@ from pydantic_core import core_schema
 
 from gateway.secret import Secret
 from gateway.settings.values import EnvironmentName, FilePath, Reference, Text, expects, refuse
-from gateway.settings.wording import is_token, masked
+from gateway.settings.wording import is_token, masked, masked_name
 
 
 class NameRule(NamedTuple):
@@ -143,7 +143,8 @@ class KeySource:
         """
         directory, slash, name = self.reference.rpartition("/")
         name = f"{name}#{self.field}" if self.field else name
-        return f"{self.kind} {directory}{slash}{name if name.isupper() else masked(name)}".strip()
+        name = name if name.isupper() and "_" in name else masked(name)
+        return f"{self.kind} {masked_name(directory)}{slash}{name}".strip()
 
     @classmethod
     def __get_pydantic_core_schema__(

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
-from gateway.errors import ConfigurationError, Problem, refused
+from gateway.errors import ConfigurationError, Problem, refused, with_file
 from gateway.settings import checks, environment
 from gateway.settings.callers import CALLER_NAME, CallerSettings, Issuer, is_caller_name
 from gateway.settings.document import Contents, parse, read
@@ -20,7 +20,7 @@ from gateway.settings.schema import Settings, VaultSettings, sections
 from gateway.settings.sealed import SUFFIX, read_identity, unseal
 from gateway.settings.values import Table
 from gateway.settings.vault_file import VaultFile
-from gateway.settings.wording import KeyPath, describe, nearest
+from gateway.settings.wording import KeyPath, describe, shown_path
 
 # Deeper than any key source lies; dotted keys can nest without bound.
 _DEEPEST: Final = 6
@@ -84,7 +84,7 @@ def _vault(
         contents = _vault_contents(settings.vault, environ)
         tree = parse(path, contents.data)
     except ConfigurationError as error:
-        return None, list(error.problems)
+        return None, with_file((p._replace(file="") for p in error.problems), shown_path(path))
     findings = Findings(str(path), {})
     _refuse_open_values(tree, contents, findings)
     vault = _Reader(findings, path.parent).table(VaultFile, (), tree)
@@ -149,7 +149,7 @@ class _Reader:
         known = Settings.model_fields
         for name in tree:
             if name not in known:
-                self._findings.add((name,), "an unknown key", nearest(name, known))
+                self._findings.add_unknown((name,), known)
         tables: dict[str, Any] = {
             name: self.table(model, (name,), tree.get(name, {}))
             for name, model in sections().items()
@@ -177,7 +177,7 @@ class _Reader:
         tables = {}
         for name, table in callers.items():
             if not is_caller_name(name):
-                self._findings.add(("callers", name), "this name", CALLER_NAME)
+                self._findings.add_name(("callers", name), CALLER_NAME)
             elif caller := self.table(CallerSettings, ("callers", name), table):
                 tables[name] = caller
         return tables

@@ -1,6 +1,7 @@
 """How problems are worded: key paths, what was found, the nearest known name, the report. Pure.
 
-Rule: of what may be a secret, by its place or its look, only the type is shown.
+Rule: a text from a file is shown only if it is a number, a boolean or a known name; of any other
+only the type and length are.
 """
 
 import json
@@ -9,24 +10,40 @@ from collections.abc import Iterable, Sequence
 from datetime import date, time
 from difflib import get_close_matches
 from itertools import groupby
+from pathlib import Path
 from typing import Any, Final
 
 from gateway.errors import Problem
 
 KeyPath = tuple[str | int, ...]
 
-# Values at or below a member of these names are never shown.
+# Of values at or below a member of these names not even the length is shown.
 _HIDDEN: Final = frozenset(
     {
         "hash", "identity", "key", "placeholder_tokens", "previous", "role_id", "secret",
         "secret_id", "storage_password", "token", "tokens", "value",
     }
 )  # fmt: skip
-# Caller tokens, JWTs (as Invopop's keys are), and any other long run of letters and digits.
-_SECRET_LOOK: Final = re.compile(r"(igw_|eyJ)[\w.-]+|(?=[A-Za-z_+=]*[0-9])[A-Za-z0-9_+=]{24,}")
+# Caller tokens, keys with a usual prefix, JWTs (as Invopop's keys are), hex digits, and any other
+# long run of letters and digits.
+_SECRET_LOOK: Final = re.compile(
+    r"(igw_|eyJ|AGE-SECRET-KEY-)[\w.-]+|(?<![A-Za-z0-9])[sr]k_[\w.-]{8,}"
+    r"|(?=[A-Za-z_+=]*[0-9])[A-Za-z0-9_+=]{24,}|(?=[a-f]*[0-9])[0-9a-f]{20,}"
+    r"|(?=[A-Za-z]*[0-9])(?=[a-z0-9]*[A-Z])(?=[A-Z0-9]*[a-z])[A-Za-z0-9]{14,}"
+)
+_PREFIXED: Final = re.compile(r"igw_|eyJ|(?<![A-Za-z0-9])[sr]k_")
 # A JWT, as Invopop's keys are, or a caller token: nobody names a file, variable or secret so.
 _TOKEN: Final = re.compile(r"eyJ[\w-]+\.eyJ|(?<![A-Za-z0-9])igw_[\w-]{16}")
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
+# A scalar written as a string by mistake: it cannot be a secret.
+_SCALAR: Final = re.compile(
+    r"[+-]?[0-9]{1,6}(\.[0-9]{1,3})? ?[A-Za-z]{0,3}|(?i:true|false|yes|no|on|off)"
+)
+_SCHEME: Final = re.compile(r"(?i:https?|rediss?|memory)://")
+# A name as a person would write it; keys and tokens have digits within.
+_IDENTIFIER: Final = re.compile(r"(?=.{1,32}\Z)(?!sk_|rk_|igw_)[a-z]+([_-][a-z]+)*[_-]?[0-9]{0,4}")
+_NEAR: Final = 0.7
+_SHORT: Final = 6  # characters, of which no secret consists
 _LONGEST: Final = 80
 _MOST_BITS: Final = 64  # of an integer: TOML allows no more, and Python prints no very long one
 _TYPES: Final = (
@@ -50,6 +67,14 @@ def key_path(path: KeyPath) -> str:
     return text
 
 
+def unknown_key(name: str, known: Iterable[str]) -> str:
+    """A key that the file should not have, which may be a secret: its name, or else its length."""
+    near = get_close_matches(name, known, n=1, cutoff=_NEAR)
+    if near or len(name) <= _SHORT or _IDENTIFIER.fullmatch(name):
+        return _name(name)
+    return f"(a name of {len(name)} characters)"
+
+
 def _name(part: str) -> str:
     return masked(part) if _BARE.fullmatch(part) else masked(json.dumps(part))
 
@@ -57,7 +82,7 @@ def _name(part: str) -> str:
 def describe(value: Any, path: KeyPath) -> str:
     """What was found at `path`, without a secret: the value if it is plain, else its type."""
     if isinstance(value, dict):
-        names = ", ".join(_name(name) for name in list(value)[:8])
+        names = ", ".join(unknown_key(name, ()) for name in list(value)[:8])
         return f"a table with {names}" if value else "an empty table"
     if isinstance(value, list) and not value:
         return "an empty list"
@@ -72,19 +97,36 @@ def describe(value: Any, path: KeyPath) -> str:
 
 
 def _shown(text: str) -> str:
+    if not text or _SCALAR.fullmatch(text):
+        return json.dumps(text)
     if "@" in text:
         return 'a string with "@", perhaps a password'
-    if len(text) > _LONGEST:
-        return f"a string of {len(text)} characters"
-    scheme, mark, rest = text.partition("://")
-    if mark and (cut := re.search(r"[?#]", rest)):
-        text = f"{scheme}://{rest[: cut.end()]}…"
-    return masked(json.dumps(text))
+    scheme = _SCHEME.match(text)
+    beginning = f", which begins with {scheme[0].lower()}" if scheme else ""
+    return f"a string of {len(text)} characters{beginning}"
+
+
+def shown_path(path: Path) -> str:
+    """A path as far as it exists; what follows only if it looks like names, not like a secret."""
+    try:
+        there = next((place for place in (path, *path.parents) if place.exists()), Path())
+        rest = path.relative_to(there).as_posix()
+    except (OSError, ValueError):
+        return f"(a path of {len(str(path))} characters)"
+    words = re.split(r"[/.]+", rest.strip("/."))
+    if rest == "." or all(_IDENTIFIER.fullmatch(word) for word in words):
+        return str(path)
+    return str(there / f"(a name of {len(rest)} characters)")
 
 
 def masked(text: str) -> str:
     """The text without what looks like a token or a key."""
     return _SECRET_LOOK.sub("[redacted]", text)
+
+
+def masked_name(text: str) -> str:
+    """As `masked`, for the name of a tenant or caller: it may be a long number, but no key."""
+    return masked(text) if _PREFIXED.search(text) else text
 
 
 def is_token(text: str) -> bool:

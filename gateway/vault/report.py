@@ -17,7 +17,7 @@ from gateway.events import Emit, Noticed
 from gateway.model import SlotName
 from gateway.settings.key_sources import LOCAL, KeySource
 from gateway.settings.schema import VaultSettings
-from gateway.settings.wording import masked
+from gateway.settings.wording import key_path, masked
 from gateway.vault.key_ring import NEVER, KeyRing, Slot, SlotFailure, expiry
 
 DAY: Final = 86_400.0
@@ -55,7 +55,7 @@ def unresolved(slots: Iterable[Slot], settings: VaultSettings) -> list[Problem]:
     return [
         Problem(
             str(settings.file),
-            f"tenants.{slot.tenant}.{slot.name}",
+            key_path(("tenants", slot.tenant, slot.name)),
             slot.detail,
             "a key that can be read and sent",
         )
@@ -165,7 +165,7 @@ def _place(source: KeySource) -> str:
     if source.file is None:
         return source.describe()
     field = f"#{source.field}" if source.field else ""
-    return f"file {masked(PurePath(source.file).name)}{field}"
+    return f"file {masked(PurePath(source.file).name)}{masked(field)}"
 
 
 SCAN: Final = 3600.0  # seconds

@@ -17,6 +17,7 @@ from gateway.settings.callers import Issuer
 from gateway.settings.key_sources import LOCAL, STORES, KeySource
 from gateway.settings.schema import VaultSettings
 from gateway.settings.vault_file import Discover, TenantEntry, VaultFile
+from gateway.settings.wording import key_path
 from gateway.vault.key_ring import NEVER, KeyRing, Slot
 from gateway.vault.sources.registry import open_sources
 from gateway.vault.sources.source import Connections, Source
@@ -27,7 +28,7 @@ def kinds_of(vault_file: VaultFile) -> dict[str, str]:
     kinds: dict[str, str] = {}
     for tenant, entry in vault_file.tenants.items():
         for name, source in _sources(entry):
-            kinds.setdefault(source.kind, f"tenants.{tenant}.{name}")
+            kinds.setdefault(source.kind, key_path(("tenants", tenant, name)))
     return kinds
 
 
