@@ -122,9 +122,11 @@ def test_refusals_are_on_record(audited: Audited) -> None:
 
 def test_rejected_keys_are_on_record(audited: Audited) -> None:
     """Each with its fingerprint, beside the request that met them."""
-    audited.origin.answer(REFUSED)
-    audited.origin.answer(REFUSED)
-    audited.get("/x", "X-Request-Id: rejected")
+    audited.origin.refuse(KEY_A, KEY_B)
+    try:
+        audited.get("/x", "X-Request-Id: rejected")
+    finally:
+        audited.origin.refuse()
     (line,) = audited.of("rejected")
     assert (line["event"], line["error"], line["upstream_status"]) == (
         "key_used",
