@@ -54,7 +54,6 @@ def cluster(
         "audience": AUDIENCE, "algorithms": ["RS256"], "jwks_url": key_server.url + JWKS,
         "jwks_ca_file": str(issuer_authority.ca_file), "jwks_refresh": 0.25,
         "jwks_bearer_file": str(bearer_file), "max_token_age": 3600.0,
-        "single_audience": True,
     }  # fmt: skip
     by_template = {"issuer": CLUSTER, "caller_template": "{namespace}/{serviceaccount}", **shared}
     by_claim = {"issuer": PLAIN, "caller_claim": "kubernetes.io.serviceaccount.name", **shared}
