@@ -92,6 +92,7 @@ _REQUEST_DROPPED_PREFIXES: Final = (
     b"x-original-",
     b"x-ssl-client-",
 )
+_HAVE_PREFIXES: Final = (b"x-", b"proxy-")  # most fields need no look at the longer list
 # Instructions about the whole origin, which is ours, or to a proxy that serves files itself.
 _REPLY_DROPPED: Final = _HOP_BY_HOP | {
     b"alt-svc",
@@ -152,8 +153,11 @@ def outbound_headers(inbound: Inbound, host: bytes, key: Key) -> Headers:
     headers = [(b"host", host)]
     for field in _without_named(inbound.headers):
         name = field[0].translate(_DASHES)
-        if name not in _REQUEST_DROPPED and not name.startswith(_REQUEST_DROPPED_PREFIXES):
-            headers.append(field)
+        if name in _REQUEST_DROPPED:
+            continue
+        if name.startswith(_HAVE_PREFIXES) and name.startswith(_REQUEST_DROPPED_PREFIXES):
+            continue
+        headers.append(field)
     length = inbound.content_length
     if length is None:
         headers.append((b"transfer-encoding", b"chunked"))
@@ -178,7 +182,9 @@ def reply_headers(raw: Headers, key: Key, host: bytes, request_id: str) -> Clean
             echoed = True
         elif name in _REPLY_REWRITTEN:
             headers += _rewritten(name, value, host)
-        elif name not in _REPLY_DROPPED and not name.startswith(_REPLY_DROPPED_PREFIXES):
+        elif name not in _REPLY_DROPPED and not (
+            name.startswith(b"x-") and name.startswith(_REPLY_DROPPED_PREFIXES)
+        ):
             headers.append((name, value))
     headers.append((b"x-request-id", request_id.encode("ascii")))
     headers.append(VIA)
