@@ -160,7 +160,7 @@ class Attempts:
         second = await self._with_other_key(reply)
         if second is None:
             if not await self._condemned(key, reply):
-                return reply
+                return await _without_key(reply, key)
             raise GatewayFault("key_rejected", cause="upstream_401")
         if second.status != 401:
             rejections.suspect(key)
@@ -172,9 +172,9 @@ class Attempts:
             raise GatewayFault("key_rejected", cause="upstream_401")
         # The answer to the good key says what was wrong with the request.
         if first_rejected or reply.body.ready is None:
-            return second
+            return await _without_key(second, other)
         await second.body.aclose()
-        return reply
+        return await _without_key(reply, key)
 
     async def _with_other_key(self, reply: Reply) -> Reply | None:
         """The reply to the tenant's other or newer key, if there is one and it may be tried.
@@ -212,3 +212,15 @@ class Attempts:
             if condemned:
                 await reply.body.aclose()
         return condemned
+
+
+async def _without_key(reply: Reply, key: Key) -> Reply:
+    """A 401 to be passed on; its headers have lost the key already.
+
+    Raises `key_rejected` if the body, as far as it is here, quotes the key.
+    """
+    body = reply.body.ready
+    if body is None or key.secret.reveal().encode("ascii") not in body:
+        return reply
+    await reply.body.aclose()
+    raise GatewayFault("key_rejected", cause="upstream_401")

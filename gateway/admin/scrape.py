@@ -15,7 +15,7 @@ Rendered = tuple[bytes, str]
 Exposition = Callable[[str], Rendered]
 
 LONGEST_PAUSE: Final = 1.0  # seconds from the start of a rendering to that of the next, at most
-_REST: Final = 9  # times what a rendering took
+_REST: Final = 10  # times the processor time of a rendering
 
 
 class Scrapes:
@@ -42,10 +42,15 @@ class Scrapes:
                 await asyncio.sleep(self._next_at - time.monotonic())
                 del self._wanted[wanted]  # a later scrape needs figures that are newer
                 began = time.monotonic()
-                rendered = await asyncio.to_thread(self._exposition, wanted)
-                took = time.monotonic() - began
-                self._next_at = began + min(LONGEST_PAUSE, took * (_REST + 1))
+                rendered, cost = await asyncio.to_thread(self._timed, wanted)
+                self._next_at = began + min(LONGEST_PAUSE, cost * _REST)
         finally:
             if self._wanted.get(wanted) is asyncio.current_task():
                 del self._wanted[wanted]
         return rendered
+
+    def _timed(self, wanted: str) -> tuple[Rendered, float]:
+        """What was rendered, and its processor time in seconds; runs in a thread."""
+        began = time.thread_time()
+        rendered = self._exposition(wanted)
+        return rendered, time.thread_time() - began

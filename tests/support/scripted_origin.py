@@ -214,11 +214,16 @@ class ScriptedOrigin:
 
     def hang_up(self) -> None:
         """Closes every connection and waits until the gateway has, too."""
-        for wire in list(self._wires.values()):
-            wire.ending.set()
-            with contextlib.suppress(OSError):
-                wire.socket.shutdown(socket.SHUT_WR)
-        eventually(lambda: not self._wires)
+
+        def closed() -> bool:
+            # Each time: what the gateway does by itself may have opened another meanwhile.
+            for wire in list(self._wires.values()):
+                wire.ending.set()
+                with contextlib.suppress(OSError):
+                    wire.socket.shutdown(socket.SHUT_WR)
+            return not self._wires
+
+        eventually(closed)
 
     def start_over(self) -> None:
         """Forgets requests and scripts; connections stay."""

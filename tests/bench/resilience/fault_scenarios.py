@@ -274,9 +274,10 @@ def _answering() -> list[Fault]:
         Fault("answers 429 once, `Retry-After: 1`", _once(_status(429, later))),
         Fault("answers 429 once, `Retry-After: 11`", _once(_status(429, much_later))),
         Fault("answers 503 once, then resets", _each((_status(503), "keep"), (b"", "reset"))),
+        # First: that Invopop takes a key is remembered for some seconds.
+        Fault("refuses every key (401)", _always(_status(401))),
         Fault("refuses the tenant's key (401), takes its other one", _once(_status(401)),
               two_keys=True),
-        Fault("refuses every key (401)", _always(_status(401))),
         Fault("answers with something other than HTTP", _once(b"EHLO\r\n\r\n", "close")),
         Fault("answers with two lengths", _once(
             fields("200 OK", "Content-Length: 1", "Content-Length: 2") + b"ab")),

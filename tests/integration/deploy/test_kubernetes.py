@@ -104,6 +104,8 @@ def test_the_gateway_accepts_its_configuration(
     (api_server := tmp_path / "api-server").mkdir()
     Authority(api_server).ca_file.rename(api_server / "ca.crt")
     (api_server / "token").write_text("token-of-the-gateway")
+    for secret in (*(tmp_path / "invopop").iterdir(), api_server / "token"):
+        secret.chmod(0o440)  # as the volumes' defaultMode has it
     code, output = run(["check", "--config", str(tmp_path / "gateway.toml")])
     assert code == 0, output
     warnings = [line for line in output.splitlines() if line.startswith("warning ")]

@@ -76,6 +76,7 @@ async def test_after_a_long_rendering_there_is_a_pause(monkeypatch: pytest.Monke
     now = [100.0]
     slept: list[float] = []
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "thread_time", lambda: now[0])
 
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
