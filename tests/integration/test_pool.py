@@ -35,7 +35,7 @@ def test_tenants_share_connections_and_nothing_else(world: World) -> None:
 def test_a_refused_key_of_one_tenant_leaves_the_other(world: World) -> None:
     """Case 132: an origin that closes after A's 401 does not disturb B."""
     world.origin.answer(fields("401 Unauthorized", "Connection: close", "Content-Length: 0"))
-    assert world.get("/a", "X-Request-Timeout: 3").status == 502
+    assert world.get("/a", "X-Request-Timeout: 3").status == 401  # Invopop takes the key elsewhere
     assert world.get("/b", token=TOK_B).status == 200
 
 
