@@ -68,5 +68,5 @@ def test_the_two_commands_are_word_for_word() -> None:
     """What a newcomer types first, and what continuous integration runs."""
     test_command = "pip install -q uv && uv run pytest"
     assert f"\n{test_command}\n" in README
-    assert "\npip install -q uv && uv run invopop-gateway demo\n" in README
+    assert "\npip install -q uv && uv run --no-dev invopop-gateway demo\n" in README
     assert (ROOT / ".ci" / "run").read_text().rstrip().endswith(test_command)
