@@ -112,6 +112,7 @@ def test_a_log_that_was_rotated_is_written_anew(tmp_path: Path) -> None:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.PIPE)
     try:
         eventually(lambda: log.read_text().count('"listening"') == 2, 20)
+        eventually(lambda: "started" in audit.read_text(), 10)
         old, old_audit = log.rename(tmp_path / "old.log"), audit.rename(tmp_path / "old.jsonl")
         process.send_signal(signal.SIGUSR1)
         eventually(lambda: log.exists() and audit.exists(), 10)
