@@ -54,7 +54,7 @@ class Attempts:
         """
         x = self._x
         self._grant = grant
-        self._services.sender.check(grant.tenant)
+        self._services.sender.check((grant.tenant, grant.caller))
         x.step("key")
         self._key = await self._key_in_force()
         x.step("")
@@ -141,7 +141,8 @@ class Attempts:
         x.phase = "waiting"
         try:
             content = body if inbound.content_length != 0 else None
-            outbound = sender.forwarder.prepare(inbound, key, content, self._in_force)
+            party = (self._grant.tenant, self._grant.caller)
+            outbound = sender.forwarder.prepare(inbound, key, content, self._in_force, party)
             reply = await sender.send(outbound, key, x, made, self._deadline)
         except BaseException:
             x.phase = "waiting" if body.complete or not inbound.content_length else "request"

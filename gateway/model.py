@@ -24,6 +24,9 @@ CALLER_LEFT: Final = "caller left"
 CALLER_STALLED: Final = "caller does not read its reply"
 DRAIN_CUT: Final = "drain timeout"
 
+Party = tuple[str, str]
+"""On whose account a request is sent: its tenant and its caller."""
+
 IdentifiedBy = Literal["token", "jwt", "certificate", "network"]
 """How a caller was identified."""
 
@@ -137,7 +140,8 @@ class Outbound(NamedTuple):
     """A request as it goes out. Its headers hold exactly one `authorization`, with a tenant's key.
 
     `fresh` asks for a connection that was not kept from an earlier exchange. Whoever has waited
-    asks `in_force` right before sending it, and raises `Superseded` if it is false.
+    asks `in_force` right before sending it, and raises `Superseded` if it is false. `party` is
+    empty for what the gateway asks by itself.
     """
 
     method: str
@@ -146,6 +150,7 @@ class Outbound(NamedTuple):
     body: RequestBody | None
     fresh: bool = False
     in_force: Callable[[], bool] | None = None
+    party: Party = ("", "")
 
 
 class Superseded(Exception):
@@ -179,7 +184,7 @@ class ReplyBody(Protocol):
 class ReplySender(Protocol):
     """Whoever sent the request that a reply answers."""
 
-    def broke_off(self, error: UpstreamError, tenant: str, request_id: str) -> None:
+    def broke_off(self, error: UpstreamError, party: Party, request_id: str) -> None:
         """The body of a reply to it ended in an error."""
         ...
 
@@ -187,23 +192,23 @@ class ReplySender(Protocol):
 class Reply:
     """Invopop's answer: end-to-end headers only, and its body as it arrives.
 
-    Its `sender` sent the request with a key of `tenant`, and needed `attempts` for it.
+    Its `sender` sent the request on account of `party`, and needed `attempts` for it.
     """
 
-    __slots__ = ("attempts", "body", "headers", "sender", "status", "tenant")
+    __slots__ = ("attempts", "body", "headers", "party", "sender", "status")
 
     def __init__(self, status: int, headers: Headers, body: ReplyBody) -> None:
         self.status = status
         self.headers = headers
         self.body = body
         self.sender: ReplySender | None = None
-        self.tenant = ""
+        self.party: Party = ("", "")
         self.attempts = 0
 
     def broke_off(self, error: UpstreamError, request_id: str) -> None:
         """Reports to its sender, which a reload may have replaced, that the body broke off."""
         if self.sender is not None:
-            self.sender.broke_off(error, self.tenant, request_id)
+            self.sender.broke_off(error, self.party, request_id)
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from gateway.errors import UpstreamError
 from gateway.events import Emit, KeyEchoed, UpstreamFailed
 from gateway.framing import NO_CONTENT
-from gateway.model import Inbound, Key, Outbound, Reply, RequestBody
+from gateway.model import Inbound, Key, Outbound, Party, Reply, RequestBody
 from gateway.network.failures import told
 from gateway.upstream.headers import outbound_headers, reply_headers
 from gateway.upstream.target import Authority
@@ -47,10 +47,12 @@ class Forwarder:
         key: Key,
         body: RequestBody | None,
         in_force: Callable[[], bool] | None = None,
+        party: Party = ("", ""),
     ) -> Outbound:
         """The request as it goes upstream."""
         headers = outbound_headers(inbound, self._host, key)
-        return Outbound(inbound.method, inbound.target, headers, body, in_force=in_force)
+        # By position: keywords would cost more than the rest of this line.
+        return Outbound(inbound.method, inbound.target, headers, body, False, in_force, party)
 
     async def send(self, outbound: Outbound, key: Key, request_id: str) -> Reply:
         """One attempt: the reply, once its head is there.

@@ -43,7 +43,7 @@ def encode(outbound: Outbound, timeouts: Timeouts) -> Encoded:
 
     Raises GatewayFault("internal_error") for a body that is not of its declared length.
     """
-    method, target, headers, body, fresh, in_force = outbound
+    method, target, headers, body, fresh, in_force, _ = outbound
     head, length = encode_head(method, target, headers)
     ready = b"" if body is None else body.ready
     if ready is not None and (ready or length != 0):

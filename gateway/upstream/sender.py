@@ -10,7 +10,7 @@ from time import perf_counter, time
 
 from gateway.errors import GatewayError, UpstreamError
 from gateway.events import CircuitChanged, Emit, UpstreamFailed, UpstreamRetried
-from gateway.model import Exchange, Key, Outbound, Reply, Superseded
+from gateway.model import Exchange, Key, Outbound, Party, Reply, Superseded
 from gateway.trace import Trace
 from gateway.upstream.breaker import FAILING_STATUSES, Breaker
 from gateway.upstream.connection import StaleConnectionError
@@ -43,9 +43,9 @@ class Sender:
         """Whether requests are refused at once."""
         return self._breaker.open
 
-    def check(self, tenant: str) -> None:
+    def check(self, party: Party) -> None:
         """Raises GatewayFault("circuit_open") while requests are refused at once."""
-        self._breaker.check(tenant, perf_counter())
+        self._breaker.check(party, perf_counter())
 
     async def send(
         self, outbound: Outbound, key: Key, x: Exchange, made: int = 0, deadline: float = inf
@@ -86,10 +86,10 @@ class Sender:
                 await reply.body.aclose()
             await self._back_off(outbound, retry, made)
 
-    def broke_off(self, error: UpstreamError, tenant: str, request_id: str) -> None:
+    def broke_off(self, error: UpstreamError, party: Party, request_id: str) -> None:
         """A reply's body ended in an error: the attempt, recorded as good, has failed after all."""
         self._emit(UpstreamFailed(error.kind, request_id))
-        self._report(self._breaker.broke_off(tenant, perf_counter()))
+        self._report(self._breaker.broke_off(party, perf_counter()))
 
     async def _back_off(self, outbound: Outbound, retry: Retry, made: int) -> None:
         """Waits for the next attempt. Raises `Superseded` if it may not be sent as it is."""
@@ -118,13 +118,13 @@ class Sender:
 
     async def _attempt(self, outbound: Outbound, key: Key, x: Exchange) -> Reply:
         """One attempt. The breaker counts only what says something about Invopop."""
-        breaker, tenant = self._breaker, key.tenant
-        probe = breaker.admit(tenant, perf_counter())
+        breaker, party = self._breaker, outbound.party
+        probe = breaker.admit(party, perf_counter())
         x.attempts += 1
         ok: bool | None = None
         try:
             reply = await self.forwarder.send(outbound, key, x.request_id)
-            reply.sender, reply.tenant = self, tenant
+            reply.sender, reply.party = self, party
             ok = reply.status not in FAILING_STATUSES
         except Superseded:  # nothing was sent
             x.attempts -= 1
@@ -138,7 +138,7 @@ class Sender:
             if ok is None:
                 breaker.release(probe)
             else:
-                self._report(breaker.record(tenant, perf_counter(), ok, probe))
+                self._report(breaker.record(party, perf_counter(), ok, probe))
         return reply
 
     def _retry(

@@ -93,7 +93,9 @@ class World:
     ) -> int:
         """The status that stands, or of the error that does."""
         self.x = Exchange(0.0, "id")
-        outbound = Outbound(method, b"/x", [(b"host", b"api.invopop.com")], body)
+        party = (tenant, f"of-{tenant}")  # each tenant has a caller of its own
+        headers = [(b"host", b"api.invopop.com")]
+        outbound = Outbound(method, b"/x", headers, body, party=party)
         try:
             deadline = perf_counter() + patience
             reply = await self.sender.send(outbound, key(tenant), self.x, deadline=deadline)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.caller import Connection, NoReplyError
 from tests.support.gateway import eventually
-from tests.support.world import TOK_A, TOK_B, World, fields, request
+from tests.support.world import TOK_A, TOK_B, TOK_S, World, fields, request
 
 ENOUGH = 20  # attempts, fewer of which are never judged
 OPEN_FOR = 3.0  # long enough that a slow machine asks while it is still open
@@ -55,7 +55,7 @@ def test_two_tenants_failures_open_it(judged: World) -> None:
     assert not judged.origin.requests
     (event,) = judged.gateway.told("circuit_opened")
     assert event["level"] == "warning"
-    assert "failed" in event["reason"]
+    assert event["reason"].endswith("failed, for several tenants and several callers")
     assert judged.gateway.metric("rejected_total", reason="circuit_open") == 2
 
 
@@ -63,6 +63,19 @@ def test_one_tenants_failures_do_not(judged: World) -> None:
     """While another tenant is served well, its troubles are its own."""
     ask(judged, 200, (TOK_B,), 2)
     ask(judged, 503, (TOK_A,), 2 * ENOUGH)
+    assert not is_open(judged)
+    assert judged.get("/x", token=TOK_B).status == 200
+
+
+def test_one_callers_failures_do_not(judged: World) -> None:
+    """Whatever tenants it names: while another caller is served well, its troubles are its own."""
+    ask(judged, 200, (TOK_B,), 2)
+    connection = judged.connect()
+    for number in range(2 * ENOUGH):
+        judged.origin.answer(fields("503 No", "Content-Length: 0"))
+        tenant = f"X-Invopop-Tenant: {('acme', 'globex')[number % 2]}"
+        connection.send(request("POST /x", "Content-Length: 0", tenant, token=TOK_S))
+        assert connection.reply("POST").get("x-gateway-error") is None
     assert not is_open(judged)
     assert judged.get("/x", token=TOK_B).status == 200
 

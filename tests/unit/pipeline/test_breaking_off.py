@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from gateway.errors import UpstreamError
-from gateway.model import CALLER_LEFT, CALLER_STALLED, DRAIN_CUT
+from gateway.model import CALLER_LEFT, CALLER_STALLED, DRAIN_CUT, Party
 from gateway.upstream.breaker import Breaker
 from gateway.upstream.failures import failure
 from gateway.upstream.retry import Retries, RetryRules
@@ -104,21 +104,21 @@ async def test_a_reply_that_breaks_off_is_charged_to_whoever_sent_it(world: Worl
     world.wire.answer = lambda _: httpx.Response(200, stream=Reloaded())
     with pytest.raises(UpstreamError):
         await world.call(headers=ACME)
-    assert (old.tenants, new.tenants) == (["acme"], [])
+    assert (old.parties, new.parties) == ([("acme", "billing")], [])
 
 
 class Charged:
     """A sender like that one, whose breaker remembers whom it was told of a broken reply for."""
 
     def __init__(self, like: Sender) -> None:
-        self.tenants: list[str] = []
+        self.parties: list[Party] = []
         breaker = Breaker(0.5, 5.0)
         breaker.broke_off = self._broke_off  # type: ignore[method-assign]
         retries = Retries(RetryRules(0, frozenset()), lambda: 0.0)
         self.sender = Sender(like.forwarder, retries, breaker, lambda _: None)
 
-    def _broke_off(self, tenant: str, now: float) -> None:
-        self.tenants.append(tenant)
+    def _broke_off(self, party: Party, now: float) -> None:
+        self.parties.append(party)
 
 
 async def test_a_reply_that_breaks_off_is_counted(world: World) -> None:

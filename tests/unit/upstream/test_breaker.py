@@ -8,20 +8,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.events import CircuitChanged
+from gateway.model import Party
 from gateway.upstream.breaker import Breaker
 
 OPEN_FOR = 5.0
 
 
 def attempts(
-    breaker: Breaker, results: Iterable[tuple[str, bool]], now: float = 0.0
+    breaker: Breaker, results: Iterable[tuple[Party, bool]], now: float = 0.0
 ) -> list[CircuitChanged]:
     """Ordinary attempts, all at one moment; the changes that they made."""
-    made = [breaker.record(tenant, now, ok, None) for tenant, ok in results]
+    made = [breaker.record(party, now, ok, None) for party, ok in results]
     return [change for change in made if change is not None]
 
 
-A, B, OK, FAILED = "acme", "globex", True, False
+A, B = ("acme", "billing"), ("globex", "booking")
+A_BY_OTHER, OTHER_BY_A = ("acme", "booking"), ("globex", "billing")
+OK, FAILED = True, False
 
 JUDGED = [
     ("all failed, for two tenants", [(A, FAILED), (B, FAILED)] * 10, True),
@@ -33,6 +36,26 @@ JUDGED = [
     ("all failed, for one of two", [(A, FAILED)] * 19 + [(B, OK)] + [(A, FAILED)] * 99, False),
     ("the other one came first", [(B, OK)] + [(A, FAILED)] * 999, False),
     ("the other one came between", [(A, FAILED)] * 9 + [(B, OK)] + [(A, FAILED)] * 9, False),
+    (
+        "all failed, for two tenants of the only caller",
+        [(A, FAILED), (OTHER_BY_A, FAILED)] * 10,
+        True,
+    ),
+    (
+        "all failed, for two callers of the only tenant",
+        [(A, FAILED), (A_BY_OTHER, FAILED)] * 10,
+        True,
+    ),
+    (
+        "one of two callers failed, for many tenants",
+        [(B, OK)] + [(A, FAILED), (OTHER_BY_A, FAILED)] * 99,
+        False,
+    ),
+    (
+        "one of two tenants failed, for many callers",
+        [(B, OK)] + [(A, FAILED), (A_BY_OTHER, FAILED)] * 99,
+        False,
+    ),
     ("nothing failed", [(A, OK), (B, OK)] * 500, False),
 ]
 
@@ -40,8 +63,8 @@ JUDGED = [
 @pytest.mark.parametrize(
     ("results", "opens"), [row[1:] for row in JUDGED], ids=[row[0] for row in JUDGED]
 )
-def test_what_opens_the_circuit(results: list[tuple[str, bool]], opens: bool) -> None:
-    """Enough attempts, enough failures, and not one tenant's alone among others."""
+def test_what_opens_the_circuit(results: list[tuple[Party, bool]], opens: bool) -> None:
+    """Enough attempts, enough failures, and not one tenant's or caller's alone among others."""
     breaker = Breaker(0.5, OPEN_FOR)
     changes = attempts(breaker, results)
     assert [change.open for change in changes] == [True] * opens
@@ -59,10 +82,12 @@ def test_replies_that_break_off_are_one_attempt_each(broken: int, opens: bool) -
 
 
 def test_the_change_says_why() -> None:
-    """The log gets the figures; nothing is told twice."""
-    breaker = Breaker(0.5, OPEN_FOR)
+    """The log gets the figures, and whose failures they are; nothing is told twice."""
+    breaker, share = Breaker(0.5, OPEN_FOR), "20 of 20 attempts within 10 s failed"
     changes = attempts(breaker, [(A, FAILED), (B, FAILED)] * 50)
-    assert changes == [CircuitChanged(True, "20 of 20 attempts within 10 s failed")]
+    assert changes == [CircuitChanged(True, f"{share}, for several tenants and several callers")]
+    (alone,) = attempts(Breaker(0.5, OPEN_FOR), [(A, FAILED)] * 20)
+    assert alone.reason == f"{share}, for the only tenant and the only caller"
 
 
 def test_ratio_zero_never_opens() -> None:
@@ -97,13 +122,15 @@ def test_old_traffic_is_forgotten() -> None:
     assert attempts(breaker, [(A, FAILED)], now=10.0)
 
 
-def test_memory_does_not_grow_with_tenants() -> None:
-    """Twenty thousand tenants within one window leave no trace of their number."""
+def test_memory_does_not_grow_with_tenants_or_callers() -> None:
+    """Twenty thousand of both within one window leave no trace of their number."""
     breaker = Breaker(0.9, OPEN_FOR)
     tracemalloc.start()
     try:
         for index in range(20_000):
-            breaker.record(f"tenant-{index}", index / 2_000, index % 2 > 0, None)
+            breaker.record(
+                (f"tenant-{index}", f"caller-{index}"), index / 2_000, index % 2 > 0, None
+            )
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -111,33 +138,50 @@ def test_memory_does_not_grow_with_tenants() -> None:
 
 
 steps = st.lists(
-    st.tuples(st.sampled_from([0, 0, 0, 0, 1, 2, 7]), st.sampled_from("abc"), st.booleans()),
+    st.tuples(
+        st.sampled_from([0, 0, 0, 0, 1, 2, 7]),
+        st.tuples(st.sampled_from("abc"), st.sampled_from("xyz")),
+        st.booleans(),
+    ),
     max_size=150,
 )
 
 
 @given(steps, st.sampled_from([0.2, 0.5, 0.9, 1.0]))
-def test_it_opens_exactly_when_it_should(steps: list[tuple[int, str, bool]], ratio: float) -> None:
+def test_it_opens_exactly_when_it_should(
+    steps: list[tuple[int, Party, bool]], ratio: float
+) -> None:
     """The counts of constant size decide as a complete record of the window would."""
     breaker, now = Breaker(ratio, OPEN_FOR), 50.0
-    record: list[tuple[float, str, bool]] = []
-    for wait, tenant, ok in steps:
+    record: list[tuple[float, Party, bool]] = []
+    for wait, party, ok in steps:
         now += wait / 2
-        record.append((now, tenant, ok))
+        record.append((now, party, ok))
         window = [entry for entry in record if entry[0] > now - 10.0]
-        failing = {name for _, name, good in window if not good}
-        traffic = {name for _, name, _ in window}
+        shared = True
+        for which in (0, 1):
+            failing = {party[which] for _, party, good in window if not good}
+            traffic = {party[which] for _, party, _ in window}
+            shared = shared and (len(failing) > 1 or len(traffic) == 1)
         failures = sum(not good for _, _, good in window)
         due = len(window) >= 20 and failures >= ratio * len(window)
-        expected = due and (len(failing) > 1 or len(traffic) == 1)
-        assert (breaker.record(tenant, now, ok, None) is not None) == expected
+        expected = due and shared
+        assert (breaker.record(party, now, ok, None) is not None) == expected
         if expected:
             break
 
 
-@given(st.lists(st.tuples(st.sampled_from("abcd"), st.booleans()), max_size=300))
-def test_one_tenants_failures_never_open_it_for_others(mixed: list[tuple[str, bool]]) -> None:
-    """However they are mixed with the others' successes."""
+@pytest.mark.parametrize("which", [0, 1], ids=["tenant", "caller"])
+@given(
+    st.lists(
+        st.tuples(st.tuples(st.sampled_from("abcd"), st.sampled_from("abcd")), st.booleans()),
+        max_size=300,
+    )
+)
+def test_failures_of_one_never_open_it_for_others(
+    which: int, mixed: list[tuple[Party, bool]]
+) -> None:
+    """One tenant's, or one caller's, however they are mixed with the others' successes."""
     breaker = Breaker(0.1, OPEN_FOR)
-    attempts(breaker, [("b", OK)])
-    assert attempts(breaker, [(name, ok or name != "a") for name, ok in mixed]) == []
+    attempts(breaker, [(("b", "b"), OK)])
+    assert attempts(breaker, [(party, ok or party[which] != "a") for party, ok in mixed]) == []

@@ -8,30 +8,33 @@ from hypothesis import strategies as st
 
 from gateway.errors import GatewayFault
 from gateway.events import CircuitChanged
+from gateway.model import Party
 from gateway.upstream.breaker import Breaker, Probe
 
 OPEN_FOR = 5.0
+A, B, OTHER = ("acme", "billing"), ("globex", "booking"), ("initech", "hotel")
+OK, FAILED = True, False
 
 
 def attempts(
-    breaker: Breaker, results: Iterable[tuple[str, bool]], now: float = 0.0
+    breaker: Breaker, results: Iterable[tuple[Party, bool]], now: float = 0.0
 ) -> list[CircuitChanged]:
     """Ordinary attempts, all at one moment; the changes that they made."""
-    made = [breaker.record(tenant, now, ok, None) for tenant, ok in results]
+    made = [breaker.record(party, now, ok, None) for party, ok in results]
     return [change for change in made if change is not None]
 
 
 def opened(now: float = 0.0) -> Breaker:
     """A breaker that has just opened, by the failures of acme and globex."""
     breaker = Breaker(0.5, OPEN_FOR)
-    assert attempts(breaker, [("acme", False), ("globex", False)] * 10, now)
+    assert attempts(breaker, [(A, FAILED), (B, FAILED)] * 10, now)
     return breaker
 
 
-def refused(breaker: Breaker, tenant: str, now: float) -> bytes:
+def refused(breaker: Breaker, party: Party, now: float) -> bytes:
     """The Retry-After of the refusal."""
     with pytest.raises(GatewayFault) as fault:
-        breaker.admit(tenant, now)
+        breaker.admit(party, now)
     assert fault.value.key == "circuit_open"
     assert fault.value.detail == "Invopop fails too often: wait for Retry-After."
     ((name, value),) = fault.value.headers
@@ -39,13 +42,10 @@ def refused(breaker: Breaker, tenant: str, now: float) -> bytes:
     return value
 
 
-def probe(breaker: Breaker, tenant: str, now: float) -> Probe:
-    admitted = breaker.admit(tenant, now)
+def probe(breaker: Breaker, party: Party, now: float) -> Probe:
+    admitted = breaker.admit(party, now)
     assert admitted is not None
     return admitted
-
-
-A, B, OK, FAILED = "acme", "globex", True, False
 
 
 def test_an_open_circuit_refuses_until_its_time_is_over() -> None:
@@ -53,7 +53,7 @@ def test_an_open_circuit_refuses_until_its_time_is_over() -> None:
     breaker = opened(now=100.0)
     assert refused(breaker, A, 100.0) == b"5"
     assert refused(breaker, B, 103.5) == b"2"
-    assert refused(breaker, "initech", 104.999) == b"1"
+    assert refused(breaker, OTHER, 104.999) == b"1"
     assert probe(breaker, A, 105.0)
     assert refused(breaker, B, 105.0) == b"5"
 
@@ -143,6 +143,27 @@ def test_one_tenants_failing_probes_do_not_hold_back_the_others() -> None:
     assert breaker.record(B, 10.1, True, probe(breaker, B, 10.0))
 
 
+@pytest.mark.parametrize(
+    "kin", [("acme", "booking"), ("globex", "billing")], ids=["its tenant", "its caller"]
+)
+def test_who_shares_tenant_or_caller_with_a_failing_probe_waits_as_well(kin: Party) -> None:
+    """Else one caller's failures for many tenants would take every probe's place."""
+    breaker = opened()
+    breaker.record(A, 5.0, False, probe(breaker, A, 5.0))
+    refused(breaker, OTHER, 6.0)
+    assert refused(breaker, kin, 10.0) == b"1"
+    assert probe(breaker, OTHER, 10.1)
+
+
+def test_another_tenant_of_the_only_caller_may_probe_first() -> None:
+    """One caller serves all tenants, and one of them fails: the others are not held back."""
+    breaker, other = opened(), ("globex", "billing")
+    breaker.record(A, 5.0, False, probe(breaker, A, 5.0))
+    refused(breaker, other, 6.0)
+    assert refused(breaker, A, 10.0) == b"1"
+    assert breaker.record(other, 10.1, True, probe(breaker, other, 10.0))
+
+
 def test_a_failed_probe_is_forgotten_when_the_circuit_closes() -> None:
     """The next time it opens, whoever comes first may probe."""
     breaker = opened()
@@ -177,22 +198,22 @@ def test_a_breaker_shows_its_state(stage: str) -> None:
     st.lists(
         st.tuples(
             st.sampled_from([0.0, 0.0, 0.5, 3.0, 6.0]),
-            st.sampled_from("ab"),
+            st.tuples(st.sampled_from("ab"), st.sampled_from("xy")),
             st.sampled_from(["admit", "ok", "fail", "leave"]),
         ),
         max_size=80,
     )
 )
-def test_an_open_circuit_lets_few_through(steps: list[tuple[float, str, str]]) -> None:
+def test_an_open_circuit_lets_few_through(steps: list[tuple[float, Party, str]]) -> None:
     """While open: nobody within its time after a failure, nobody beside a fresh probe."""
     breaker, now = opened(), 0.0
     failed_at = 0.0
     pending: list[Probe] = []
-    for wait, tenant, step in steps:
+    for wait, party, step in steps:
         now += wait
         if step == "admit":
             try:
-                admitted = breaker.admit(tenant, now)
+                admitted = breaker.admit(party, now)
             except GatewayFault:
                 continue
             assert admitted is not None
@@ -203,7 +224,7 @@ def test_an_open_circuit_lets_few_through(steps: list[tuple[float, str, str]]) -
             probe = pending.pop()
             if step == "leave":
                 breaker.release(probe)
-            elif breaker.record(probe.tenant, now, step == "ok", probe):
+            elif breaker.record(probe.party, now, step == "ok", probe):
                 return
             else:
                 failed_at = now
@@ -214,14 +235,14 @@ def test_recovery_is_found_out_soon() -> None:
     breaker, reached = Breaker(0.5, OPEN_FOR), 0
     recovered = 0.0
     for tick in range(8_000):
-        now, tenant = tick / 100, "abcdefgh"[tick % 8]
+        now, party = tick / 100, ("abcdefgh"[tick % 8], "xyz"[tick % 3])
         up = not 10.0 <= now < 70.0
         try:
-            admitted = breaker.admit(tenant, now)
+            admitted = breaker.admit(party, now)
         except GatewayFault:
             continue
         reached += not up
-        change = breaker.record(tenant, now, up, admitted)
+        change = breaker.record(party, now, up, admitted)
         if change is not None and not change.open:
             recovered = now
     assert reached < 1_100

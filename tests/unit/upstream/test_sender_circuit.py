@@ -39,7 +39,7 @@ async def test_an_open_circuit_sends_nothing() -> None:
     await trip(world)
     sent = len(world.wire.bodies)
     with pytest.raises(GatewayFault, match="circuit_open"):
-        world.sender.check("acme")
+        world.sender.check(("acme", "of-acme"))
     assert await world.send() == 503
     assert (len(world.wire.bodies), world.x.attempts) == (sent, 0)
     assert world.circuit_changes() == [True]
@@ -131,7 +131,8 @@ async def test_replies_that_break_off_open_the_circuit() -> None:
     world = World(200)
     for index in range(20):
         tenant = ("acme", "globex")[index % 2]
-        reply = await world.sender.send(Outbound("GET", b"/x", [], None), key(tenant), world.x)
+        outbound = Outbound("GET", b"/x", [], None, party=(tenant, f"of-{tenant}"))
+        reply = await world.sender.send(outbound, key(tenant), world.x)
         reply.broke_off(failure("truncated", sent=True), "id")
         await reply.body.aclose()
     assert UpstreamFailed("truncated", "id") in world.told
