@@ -1,18 +1,53 @@
-"""The commands, a file each. Errors go to stderr as one readable block, never a traceback."""
+"""The commands, a file each. Errors go to stderr as one readable block, never a traceback.
 
-from typing import Annotated
+Rule: a command's module is imported when that command runs, so that none pays for another.
+"""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from gateway import __version__
-from gateway.cli.check import check
-from gateway.cli.demo import demo
-from gateway.cli.explain import explain
-from gateway.cli.keys import keys
-from gateway.cli.sandbox import sandbox
-from gateway.cli.serve import serve
 from gateway.cli.streams import guarded
-from gateway.cli.tokens import tokens
+
+COMMANDS: Final[Mapping[str, str]] = {
+    "demo": "Take a tour: the gateway in front of a sandbox Invopop.",
+    "serve": "Run the gateway.",
+    "check": "Validate the configuration, and show the tenants.",
+    "explain": "Say what would happen to a request and why.",
+    "sandbox": "Run the sandbox Invopop alone, over TLS.",
+    "keys": "Work on the vault file.",
+    "tokens": "Make and hash caller tokens.",
+}
+_GROUPS: Final = frozenset({"keys", "tokens"})
+_STYLE: Final[dict[str, Any]] = {"pretty_exceptions_enable": False, "rich_markup_mode": None}
+
+
+class _Commands(TyperGroup):
+    """Lists the commands by their summaries, and imports the one that is run."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = {name: TyperCommand(name, help=text) for name, text in COMMANDS.items()}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """The command that `args` begin with. Raises click's `UsageError` for an unknown one."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command and _imported(command.name or ""), rest
+
+
+def _imported(name: str) -> Any:
+    """The whole command, from `gateway.cli.NAME`, which has a function of the same name."""
+    module = name.replace("-", "_")
+    function = getattr(import_module(f"gateway.cli.{module}"), module)
+    if name in _GROUPS:
+        return typer.main.get_command(function())
+    alone = typer.Typer(**_STYLE, add_completion=False)
+    alone.command(name)(function)
+    return typer.main.get_command(alone)
 
 
 def _show_version(wanted: bool) -> None:
@@ -25,7 +60,7 @@ def _options(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", is_eager=True, callback=_show_version, help="Show the version and exit."
+            "--version", "-V", is_eager=True, callback=_show_version, help="Show the version."
         ),
     ] = False,
 ) -> None:
@@ -34,18 +69,8 @@ def _options(
 
 def build() -> typer.Typer:
     """The command line as one application."""
-    app = typer.Typer(
-        name="invopop-gateway",
-        no_args_is_help=True,
-        add_completion=False,
-        pretty_exceptions_enable=False,
-        rich_markup_mode=None,
-    )
+    app = typer.Typer(name="invopop-gateway", no_args_is_help=True, cls=_Commands, **_STYLE)
     app.callback()(_options)
-    for command in (demo, serve, check, explain, sandbox):
-        app.command()(command)
-    app.add_typer(keys(), name="keys")
-    app.add_typer(tokens(), name="tokens")
     return app
 
 

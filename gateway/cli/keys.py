@@ -43,7 +43,12 @@ ReplaceOption = Annotated[
 
 def keys() -> typer.Typer:
     """The commands as a group."""
-    group = typer.Typer(no_args_is_help=True, help="Work on the vault file.")
+    group = typer.Typer(
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        help="Work on the vault file.",
+    )
     group.command("list")(list_)
     group.command("set")(set_)
     for command in (rotate, remove, encrypt, decrypt):

@@ -14,7 +14,12 @@ _GUESSABLE: Final = 22  # characters: fewer hold less than 128 bits, even if the
 
 def tokens() -> typer.Typer:
     """The two commands as a group."""
-    group = typer.Typer(no_args_is_help=True, help="Make and hash caller tokens.")
+    group = typer.Typer(
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        help="Make and hash caller tokens.",
+    )
     group.command("new")(new)
     group.command("hash")(hash_)
     return group
