@@ -21,6 +21,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "sandbox": "Run the sandbox Invopop alone, over TLS.",
     "keys": "Work on the vault file.",
     "tokens": "Make and hash caller tokens.",
+    "schema": "Print the JSON Schema of gateway.toml or vault.toml.",
 }
 _GROUPS: Final = frozenset({"keys", "tokens"})
 _STYLE: Final[dict[str, Any]] = {"pretty_exceptions_enable": False, "rich_markup_mode": None}

@@ -5,7 +5,15 @@ Rule: this module says what one value may be; `checks` says what must hold betwe
 
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, Field, Strict, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    GetJsonSchemaHandler,
+    Strict,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic_core import CoreSchema
 
 from gateway.settings.key_sources import ListedSource
 from gateway.settings.values import (
@@ -116,10 +124,22 @@ class CallerToken(Table):
         return {"hash": value} if isinstance(value, str) else value
 
 
+class _OrText:
+    """In JSON Schema: the hash alone may stand in place of the table."""
+
+    @staticmethod
+    def __get_pydantic_json_schema__(
+        schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {
+            "anyOf": [{"type": "string", "pattern": "^sha256:[0-9A-Fa-f]{64}$"}, handler(schema)]
+        }
+
+
 class CallerSettings(Table):
     """One internal service: how it proves who it is, and what it may do."""
 
-    tokens: tuple[CallerToken, ...] = ()
+    tokens: tuple[Annotated[CallerToken, _OrText()], ...] = ()
     """Hashes of opaque tokens."""
     issuers: tuple[Text, ...] | None = None
     """Issuers whose JSON Web Tokens may name it. Left out: the only one configured. `[]` = none."""

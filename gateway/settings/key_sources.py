@@ -5,12 +5,12 @@ metrics and checks follow from `SOURCE_KINDS`: a further kind is one row here, a
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
 
-from pydantic import AfterValidator, BeforeValidator, GetCoreSchemaHandler
+from pydantic import AfterValidator, BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import core_schema
 
 from gateway.secret import Secret
@@ -162,6 +162,31 @@ class KeySource:
         )
         return core_schema.no_info_wrap_validator_function(_read, written)
 
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """The table with exactly one of the kinds, each with its meaning."""
+        return _one_of(handler(schema), SOURCE_KINDS)
+
+
+def _one_of(table: dict[str, Any], kinds: Iterable[str]) -> dict[str, Any]:
+    written = table["properties"]
+    shown = {kind: written[kind] | {"description": SOURCE_KINDS[kind].meaning} for kind in kinds}
+    shown[FIELD] = written[FIELD] | {"description": FIELD_MEANING}
+    return table | {"properties": shown, "oneOf": [{"required": [kind]} for kind in kinds]}
+
+
+class _Only(NamedTuple):
+    """In JSON Schema: only these kinds may stand here."""
+
+    kinds: tuple[str, ...]
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return _one_of(handler(schema), self.kinds)
+
 
 def _read(value: Any, handler: core_schema.ValidatorFunctionWrapHandler) -> KeySource:
     if isinstance(value, KeySource):
@@ -212,5 +237,7 @@ def _local(source: KeySource) -> KeySource:
 
 
 ListedSource = Annotated[KeySource, AfterValidator(_listed)]
-LocalSource = Annotated[KeySource, AfterValidator(_local)]
-DiscoverySource = Annotated[KeySource, BeforeValidator(_in_store), AfterValidator(_discovering)]
+LocalSource = Annotated[KeySource, AfterValidator(_local), _Only(LOCAL)]
+DiscoverySource = Annotated[
+    KeySource, BeforeValidator(_in_store), AfterValidator(_discovering), _Only(STORES)
+]

@@ -21,6 +21,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
+    WithJsonSchema,
     WrapValidator,
 )
 from pydantic_core import PydanticCustomError
@@ -196,6 +197,7 @@ Size = Annotated[
     Field(ge=0, le=_LARGEST),
     BeforeValidator(_size),
     expects('a number of bytes, or a string such as "64KiB", "10MB" or "32MiB"'),
+    WithJsonSchema({"type": ["integer", "string"], "minimum": 0, "pattern": f"^{_SIZE.pattern}$"}),
 ]
 FilePath = Annotated[Path, BeforeValidator(_path), expects("the path of a file")]
 Outlet = Annotated[Path, BeforeValidator(_outlet), expects('the path of a file, or "stdout"')]

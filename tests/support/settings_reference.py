@@ -1,16 +1,15 @@
-"""The reference in `config/README.md`, made from the models; run as a module it writes the file.
+"""The reference in `config/README.md` and the JSON Schemas beside it, made from the models.
+
+Run as a module it writes these files.
 
 Rule: says nothing of its own. What a value may be are the words of its type's own error, what it
 means is the docstring below its field, and a field without one is an error.
 """
 
-import ast
 import inspect
 import json
-import textwrap
 from collections.abc import Iterator
 from dataclasses import is_dataclass
-from itertools import pairwise
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Final, Literal, NamedTuple, get_args, get_origin
@@ -21,6 +20,7 @@ from pydantic.fields import FieldInfo
 
 from gateway.compiled import _AT_START
 from gateway.settings.environment import variables
+from gateway.settings.json_schema import FILES, json_schema, meanings
 from gateway.settings.key_sources import FIELD, FIELD_MEANING, SOURCE_KINDS, KeySource
 from gateway.settings.schema import Settings
 from gateway.settings.values import Table, Text
@@ -75,28 +75,21 @@ def fields(model: type[Any]) -> dict[str, FieldInfo]:
     return found
 
 
-def meanings(model: type[Any]) -> dict[str, str]:
-    """The docstrings that stand below a table's fields."""
+def described(model: type[Any]) -> dict[str, str]:
+    """What each setting of a table means."""
     if model is KeySource:
         return {n: kind.meaning for n, kind in SOURCE_KINDS.items()} | {FIELD: FIELD_MEANING}
-    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(model))).body
-    assert isinstance(definition, ast.ClassDef)
-    return {
-        field.target.id: inspect.cleandoc(str(below.value.value)).replace("\n", " ")
-        for field, below in pairwise(definition.body)
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
-        if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
-    }
+    return meanings(model)
 
 
 def _section(section: Section) -> str:
     about = inspect.cleandoc(section.model.__doc__ or "").replace("\n", " ").replace("  ", " ")
-    described = meanings(section.model)
+    known = described(section.model)
     rows = []
     for name, field in fields(section.model).items():
         table, many = _table(field.annotation)
         if table is None or many is tuple:
-            rows.append(_row(section, name, field, described[name]))
+            rows.append(_row(section, name, field, known[name]))
     if not rows:
         return f"\n### {section.heading}\n\n{about}\n"
     variable = any(row[-1] for row in rows)
@@ -211,5 +204,18 @@ def written(text: str) -> str:
     return text.partition(MARK)[0] + MARK + reference()
 
 
+def schema_files() -> dict[Path, str]:
+    """The JSON Schema of each configuration file, as `invopop-gateway schema` prints it."""
+    return {
+        FILE.with_name(f"{file}.schema.json"): json.dumps(
+            json_schema(file), indent=2, ensure_ascii=False
+        )
+        + "\n"
+        for file in FILES
+    }
+
+
 if __name__ == "__main__":
     FILE.write_text(written(FILE.read_text()))
+    for path, schema in schema_files().items():
+        path.write_text(schema)

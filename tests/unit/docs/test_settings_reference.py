@@ -9,13 +9,26 @@ from gateway.settings.environment import variables
 from gateway.settings.schema import Settings
 from gateway.settings.values import Flag, Table
 from gateway.settings.vault_file import VaultFile
-from tests.support.settings_reference import FILE, fields, reference, sections, written
+from tests.support.settings_reference import (
+    FILE,
+    fields,
+    reference,
+    schema_files,
+    sections,
+    written,
+)
 
 
 def test_the_file_is_what_the_models_say() -> None:
     """Run `uv run python -m tests.support.settings_reference` after a change of a setting."""
     text = FILE.read_text()
     assert text == written(text)
+
+
+def test_the_schemas_are_what_the_models_say() -> None:
+    """Run `uv run python -m tests.support.settings_reference` after a change of a setting."""
+    for path, schema in schema_files().items():
+        assert path.read_text() == schema, path.name
 
 
 def test_every_setting_is_there() -> None:

@@ -7,11 +7,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import jsonschema  # type: ignore[import-untyped]
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import ConfigurationError
+from gateway.settings.json_schema import FILES, json_schema
 
+SCHEMAS = {file: json_schema(file) for file in FILES}
 CONFIG = Path(__file__).parents[3] / "config"
 NAMES = ["key", "value", "env", "field", "file", "tokens", "hash", "[key]", "issuer", "x y", ""]
 SCALARS = st.one_of(
@@ -70,7 +73,10 @@ def replaced(tree: Any, data: st.DataObject) -> Any:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(st.data())
 def test_any_value_in_any_place(workshop: Any, data: st.DataObject) -> None:
-    """One member of the full example, replaced by anything, never breaks loading itself."""
+    """One member of the full example, replaced by anything, never breaks loading itself.
+
+    What is accepted is valid by the JSON Schema too.
+    """
     trees = everything()
     for file, tree in trees.items():
         section = data.draw(st.sampled_from(list(tree)))
@@ -79,3 +85,5 @@ def test_any_value_in_any_place(workshop: Any, data: st.DataObject) -> None:
     assert all(map(tomllib.loads, texts.values()))
     with suppress(ConfigurationError):
         workshop.load(**texts)
+        for file, text in texts.items():
+            jsonschema.validate(tomllib.loads(text), SCHEMAS[file])
