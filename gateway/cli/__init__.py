@@ -15,6 +15,7 @@ from gateway.cli.streams import guarded
 
 COMMANDS: Final[Mapping[str, str]] = {
     "demo": "Take a tour: the gateway in front of a sandbox Invopop.",
+    "init": "Write a configuration to begin with, and print what to do next.",
     "serve": "Run the gateway.",
     "check": "Validate the configuration, and show the tenants.",
     "explain": "Say what would happen to a request and why.",
