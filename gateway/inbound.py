@@ -145,45 +145,54 @@ class InboundBody:
     (0 = none), and whatever the server found wrong with its framing or its pace.
     """
 
-    __slots__ = ("_ahead", "_kept", "_limit", "_receive", "complete", "received")
+    __slots__ = ("_begun", "_kept", "_limit", "_receive", "complete", "received")
 
     def __init__(self, receive: Receive, limit: int) -> None:
         self._receive = receive
         self._limit = limit
-        self._ahead = b""
         self._kept: list[bytes] | None = []
+        self._begun = False
         self.complete = False
         self.received = 0
 
     @property
     def replayable(self) -> bool:
-        """Whether all that was read so far is still here to be sent again."""
+        """Whether all that was read so far is still here, to be sent (again)."""
         return self._kept is not None
 
     @property
     def ready(self) -> bytes | None:
-        """The whole body, where it is complete and still in memory: it needs no iteration."""
-        if not self.complete or self._kept is None:
+        """The whole body, where it is complete and may be kept: it needs no iteration."""
+        if not self.complete or self._kept is None or self.received > REPLAY_LIMIT:
             return None
         return self._kept[0] if len(self._kept) == 1 else b"".join(self._kept)
 
     async def prefetch(self) -> None:
-        """Waits for the first bytes, so that a small body can leave together with its head."""
-        self._ahead = await self._read()
+        """Waits until the body is complete, or `REPLAY_LIMIT` of it are here.
+
+        So a caller that is slow to send occupies no connection to Invopop meanwhile, and a small
+        body can leave together with its head.
+        """
+        while not self.complete and self.received < REPLAY_LIMIT:
+            await self._read()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        ahead, self._ahead = self._ahead, b""
-        if self._kept is not None:
-            for chunk in tuple(self._kept):
-                yield chunk
-        elif ahead:
-            yield ahead
-        else:
+        if self._kept is None:
             raise RuntimeError("a body that was not kept cannot be sent again")
+        self._begun = True
+        for chunk in self._take():
+            yield chunk
         while not self.complete:
             chunk = await self._read()
             if chunk:
                 yield chunk
+
+    def _take(self) -> tuple[bytes, ...]:
+        """What was read so far; more than `REPLAY_LIMIT` is given out once only."""
+        taken = tuple(self._kept or ())
+        if self.received > REPLAY_LIMIT:
+            self._kept = None
+        return taken
 
     async def _read(self) -> bytes:
         """The next bytes from the caller; b"" only at the end."""
@@ -203,7 +212,7 @@ class InboundBody:
         if self._limit and self.received > self._limit:
             raise body_too_large(self._limit)
         if self._kept is not None:
-            if self.received > REPLAY_LIMIT:
+            if self._begun and self.received > REPLAY_LIMIT:
                 self._kept = None
             else:
                 self._kept.append(chunk)

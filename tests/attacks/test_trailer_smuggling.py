@@ -13,6 +13,7 @@ Case 13.
 
 import pytest
 
+from tests.support.gateway import eventually
 from tests.support.world import KEY_A, TOK_A, World, request
 
 CHUNKED = "Transfer-Encoding: chunked"
@@ -29,7 +30,7 @@ def test_trailers_are_dropped(world: World, late: bool) -> None:
     start = request("POST /x", CHUNKED, body=b"1\r\nZ\r\n0\r\n")
     if late:
         connection.send(start)
-        world.origin.eventually_started(1)
+        eventually(lambda: world.gateway.metric("requests_in_flight") == 1)
         connection.send(TRAILERS)
     else:
         connection.send(start + TRAILERS)

@@ -103,19 +103,55 @@ def test_each_chunk_comes_at_once(world: World, kind: str) -> None:
         assert connection.reply().body == b"onetwo"
 
 
+ENOUGH = 65_536  # bytes of a body that are waited for before a connection to the origin is taken
+PIECE = b"%x\r\n%b\r\n" % (ENOUGH, b"Z" * ENOUGH)
 TRUNCATED = {
-    "sized, FIN": (request("POST /x", "Content-Length: 10", body=b"abc"), "finish"),
-    "sized, RST": (request("POST /x", "Content-Length: 10", body=b"abc"), "reset"),
-    "chunked, FIN": (
-        request("POST /x", "Transfer-Encoding: chunked", body=b"3\r\nabc\r\n"), "finish",
-    ),
-    "chunked, RST": (
-        request("POST /x", "Transfer-Encoding: chunked", body=b"3\r\nabc\r\n"), "reset",
-    ),
+    "sized, FIN": (request("POST /x", "Content-Length: 70000", body=b"Z" * ENOUGH), "finish"),
+    "sized, RST": (request("POST /x", "Content-Length: 70000", body=b"Z" * ENOUGH), "reset"),
+    "chunked, FIN": (request("POST /x", "Transfer-Encoding: chunked", body=PIECE), "finish"),
+    "chunked, RST": (request("POST /x", "Transfer-Encoding: chunked", body=PIECE), "reset"),
     "within a chunk": (
-        request("POST /x", "Transfer-Encoding: chunked", body=b"5\r\nab"), "finish",
+        request("POST /x", "Transfer-Encoding: chunked", body=PIECE + b"5\r\nab"), "finish",
     ),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("framing", "first", "rest", "whole"),
+    [
+        ("Content-Length: 6", b"abc", b"def", b"abcdef"),
+        ("Transfer-Encoding: chunked", b"3\r\nabc\r\n", b"0\r\n\r\n", b"abc"),
+    ],
+    ids=["sized", "chunked"],
+)
+def test_an_unfinished_body_occupies_no_connection(
+    world: World, framing: str, first: bytes, rest: bytes, whole: bytes
+) -> None:
+    """Until a short body is whole, nothing of it goes to the origin."""
+    connection = world.connect()
+    connection.send(request("POST /x", framing, body=first))
+    eventually(lambda: world.gateway.metric("requests_in_flight") == 1)
+    assert world.get("/meanwhile").status == 200
+    assert world.gateway.metric("upstream_connections", state="active") == 0
+    connection.send(rest)
+    assert connection.reply("POST").status == 200
+    assert [(seen.target, seen.body) for seen in world.origin.requests] == [
+        (b"/meanwhile", b""),
+        (b"/x", whole),
+    ]
+
+
+def test_the_beginning_of_a_long_body_is_enough(world: World) -> None:
+    """Once 64 KiB are here the request goes out, and the rest follows as it comes."""
+    connection = world.connect()
+    connection.send(request("POST /x", "Content-Length: 65539", body=b"Z" * (ENOUGH - 1)))
+    eventually(lambda: world.gateway.metric("requests_in_flight") == 1)
+    assert world.get("/meanwhile").status == 200
+    connection.send(b"Z")
+    world.origin.eventually_started(2)
+    connection.send(b"end")
+    assert connection.reply("POST").status == 200
+    assert world.origin.requests[1].body == b"Z" * ENOUGH + b"end"
 
 
 @pytest.mark.parametrize("name", TRUNCATED)
@@ -163,7 +199,7 @@ def test_early_reply_of_the_origin(world: World) -> None:
     world.origin.answer_at_head(fields("413 Too Large", "Content-Length: 3", "Connection: close")
                                 + b"big")  # fmt: skip
     connection = world.connect()
-    connection.send(request("POST /x", f"Content-Length: {4 * MIB}") + b"Z" * 1000)
+    connection.send(request("POST /x", f"Content-Length: {4 * MIB}") + b"Z" * ENOUGH)
     reply = connection.reply("POST")
     assert (reply.status, reply.body) == (413, b"big")
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.support.gateway import eventually
 from tests.support.world import World, request
 
 GARBAGE = b"GARBAGE\r\n\r\n"
@@ -60,7 +61,7 @@ def test_expect_with_the_body_at_hand(world: World) -> None:
     """Case 30: a caller that has begun to send its body is not asked for it."""
     connection = world.connect()
     connection.send(request("POST /x", "Expect: 100-continue", "Content-Length: 6", body=b"abc"))
-    world.origin.eventually_started(1)
+    eventually(lambda: world.gateway.metric("requests_in_flight") == 1)
     connection.send(b"def")
     reply = connection.reply("POST")
     assert (reply.status, reply.interim) == (200, [])

@@ -71,8 +71,8 @@ def test_with_a_reply_unread(world: World, leave: str) -> None:
 def test_during_its_upload(world: World, leave: str) -> None:
     """Case 123: an upload that is broken off is broken off at the origin too."""
     connection = world.connect()
-    connection.send(request("POST /x", f"X-Request-Id: upload-{leave}", "Content-Length: 100"))
-    connection.send(b"abc")
+    connection.send(request("POST /x", f"X-Request-Id: upload-{leave}", "Content-Length: 70000"))
+    connection.send(b"Z" * 65_536)  # with less, no connection is taken yet
     world.origin.eventually_started(1)
     getattr(connection, leave)()
     left(world, f"upload-{leave}")

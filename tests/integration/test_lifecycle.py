@@ -115,7 +115,7 @@ def test_upload_in_flight_is_finished(tmp_path: Path) -> None:
     with started(tmp_path) as world:
         connection = world.connect()
         connection.send(request("POST /x", "Content-Length: 6", body=b"abc"))
-        world.origin.eventually_started(1)
+        eventually(lambda: world.gateway.metric("requests_in_flight") == 1)
         draining(world)
         connection.send(b"def")
         assert connection.reply("POST").status == 200
@@ -157,7 +157,7 @@ def test_stuck_requests_are_cut(tmp_path: Path) -> None:
             streaming.send(request("GET /endless"))
             streaming.until(b"one")
             uploading.send(request("POST /stalled", "Content-Length: 9", body=b"abc"))
-            world.origin.eventually_started(2)
+            eventually(lambda: world.gateway.metric("requests_in_flight") == 2)
             begun = time.monotonic()
             assert world.gateway.stop() == 0
             assert time.monotonic() - begun < 5

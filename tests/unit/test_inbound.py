@@ -205,13 +205,28 @@ async def taken(body: InboundBody) -> bytes:
     return b"".join([chunk async for chunk in body])
 
 
-async def test_a_small_body_is_ready_after_its_first_bytes() -> None:
-    """What arrived whole needs no iteration, and can be sent any number of times."""
-    body = InboundBody(receiver(part(b"abc", more=False)), 0)
+@pytest.mark.parametrize(
+    "messages",
+    [[part(b"abc", more=False)], [part(b"a"), part(b"b"), part(b"c", more=False)]],
+    ids=["at once", "bit by bit"],
+)
+async def test_a_small_body_is_waited_for(messages: list[dict[str, Any]]) -> None:
+    """What has arrived whole needs no iteration, and can be sent any number of times."""
+    body = InboundBody(receiver(*messages), 0)
     assert (body.complete, body.ready) == (False, None)
     await body.prefetch()
     assert body.ready == b"abc"
     assert await taken(body) == await taken(body) == b"abc"
+
+
+async def test_of_a_large_body_only_its_beginning_is_waited_for() -> None:
+    """64 KiB are enough to begin; the rest is read when it is asked for."""
+    half = b"x" * (REPLAY_LIMIT // 2)
+    queue = [part(half), part(half), part(b"y", more=False)]
+    body = InboundBody(receiver(*queue), 0)
+    await body.prefetch()
+    assert (body.received, body.complete, body.ready) == (REPLAY_LIMIT, False, None)
+    assert await taken(body) == half + half + b"y"
 
 
 async def test_a_body_is_replayed_up_to_its_limit() -> None:
@@ -226,12 +241,17 @@ async def test_a_body_is_replayed_up_to_its_limit() -> None:
 
 
 async def test_a_large_body_is_not_kept() -> None:
-    """Past 64 KiB nothing is held: the body streams once, whole, its first bytes included."""
+    """Past 64 KiB nothing is held once it leaves: it streams once, whole, its beginning included.
+
+    An attempt that took none of it, for want of a connection, does not count.
+    """
     big = b"x" * (REPLAY_LIMIT + 1)
     body = InboundBody(receiver(part(big), part(b"y", more=False)), 0)
     await body.prefetch()
-    assert (body.replayable, body.ready) == (False, None)
-    assert await taken(body) == big + b"y"
+    assert (body.replayable, body.ready) == (True, None)
+    chunks = aiter(body)
+    assert (await anext(chunks), body.replayable) == (big, False)
+    assert [chunk async for chunk in chunks] == [b"y"]
     with pytest.raises(RuntimeError, match=r"^a body that was not kept cannot be sent again$"):
         await taken(body)
 
@@ -243,6 +263,16 @@ async def test_a_large_body_that_nobody_waited_for_comes_whole() -> None:
     assert await taken(body) == b"a" + big + b"y"
     with pytest.raises(RuntimeError):
         await taken(body)
+
+
+async def test_a_large_body_that_came_at_once_is_not_kept() -> None:
+    """Though it is complete: what can be sent again is at most 64 KiB."""
+    big = b"x" * (REPLAY_LIMIT + 1)
+    body = InboundBody(receiver(part(big, more=False)), 0)
+    await body.prefetch()
+    assert body.ready is None
+    assert await taken(body) == big
+    assert not body.replayable
 
 
 async def test_a_body_never_passes_its_limit() -> None:
