@@ -202,15 +202,18 @@ class Problem(NamedTuple):
     """Something wrong in the configuration: where, what was found, what was expected instead.
 
     Whoever does not know the configuration file's name leaves `file` empty: `with_file` adds it.
+    `line` counts from 1; 0 where it is not known.
     """
 
     file: str
     key: str
     found: str
     expected: str
+    line: int = 0
 
     def __str__(self) -> str:
-        where = f"{self.file}: {self.key}" if self.key else self.file
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        where = f"{where}: {self.key}" if self.key else where
         return f"{where}: found {self.found}; expected {self.expected}"
 
 

@@ -30,6 +30,7 @@ from gateway.identity.listener_tls import CurrentListenerTls
 from gateway.policy.rates import RateRules
 from gateway.services import Services
 from gateway.settings.load import Loaded, load
+from gateway.settings.positions import located
 from gateway.upstream.sender import Sender
 from gateway.upstream.transport import Transport
 from gateway.upstream.workspace import WorkspaceCheck
@@ -114,8 +115,8 @@ class Reloader:
             # A broken file must not hold up a rotated key.
             await self.in_use.services.vault.reread()
             self._watch_files(error)
-            problems = tuple(str(problem) for problem in error.problems)
-            self._emit(ConfigReloaded("failure", problems))
+            problems = await asyncio.to_thread(located, error.problems)
+            self._emit(ConfigReloaded("failure", tuple(map(str, problems))))
             return
         await self._commit(new)
         changed = restart_required(self._settings_at_start, new.loaded.settings)

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from gateway.cli.probes import Look, WorkspaceFound
 from gateway.errors import Problem
+from gateway.settings.positions import located
 from gateway.settings.wording import key_path, masked_name, printable
 from gateway.vault.report import TenantRow, ends_soon
 
@@ -82,7 +83,7 @@ def as_json(report: Report, *, ok: bool) -> str:
 
 def refused_as_json(problems: Iterable[Problem]) -> str:
     """The problems of a configuration that is wrong, as a document of the same form."""
-    return _document({"ok": False, "errors": [problem._asdict() for problem in problems]})
+    return _document({"ok": False, "errors": [problem._asdict() for problem in located(problems)]})
 
 
 def _document(content: dict[str, Any]) -> str:
@@ -143,7 +144,9 @@ def _memory(parts: list[tuple[str, int]]) -> str:
 def _table(seen: Look) -> object:
     from rich.table import Table  # noqa: PLC0415
 
-    table = Table("tenant", "slot", "source")
+    table = Table()
+    for name in ("tenant", "slot", "source"):  # names that differ only at their end stay apart
+        table.add_column(name, overflow="fold")
     table.add_column("key", no_wrap=True)
     table.add_column("expires", no_wrap=True)
     more = [*(["scope"] if any(seen.scopes.values()) else []), "workspace"]

@@ -5,7 +5,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Final, NoReturn
 
 import typer
 
@@ -14,22 +14,34 @@ from gateway.errors import ConfigurationError, Problem
 from gateway.observe.logs import Logger
 from gateway.observe.writer import LineWriter
 from gateway.settings.load import Loaded, load
+from gateway.settings.positions import located
 from gateway.settings.wording import render
 
+_USUAL: Final = Path("config/gateway.toml")
+_HERE: Final = Path("gateway.toml")  # in the working directory, as `init` writes it
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
         "--config",
         metavar="FILE",
-        help="Default: $INVOPOP_GATEWAY_CONFIG, else config/gateway.toml.",
+        help="Default: $INVOPOP_GATEWAY_CONFIG, else gateway.toml, else config/gateway.toml.",
         show_default=False,
     ),
 ]
 
 
 def path_of(config: Path | None) -> Path:
-    """The configuration file that is meant."""
-    return config or Path(os.environ.get("INVOPOP_GATEWAY_CONFIG") or "config/gateway.toml")
+    """The configuration file that is meant.
+
+    Without being told, never one of two: exits with 1 if `gateway.toml` is in both places.
+    """
+    if named := config or os.environ.get("INVOPOP_GATEWAY_CONFIG"):
+        return Path(named)
+    own = _HERE
+    if own.exists() and _USUAL.exists():
+        typer.echo(f"error: {own} and {_USUAL} are both here: name one with --config", err=True)
+        raise typer.Exit(1)
+    return own if own.exists() else _USUAL
 
 
 def load_or_exit(config: Path | None) -> Loaded:
@@ -91,5 +103,5 @@ async def wired(loaded: Loaded) -> AsyncIterator[Gateway]:
 
 def fail(error: ConfigurationError) -> NoReturn:
     """Prints the problems to stderr as one block and exits with 1."""
-    typer.echo(render(error.problems), err=True)
+    typer.echo(render(located(error.problems)), err=True)
     raise typer.Exit(1)

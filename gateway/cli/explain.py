@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from typing import Annotated, Final, NamedTuple
 
 import typer
@@ -17,11 +18,13 @@ from gateway.policy.caller_policy import Why
 from gateway.policy.grants import Explanation, OperationDenied
 from gateway.settings.callers import CallerSettings
 from gateway.settings.load import Loaded
-from gateway.settings.wording import printable
+from gateway.settings.schema import Settings
+from gateway.settings.wording import masked_name, printable
 from gateway.upstream.target import resolve
 from gateway.vault.key_ring import KeyNeeded
 from gateway.vault.vault import Vault
 
+_SOME: Final = 8  # callers that are listed
 _UNKNOWN: Final = "an unknown operation is allowed only by a `METHOD /path` entry"
 _WHY: Final[Mapping[Why, str]] = {
     "default": ": there is no `allow`",
@@ -74,7 +77,16 @@ async def _answer(loaded: Loaded, question: Question) -> Forecast:
         try:
             return await _judge(gateway, question)
         except GatewayError as error:
-            return _refused(error, [])
+            return _refused(error, [*_nearest(question.caller, gateway.in_use.loaded.settings)])
+
+
+def _nearest(caller: str, settings: Settings) -> Iterator[tuple[str, str]]:
+    """Which callers there are that may have been meant, if there is none of this name."""
+    if caller not in settings.callers:
+        near = get_close_matches(caller, settings.callers, n=3)
+        some = near or sorted(settings.callers)[:_SOME]
+        names = ", ".join(masked_name(name) for name in some) or "none"
+        yield "callers", names if near or len(some) == len(settings.callers) else f"{names}, …"
 
 
 async def _judge(gateway: Gateway, question: Question) -> Forecast:

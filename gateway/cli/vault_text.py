@@ -163,8 +163,8 @@ def _checked(text: str) -> VaultFile:
     except ValidationError as error:
         findings = Findings("", {})
         findings.add_errors((), VaultFile, tree, error)
-        _, key, found, expected = findings.problems[0]
-        reason = f"{key}: found {found}, expected {expected}"
+        problem = findings.problems[0]
+        reason = f"{problem.key}: found {problem.found}, expected {problem.expected}"
         raise EditError(f"the vault file would not load: {reason}") from None
 
 

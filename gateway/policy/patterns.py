@@ -19,6 +19,7 @@ ANY: Final = "*"
 ANY_NUMBER: Final = "**"
 
 _METHODS: Final = (ANY, "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_EXAMPLE: Final = "silo.entries.create"
 _ENTRY: Final = re.compile(r"(?P<method>\S+) +(?P<path>/.*)")
 # What no decoded segment of a lawful path holds, and what would be meant as more than itself.
 _SEGMENT: Final = re.compile(r"\*\*?|(?!\.\.?\Z)[^\x00-\x1f\x7f*?#%{}\\]+")
@@ -196,7 +197,7 @@ def _pattern(entry: str) -> Pattern | str:
 
 
 def _nearest(entry: str) -> str:
-    """What the author of an entry that matches nothing may have meant."""
+    """What the author of an entry that matches nothing may have meant, else just an operation."""
     services = {name.rsplit(".", count)[0] + ".*" for name in names() for count in (1, 2)}
     known = sorted({*names(), *services, *(f"@{preset}" for preset in PRESETS)})
-    return get_close_matches(entry, known, n=1, cutoff=0.0)[0]
+    return next(iter(get_close_matches(entry, known, n=1)), _EXAMPLE)

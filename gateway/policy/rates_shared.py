@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from math import ceil, floor
 from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
 
 from gateway.errors import CallerError, ConfigurationError, GatewayFault, Problem
 from gateway.events import Emit, Level, Noticed
@@ -22,6 +23,7 @@ TIMEOUT: Final = 0.25  # seconds for all that one request asks of the storage
 COOL_DOWN: Final = 1.0  # seconds between attempts while it is away
 _PING_SECONDS: Final = 5.0
 _MAX_CONNECTIONS: Final = 64
+_PORT: Final = 6379
 _NAMESPACE: Final = "invopop-gateway"
 
 Met = Sequence[tuple[str, str, Rate]]
@@ -152,7 +154,7 @@ class RedisCounter:
         )
         # The pool is an option of its own, which the type of `limits`' options leaves out.
         options: dict[str, Any] = {"connection_pool": self._pool}
-        storage = RedisStorage(f"async+{url}", implementation="redispy", **options)
+        storage = RedisStorage(f"async+{_with_port(url)}", implementation="redispy", **options)
         self._limiter = SlidingWindowCounterRateLimiter(storage)
         self._item = RateLimitItemPerSecond
 
@@ -199,6 +201,14 @@ def windowed(rate: Rate) -> tuple[int, int]:
 def is_shared(limits: LimitsSettings) -> bool:
     """Whether the rate limits are to be counted outside this process."""
     return limits.storage is not None and not limits.storage.startswith("memory:")
+
+
+def _with_port(url: str) -> str:
+    """The URL as `limits` takes it: a port must be there, which Redis's own clients fill in."""
+    parts = urlsplit(url)
+    if parts.port is not None:
+        return url
+    return parts._replace(netloc=f"{parts.netloc}:{_PORT}").geturl()
 
 
 def connect(

@@ -48,6 +48,18 @@ def apply(tree: dict[str, Any], environ: Mapping[str, str]) -> Merged:
     return merged
 
 
+def misspelt(environ: Mapping[str, str]) -> Iterator[str]:
+    """Warnings of variables that were probably meant as overrides, but have too few underscores.
+
+    Not errors: Kubernetes sets variables such as `INVOPOP_GATEWAY_PORT` for a service of that name.
+    """
+    meant = {name.replace("__", "_"): name for name in variables()}
+    for name in sorted(environ):
+        right = meant.get(name.upper().replace("__", "_"))
+        if right is not None and not name.startswith(PREFIX):
+            yield f"environment: {name} has no effect; two underscores make {right}"
+
+
 def _overridable() -> Iterator[tuple[str, tuple[str, str], type]]:
     for section, table in sections().items():
         for key, field in table.model_fields.items():

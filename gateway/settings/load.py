@@ -59,7 +59,8 @@ def load(path: Path, environ: Mapping[str, str]) -> Loaded:
     vault, problems = _vault(settings, environ, findings)
     problems = [*findings.problems, *merged.problems, *problems]
     known = VaultFile(tenants={}) if vault is None else vault
-    loaded = Loaded(settings, known, file, settings.vault.file, tuple(notices(settings, known)))
+    warnings = (*environment.misspelt(environ), *notices(settings, known))
+    loaded = Loaded(settings, known, file, settings.vault.file, warnings)
     if vault is None or problems:
         raise ConfigurationError(problems, draft=loaded)
     return loaded

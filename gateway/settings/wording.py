@@ -43,6 +43,8 @@ _SCHEME: Final = re.compile(r"(?i:https?|rediss?|memory)://")
 # A name as a person would write it; keys and tokens have digits within.
 _IDENTIFIER: Final = re.compile(r"(?=.{1,32}\Z)(?!sk_|rk_|igw_)[a-z]+([_-][a-z]+)*[_-]?[0-9]{0,4}")
 _NEAR: Final = 0.7
+_NEAREST: Final = 0.5  # below it a suggestion would only confuse
+_FEW: Final = 16  # names that a message can list
 _SHORT: Final = 6  # characters, of which no secret consists
 _LONGEST: Final = 80
 _MOST_BITS: Final = 64  # of an integer: TOML allows no more, and Python prints no very long one
@@ -135,9 +137,13 @@ def is_token(text: str) -> bool:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Says which known name is most similar."""
-    matches = get_close_matches(name, known, n=1, cutoff=0.0)
-    return f"a known key; the nearest is `{matches[0]}`" if matches else "nothing here"
+    """Says which known name was probably meant; if none is similar, all, if they are few."""
+    names = list(known)
+    if matches := get_close_matches(name, names, n=1, cutoff=_NEAREST):
+        return f"a known key; the nearest is `{matches[0]}`"
+    if 0 < len(names) <= _FEW:
+        return "one of " + ", ".join(f"`{known}`" for known in names)
+    return "a known key" if names else "nothing here"
 
 
 def render(problems: Sequence[Problem]) -> str:
@@ -149,7 +155,8 @@ def render(problems: Sequence[Problem]) -> str:
     for file, group in groupby(ordered, key=lambda problem: problem.file):
         lines += ["", file]
         for problem in group:
-            lines += [f"  {problem.key}"] if problem.key else []
+            where = f"  (line {problem.line})" if problem.line else ""
+            lines += [f"  {problem.key}{where}"] if problem.key else []
             lines += [f"    found     {problem.found}", f"    expected  {problem.expected}"]
     return "\n".join(printable(line) for line in lines)
 

@@ -163,3 +163,13 @@ def test_who_may_judge_by_anothers_rights(configured: Configured) -> None:
     assert (code, "there is no user of that name" in told) == (2, True)
     if os.geteuid() != 0:
         assert configured.command("check", "--as", "root")[0] == 2
+
+
+def test_a_problem_names_its_line(configured: Configured) -> None:
+    """In words, and as a number in the document."""
+    configured.configure(log={"level": "loud"})
+    lines = configured.file.read_text().splitlines()
+    line = next(number for number, text in enumerate(lines, 1) if '"loud"' in text)
+    assert f"log.level  (line {line})" in configured.command("check")[1]
+    _, output = configured.command("check", "--json")
+    assert json.loads(output)["errors"][0]["line"] == line

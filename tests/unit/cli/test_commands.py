@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -9,6 +10,7 @@ from typer.testing import CliRunner
 
 from gateway import __version__
 from gateway.cli import COMMANDS, build
+from gateway.cli.configuration import path_of
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -54,3 +56,20 @@ def test_completion_can_be_installed() -> None:
     assert {"--install-completion", "--show-completion"} <= {
         name for parameter in command.params for name in parameter.opts
     }
+
+
+def test_which_file_is_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is named, else one's own, else the usual one; where both are, none is guessed."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("INVOPOP_GATEWAY_CONFIG", raising=False)
+    own, usual = Path("gateway.toml"), Path("config/gateway.toml")
+    assert path_of(None) == usual
+    own.touch()
+    assert path_of(None) == own
+    usual.parent.mkdir()
+    usual.touch()
+    with pytest.raises(typer.Exit):
+        path_of(None)
+    assert path_of(usual) == usual
+    monkeypatch.setenv("INVOPOP_GATEWAY_CONFIG", "x.toml")
+    assert path_of(None) == Path("x.toml")

@@ -71,3 +71,12 @@ def test_keys_of_stores_without_a_pin(configured: Configured, store: FakeStore) 
     del store.secrets["kv/acme"]
     code, told = configured.command("explain", *ASKED)
     assert (code, "503 key_unavailable" in told, "(not_found)" in told) == (1, True, True), told
+
+
+def test_a_misspelt_caller_is_answered_with_the_nearest(configured: Configured) -> None:
+    """And with the callers that there are, if none is similar."""
+    _, output = configured.command("explain", "--caller", "biling", "GET", "/x")
+    assert "caller_unknown" in output
+    assert "callers    billing\n" in output
+    _, output = configured.command("explain", "--caller", "zzz", "GET", "/x")
+    assert "callers    billing\n" in output

@@ -11,6 +11,7 @@ from gateway.policy import rates_shared
 from gateway.policy.rates import Rate, RateRules, Rates
 from gateway.policy.rates_shared import (
     COOL_DOWN,
+    RedisCounter,
     SharedRates,
     connect,
     is_shared,
@@ -256,3 +257,9 @@ async def test_the_storage_can_be_tried(
     counter = FakeCounter()
     counter.answer = answer
     assert await shared(counter).trouble() == found
+
+
+@pytest.mark.parametrize("url", ["redis://127.0.0.1/0", "redis://127.0.0.1", "rediss://[::1]/3"])
+def test_a_url_without_a_port_is_enough(url: str) -> None:
+    """The library that counts wants a port; Redis's usual one is filled in."""
+    assert RedisCounter(url, None).errors

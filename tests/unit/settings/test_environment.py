@@ -127,3 +127,15 @@ def test_every_scalar_has_its_variable() -> None:
     }
     assert ("vault", "openbao") not in variables().values()
     assert variables()["INVOPOP_GATEWAY__LISTEN__TLS_KEY"] == ("listen", "tls_key")
+
+
+@pytest.mark.parametrize("name", ["INVOPOP_GATEWAY_LISTEN__PORT", "invopop_gateway_listen_port"])
+def test_too_few_underscores_are_noticed(workshop: Any, name: str) -> None:
+    """A warning names the right variable; a service's variables of Kubernetes are none of ours."""
+    service = {"INVOPOP_GATEWAY_PORT": "tcp://10.0.0.1:8585", "INVOPOP_GATEWAY_SERVICE_HOST": "x"}
+    (warning,) = [
+        text
+        for text in workshop.load(environ={name: "1", **service}).warnings
+        if text.startswith("environment")
+    ]
+    assert warning.endswith("two underscores make INVOPOP_GATEWAY__LISTEN__PORT")

@@ -87,7 +87,8 @@ def test_found(value: object, text: str) -> None:
 
 
 def test_nearest() -> None:
-    """The nearest name is always named, however far it is."""
+    """A name that is similar, else all names if they are few; never one that only confuses."""
     assert "`port`" in nearest("prot", ["host", "port"])
-    assert "`host`" in nearest("zzz", ["host"])
+    assert nearest("zzz", ["host", "port"]) == "one of `host`, `port`"
+    assert nearest("zzz", [f"name{n}" for n in range(40)]) == "a known key"
     assert nearest("zzz", []) == "nothing here"
