@@ -102,9 +102,11 @@ class Overview:
     async def _tenants(self) -> Survey:
         async with self._looking:
             if self._survey is None or time.monotonic() - self._surveyed > _SURVEY_SECONDS:
-                rings = self._sources.services.vault.rings
+                vault = self._sources.services.vault
                 now = Now(time.monotonic(), time.time())
-                self._survey = await asyncio.to_thread(lambda: survey(rings(), now, MOST_TENANTS))
+                self._survey = await asyncio.to_thread(
+                    lambda: survey(vault.rings(), vault.sharing, now, MOST_TENANTS)
+                )
                 self._surveyed = now.monotonic
             return self._survey
 

@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -15,6 +15,7 @@ from gateway.settings.wording import key_path, masked_name, printable
 from gateway.vault.report import TenantRow, ends_soon
 
 WIDTH = 200  # columns of the table where there is no terminal
+_MOST_USES = 20  # shown of those that share one key: there may be 100,000
 
 Style = Literal["", "dim", "green", "red", "yellow"]
 
@@ -73,6 +74,7 @@ def as_json(report: Report, *, ok: bool) -> str:
         "warnings": report.warnings,
         "notes": report.notes,
         "tenants": [_tenant(row, report.seen) for row in report.seen.rows],
+        "uses": dict(report.seen.uses),
         "probes": [
             {"kind": probe.kind, "name": probe.name, "problem": probe.problem}
             for probe in report.seen.probes
@@ -155,7 +157,20 @@ def _table(seen: Look) -> object:
         table.add_column(name, overflow="fold")
     for row in seen.rows:
         table.add_row(*map(printable, _cells(row, seen)))
+    for name, source in _uses(seen.uses):
+        table.add_row(printable(name), "", source)
     return table
+
+
+def _uses(uses: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Tenants that share a key, and whose: without the key, which stands where it belongs."""
+    of: dict[str, list[str]] = {}
+    for name, used in uses.items():
+        of.setdefault(used, []).append(name)
+    for used, names in of.items():
+        yield from ((masked_name(name), f"use {used}") for name in names[:_MOST_USES])
+        if len(names) > _MOST_USES:
+            yield f"{len(names) - _MOST_USES} more", f"use {used}"
 
 
 def _cells(row: TenantRow, seen: Look) -> tuple[str, ...]:

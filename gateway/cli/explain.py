@@ -124,9 +124,10 @@ async def _key(vault: Vault, tenant: str, caller: str) -> str:
     try:
         key = vault.key(tenant)
     except KeyNeeded:
-        await vault.read_stores(tenant)
+        holder = vault.holder(tenant)
+        await vault.read_stores(holder)
         for row in vault.tenants():
-            if row.tenant == tenant and row.state == "unchecked":
+            if row.tenant == holder and row.state == "unchecked":
                 words = _key_words(row.fingerprint, row.slot, row.source)
                 return f"{words}, once Invopop confirms workspace {row.workspace}"
         key = await vault.read(tenant, caller)

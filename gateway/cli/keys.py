@@ -17,7 +17,15 @@ import typer
 
 from gateway.cli.configuration import ConfigOption, fail, load_or_exit, wired
 from gateway.cli.vault_files import VaultText, change, convert, make_identity, open_vault, read
-from gateway.cli.vault_text import EditError, entries, refuse_source, rotated, with_key, without
+from gateway.cli.vault_text import (
+    EditError,
+    entries,
+    refuse_shared,
+    refuse_source,
+    rotated,
+    with_key,
+    without,
+)
 from gateway.errors import ConfigurationError
 from gateway.secret import Secret
 from gateway.settings.load import Loaded
@@ -64,9 +72,8 @@ def list_(config: ConfigOption = None) -> None:
         read_here = asyncio.run(_fingerprints(loaded))
     for entry in found:
         fingerprint = entry.fingerprint or read_here.get((entry.tenant, entry.slot), "")
-        typer.echo(
-            printable(f"{entry.tenant}  {entry.slot}  {entry.source}  {fingerprint}".strip())
-        )
+        parts = (entry.tenant, entry.slot, entry.source, fingerprint)
+        typer.echo(printable("  ".join(filter(None, parts))))
 
 
 async def _fingerprints(loaded: Loaded) -> dict[tuple[str, str], str]:
@@ -173,8 +180,10 @@ def _change(
         return edit(text, tenant, key)
 
     with _vault(load_or_exit(config)) as vault:
+        text = read(vault)
+        refuse_shared(text, tenant)  # before anybody types a key
         if not replace_source:
-            refuse_source(read(vault), tenant)  # before anybody types a key
+            refuse_source(text, tenant)
         key = _ask_key(tenant)
         change(vault, checked)
     return key

@@ -49,9 +49,13 @@ class ProbeResult(NamedTuple):
 
 
 class Look(NamedTuple):
-    """What was seen of keys and of everything outside. `answers` is None if nobody was asked."""
+    """What was seen of keys and of everything outside. `answers` is None if nobody was asked.
+
+    `uses` says whose key the tenants without one share.
+    """
 
     rows: list[TenantRow]
+    uses: Mapping[str, str]
     scopes: Mapping[Slot, str]
     foreign: Sequence[Slot]
     answers: dict[Slot, WorkspaceFound] | None
@@ -72,12 +76,13 @@ async def look(loaded: Loaded, *, online: bool) -> Look:
             (key.tenant, key.slot) for key in held if is_of_sandbox(key.secret.reveal())
         ]
         probes = await _issuers(gateway, online=online)
+        uses = {name: entry.use for name, entry in loaded.vault.sharing.items()}
         if not online:
-            return Look(vault.tenants(), scopes, foreign, None, probes)
+            return Look(vault.tenants(), uses, scopes, foreign, None, probes)
         answers = await _ask_all(gateway, held)
         rows = vault.tenants()
         probes = [*await _stores(gateway, rows), *probes, *await _rates(gateway)]
-        return Look(rows, scopes, foreign, answers, [*probes, *await _collector(gateway)])
+        return Look(rows, uses, scopes, foreign, answers, [*probes, *await _collector(gateway)])
 
 
 async def _ask_all(gateway: Gateway, keys: list[Key]) -> dict[Slot, WorkspaceFound]:

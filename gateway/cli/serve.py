@@ -81,7 +81,7 @@ def _overview(loaded: Loaded) -> dict[str, Any]:
         "version": __version__,
         "pid": os.getpid(),
         "config": str(loaded.file),
-        "tenants": len(loaded.vault.tenants),
+        "tenants": len(loaded.vault.tenants) + len(loaded.vault.sharing),
         "callers": len(loaded.settings.callers),
     }
 

@@ -5,6 +5,7 @@ Rule: what comes out is a vault file that loads, or an error; no message quotes 
 
 import re
 import tomllib
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -20,6 +21,7 @@ from gateway.vault.sources.key_check import fault_in
 
 # A value in the vault file may replace these unasked: a value, and what only a restart can change.
 _REPLACEABLE: Final = ("value", "env")
+_MOST_NAMES: Final = 10
 
 
 class EditError(Exception):
@@ -27,7 +29,10 @@ class EditError(Exception):
 
 
 class Entry(NamedTuple):
-    """One key of a vault file; with a `fingerprint` only if the file holds the key itself."""
+    """One key of a vault file; with a `fingerprint` only if the file holds the key itself.
+
+    A tenant that shares another's key has one without a `slot`.
+    """
 
     tenant: str
     slot: str
@@ -36,12 +41,13 @@ class Entry(NamedTuple):
 
 
 def entries(text: str) -> list[Entry]:
-    """Every key that the file names, in its order."""
+    """Every key that the file names, in its order; then the tenants that share one."""
+    vault = _checked(text)
     return [
         Entry(tenant, slot, source.describe(), source.value.fingerprint if source.value else "")
-        for tenant, entry in _checked(text).tenants.items()
+        for tenant, entry in vault.tenants.items()
         for slot, source in _slots(entry)
-    ]
+    ] + [Entry(tenant, "", f"use {entry.use}", "") for tenant, entry in vault.sharing.items()]
 
 
 def refuse_source(text: str, tenant: str) -> None:
@@ -57,8 +63,19 @@ def refuse_source(text: str, tenant: str) -> None:
         )
 
 
+def refuse_shared(text: str, tenant: str) -> None:
+    """Raises `EditError` if that tenant is listed without a key of its own."""
+    entry = _checked(text).sharing.get(tenant)
+    if entry is not None:
+        raise EditError(
+            f"{tenant} uses the key of {entry.use}: change it there, "
+            f"or remove {tenant} first to give it a key of its own"
+        )
+
+
 def with_key(text: str, tenant: str, key: Secret) -> str:
     """The text with `key` as that tenant's key; its other settings stay."""
+    refuse_shared(text, tenant)
     document = _parse(text)
     _table(document, tenant)["key"] = _inline(key)
     return _finished(document)
@@ -66,6 +83,7 @@ def with_key(text: str, tenant: str, key: Secret) -> str:
 
 def rotated(text: str, tenant: str, key: Secret) -> str:
     """The text with `key` as that tenant's key, and its current key as `previous`."""
+    refuse_shared(text, tenant)
     document = _parse(text)
     table = _existing(document, tenant)
     used = tomlkit.inline_table()
@@ -80,9 +98,14 @@ def rotated(text: str, tenant: str, key: Secret) -> str:
 
 
 def without(text: str, tenant: str) -> str:
-    """The text without that tenant."""
+    """The text without that tenant; raises `EditError` while others use its key."""
     document = _parse(text)
     _existing(document, tenant)
+    users = [name for name, entry in _checked(text).sharing.items() if entry.use == tenant]
+    if users:
+        shown = ", ".join(users[:_MOST_NAMES])
+        more = f" and {len(users) - _MOST_NAMES} more" if len(users) > _MOST_NAMES else ""
+        raise EditError(f"the key of {tenant} is used by {shown}{more}: remove those first")
     document["tenants"].remove(tenant)
     left = _cut(text, tenant)
     if _tree(left) != document.unwrap():
@@ -135,9 +158,13 @@ def _table(document: Any, tenant: str) -> Any:
 
 
 def _existing(document: Any, tenant: str) -> Any:
-    if tenant not in document.get("tenants", {}):
-        raise EditError(f"the vault file has no tenant {tenant!r}")
-    return document["tenants"][tenant]
+    tenants = document.get("tenants", {})
+    if tenant in tenants:
+        return tenants[tenant]
+    globs = [name for name in tenants if "*" in name and fnmatchcase(tenant, name)]
+    if globs:
+        raise EditError(f"{tenant} is not listed; it is covered by {max(globs, key=len)!r}")
+    raise EditError(f"the vault file has no tenant {tenant!r}")
 
 
 def _inline(key: Secret) -> Any:

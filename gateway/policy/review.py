@@ -4,9 +4,10 @@ Rule: pure; yields warnings for people, each beginning with its key path, and re
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from fnmatch import translate
+from itertools import product
 from typing import Final
 
 from gateway.invopop.operations import gives_credentials, names
@@ -76,10 +77,35 @@ def _unknown_tenants(name: str, caller: CallerSettings, vault_file: VaultFile) -
     for index, entry in enumerate(caller.tenants):
         where = key_path(("callers", name, "tenants", index))
         if "*" not in entry:
-            if entry not in vault_file.tenants:
+            if entry not in vault_file.tenants and not _overlapped(entry, vault_file.sharing):
                 yield f"{where}: the vault has no tenant of this name; its requests are refused"
-        elif not any(map(re.compile(translate(entry)).match, vault_file.tenants)):
+        elif not (
+            any(map(re.compile(translate(entry)).match, vault_file.tenants))
+            or _overlapped(entry, vault_file.sharing)
+        ):
             yield f"{where}: no tenant of the vault matches this glob"
+
+
+def _overlapped(entry: str, names: Iterable[str]) -> bool:
+    """Whether a name or glob has a name in common with some of these names and globs."""
+    match = re.compile(translate(entry)).match
+    return any(match(name) or ("*" in name and _overlap(entry, name)) for name in names)
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether two globs have a name in common; one without `*` is a name."""
+    reached = {(0, 0)}
+    for i, j in product(range(len(one) + 1), range(len(other) + 1)):
+        if (i, j) not in reached:
+            continue
+        a, b = one[i : i + 1], other[j : j + 1]
+        if a == "*":
+            reached |= {(i + 1, j), (i, j + 1)} if b else {(i + 1, j)}
+        if b == "*":
+            reached |= {(i, j + 1), (i + 1, j)} if a else {(i, j + 1)}
+        elif a and a == b:
+            reached.add((i + 1, j + 1))
+    return (len(one), len(other)) in reached
 
 
 def _extremes(name: str, caller: CallerSettings) -> Iterator[str]:
@@ -111,9 +137,13 @@ def _unused_tenants(callers: Mapping[str, CallerSettings], vault_file: VaultFile
     globs = "|".join(translate(entry) for entry in sorted(entries) if "*" in entry)
     # Without globs nothing matches: no tenant's name is empty.
     covered = re.compile(globs or r"\Z")
+    used = {entry.use for entry in vault_file.sharing.values()}
     unused = [
-        name for name in vault_file.tenants if name not in entries and not covered.match(name)
+        name
+        for name in (*vault_file.tenants, *vault_file.sharing)
+        if name not in entries and name not in used and not covered.match(name)
     ]
+    unused = [name for name in unused if "*" not in name or not _overlapped(name, entries)]
     if not unused:
         return
     shown, rest = unused[:_MOST_NAMES], len(unused) - _MOST_NAMES

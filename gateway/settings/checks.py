@@ -38,9 +38,26 @@ def check(settings: Settings, positions: Sequence[int]) -> Iterator[Violation]:
     yield from _shared_proofs(settings)
 
 
-def check_stores(vault: VaultFile, known: Collection[str]) -> Iterator[Violation]:
-    """Every rule between the vault file and the stores that the settings know how to reach."""
-    return _unreachable(_sources(vault), known)
+def check_vault(vault: VaultFile, known: Collection[str]) -> Iterator[Violation]:
+    """Every rule of `vault.toml`. `known` are the stores that the settings know how to reach."""
+    yield from _unreachable(_sources(vault), known)
+    yield from _uses(vault)
+
+
+def _uses(vault: VaultFile) -> Iterator[Violation]:
+    """One violation for each wrong name that tables have in `use`: 100,000 may have the same."""
+    wrong: dict[str, list[str]] = {}
+    for name, entry in vault.sharing.items():
+        if entry.use not in vault.tenants:
+            wrong.setdefault(entry.use, []).append(name)
+    for used, names in wrong.items():
+        found = "a tenant that is not listed"
+        if used in vault.sharing:
+            found = "a tenant that has `use` itself"
+        if len(names) > 1:
+            found += f" (as in {len(names) - 1} more tables)"
+        expected = "the name of a table in [tenants] with a key of its own"
+        yield Violation(("tenants", names[0], "use"), found, expected)
 
 
 def _unreachable(

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from gateway.errors import Problem
 from gateway.settings.key_sources import FIELD, SOURCE_KINDS, KeySource
+from gateway.settings.vault_file import SharingEntry, TenantEntry
 from gateway.settings.wording import KeyPath, describe, key_path, nearest, unknown_key
 
 _EXPECTED: Final = {
@@ -139,7 +140,11 @@ def _known(model: type[Any], location: KeyPath) -> list[str]:
         annotation = model.__pydantic_fields__[part].annotation
         skip = get_origin(annotation) is dict
         model = _table(annotation) or model
-    return [*SOURCE_KINDS, FIELD] if model is KeySource else list(model.__pydantic_fields__)
+    if model is KeySource:
+        return [*SOURCE_KINDS, FIELD]
+    names: list[str] = list(model.__pydantic_fields__)
+    # What has `use` has nothing else, so that any other key was meant for a tenant with a key.
+    return [*names, *SharingEntry.__dataclass_fields__] if model is TenantEntry else names
 
 
 def _table(annotation: Any) -> type[Any] | None:

@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, Final
 
+from pydantic import AliasPath
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from gateway.settings.schema import Settings
 from gateway.settings.values import Table
-from gateway.settings.vault_file import VaultFile
+from gateway.settings.vault_file import USE, VaultFile
 
 FILES: Final[Mapping[str, type[Table]]] = {"gateway": Settings, "vault": VaultFile}
 
@@ -41,10 +42,24 @@ class _Generator(GenerateJsonSchema):
         return False
 
     def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
-        return _described(super().model_schema(schema), schema["cls"])
+        return _described(_joined(super().model_schema(schema), schema["cls"]), schema["cls"])
 
     def dataclass_schema(self, schema: core_schema.DataclassSchema) -> JsonSchemaValue:
         return _described(super().dataclass_schema(schema), schema["cls"])
+
+
+def _joined(schema: JsonSchemaValue, model: type[Table]) -> JsonSchemaValue:
+    """Fields that read other tables of the same name (`[tenants.NAME]`, with and without `use`)."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.validation_alias, AliasPath):
+            other = schema["properties"].pop(name)["additionalProperties"]
+            joined = schema["properties"][field.validation_alias.path[0]]
+            joined["additionalProperties"] = {
+                "if": {"required": [USE]},
+                "then": other,
+                "else": joined["additionalProperties"],
+            }
+    return schema
 
 
 def _described(schema: JsonSchemaValue, model: type) -> JsonSchemaValue:

@@ -92,7 +92,7 @@ def _vault(
     if vault is not None:
         tables = ((name, getattr(settings.vault, name)) for name in STORE_TABLES)
         known = {name for name, table in tables if table or about.touch(("vault", name))}
-        findings.add_rules(checks.check_stores(vault, known))
+        findings.add_rules(checks.check_vault(vault, known))
     return vault, findings.problems
 
 

@@ -17,6 +17,7 @@ from gateway.vault.background import SingleFlight, wait_until
 from gateway.vault.key_ring import KeyRing
 from gateway.vault.pins import CheckWorkspace
 from gateway.vault.reading import RejectedKeyReread
+from gateway.vault.sharing import renamed
 
 PATIENCE: Final = 2.0  # seconds that a request waits for a key to be read again
 CHECK_TIMEOUT: Final = 5.0  # seconds that it waits for Invopop's word on a key
@@ -93,14 +94,21 @@ class Rejections:
     def alternative(self, key: Key) -> Key | None:
         """The tenant's usable key of another value, as far as is known now."""
         ring = self._find(key.tenant)  # it may be another by now, or gone
-        return ring.alternative(key, self._clock()) if ring is not None else None
+        other = ring.alternative(key, self._clock()) if ring is not None else None
+        if other is None or other.tenant == key.tenant:
+            return other
+        return renamed(other, key.tenant)
 
     async def condemned(self, key: Key) -> bool:
-        """Whether Invopop rejects the key itself; the tenant's other key is then used first."""
+        """Whether Invopop rejects the key itself; the tenant's other key is then used first.
+
+        A shared key is reported, and condemned, as that of the tenant that it belongs to.
+        """
         if not await self._trials.rejected(key.secret):
             return False
-        self._emit(KeyRejected(key.tenant, key.slot, key.fingerprint))
         ring = self._find(key.tenant)
+        owner = ring.slots[0].tenant if ring is not None else key.tenant
+        self._emit(KeyRejected(owner, key.slot, key.fingerprint))
         if ring is not None:
             ring.reject(key, self._clock())
         return True

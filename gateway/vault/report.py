@@ -19,6 +19,7 @@ from gateway.settings.key_sources import LOCAL, KeySource
 from gateway.settings.schema import VaultSettings
 from gateway.settings.wording import key_path, masked
 from gateway.vault.key_ring import NEVER, KeyRing, Slot, SlotFailure, expiry
+from gateway.vault.sharing import Sharing, SharingTenant
 
 DAY: Final = 86_400.0
 WARN_BEFORE: Final = 14 * DAY
@@ -115,7 +116,10 @@ class KeyState(NamedTuple):
 
 
 class Survey(NamedTuple):
-    """How many tenants there are, failing, and with a key that expires soon; `states` of some."""
+    """How many tenants there are, failing, and with a key that expires soon; `states` of some.
+
+    A tenant that shares a key counts in `total` if it is listed; the key counts once.
+    """
 
     total: int
     troubled: int
@@ -123,15 +127,29 @@ class Survey(NamedTuple):
     states: tuple[KeyState, ...]
 
 
-def survey(rings: Iterable[KeyRing], now: Now, limit: int) -> Survey:
-    """Details of at most `limit` tenants: failing first, then expiring soon, then last used."""
-    every = list(rings)
-    ranks = [_rank(ring, now.wall) for ring in every]
+def survey(rings: Iterable[KeyRing], sharing: Sharing, now: Now, limit: int) -> Survey:
+    """Details of at most `limit` tenants: failing first, then expiring soon, then last used.
+
+    Of those that share a key the ones used lately are among the last, without its state twice.
+    """
+    own = list(rings)
+    every: list[KeyRing | SharingTenant] = [*own, *sharing.in_use()]
+    ranks = [_rank(ring, now.wall) for ring in own] + [_WELL] * (len(every) - len(own))
     # The number keeps two rings from being compared.
-    order = ((ranks[n], -one.used_at, one.slots[0].tenant, n) for n, one in enumerate(every))
-    first = [every[n] for *_, n in nsmallest(limit, order)]
-    states = tuple(_state(slot, ring, now) for ring in first for slot in ring.slots)
-    return Survey(len(every), ranks.count(_TROUBLED), ranks.count(_ENDING), states)
+    order = ((ranks[n], -one.used_at, _name(one), n) for n, one in enumerate(every))
+    states: list[KeyState] = []
+    for *_, n in nsmallest(limit, order):
+        one = every[n]
+        if isinstance(one, SharingTenant):
+            states.append(_shared(one, now))
+        else:
+            states += (_state(slot, one, now) for slot in one.slots)
+    total = len(own) + len(sharing.entries)
+    return Survey(total, ranks.count(_TROUBLED), ranks.count(_ENDING), tuple(states))
+
+
+def _name(one: KeyRing | SharingTenant) -> str:
+    return one.tenant if isinstance(one, SharingTenant) else one.slots[0].tenant
 
 
 def _rank(ring: KeyRing, wall: float) -> int:
@@ -157,6 +175,14 @@ def _state(slot: Slot, ring: KeyRing, now: Now) -> KeyState:
         state=REJECTED if rejected else row.state,
         read_at=now.since_epoch(slot.read_started),
         used_at=now.since_epoch(ring.used_at),
+    )
+
+
+def _shared(one: SharingTenant, now: Now) -> KeyState:
+    used = one.slots[0]
+    state = _state(used, one.ring, now)
+    return state._replace(
+        tenant=one.tenant, source=f"use {used.tenant}", used_at=now.since_epoch(one.used_at)
     )
 
 

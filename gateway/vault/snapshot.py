@@ -19,6 +19,7 @@ from gateway.settings.schema import VaultSettings
 from gateway.settings.vault_file import Discover, TenantEntry, VaultFile
 from gateway.settings.wording import key_path
 from gateway.vault.key_ring import NEVER, KeyRing, Slot
+from gateway.vault.sharing import Sharing
 from gateway.vault.sources.registry import open_sources
 from gateway.vault.sources.source import Connections, Source
 
@@ -99,15 +100,17 @@ class Snapshot(NamedTuple):
 
     `kinds` are the kinds of source that listed tenants name, `files` the key files. `gone` are
     slots in use that are no longer listed; `due` are those to schedule: new ones, and those that
-    are read from stores.
+    are read from stores. `covered` are the discovered tenants that have the key of another now.
     """
 
     rings: dict[str, KeyRing]
+    sharing: Sharing
     discover: Discover | None
     kinds: frozenset[str]
     files: frozenset[Path]
     gone: frozenset[Slot]
     due: tuple[Slot, ...]
+    covered: frozenset[str]
     connections: Connections
     sources: Mapping[str, Source]
     problems: tuple[Problem, ...]
@@ -122,6 +125,8 @@ class RingsInUse(NamedTuple):
 
 class _NewRings(NamedTuple):
     rings: dict[str, KeyRing]
+    sharing: Sharing
+    covered: frozenset[str]
     kinds: dict[str, str]
     files: frozenset[Path]
     gone: frozenset[Slot]
@@ -156,11 +161,13 @@ async def prepare(
     )
     return Snapshot(
         rings=new.rings,
+        sharing=new.sharing,
         discover=discover,
         kinds=frozenset(new.kinds),
         files=new.files,
         gone=new.gone,
         due=new.due,
+        covered=new.covered,
         connections=connections,
         sources=sources,
         problems=problems,
@@ -172,4 +179,8 @@ def _new_rings(vault_file: VaultFile, settings: VaultSettings, in_use: RingsInUs
     before, after = set(slots_of(in_use.listed)), set(slots_of(rings))
     files = frozenset(slot.source.file for slot in after if slot.source.file)
     due = (s for s in slots_of(rings) if s not in before or s.source.kind in STORES)
-    return _NewRings(rings, kinds_of(vault_file), files, frozenset(before - after), tuple(due))
+    sharing = Sharing(vault_file.sharing, rings)
+    covered = frozenset(filter(sharing.covers, in_use.discovered if vault_file.sharing else ()))
+    return _NewRings(
+        rings, sharing, covered, kinds_of(vault_file), files, frozenset(before - after), tuple(due)
+    )

@@ -25,6 +25,7 @@ from gateway.vault.pins import CheckWorkspace, Pins
 from gateway.vault.reading import Reader, Refresher, RejectedKeyReread
 from gateway.vault.rejections import KeyTrials, Rejections
 from gateway.vault.report import TenantRow, rows, unresolved, warn_of_expiry
+from gateway.vault.sharing import Sharing
 from gateway.vault.snapshot import RingsInUse, Snapshot, prepare, slots_of
 from gateway.vault.sources.registry import open_sources
 from gateway.vault.sources.source import NOT_FOUND, Connections, SourceError
@@ -49,6 +50,7 @@ class Vault:
         self._clock = time.monotonic
         self._rings: dict[str, KeyRing] = {}  # of listed tenants; replaced as a whole only
         self._found = DiscoveredTenants()
+        self.sharing = Sharing({}, self._rings)
         self._reader = Reader(emit, self._read_ended, self._clock)
         self.fetch = self._reader.fetch  # any other secret, from any source
         self._refresher = Refresher(self._reader, self._clock)
@@ -72,10 +74,15 @@ class Vault:
         a tenant that does not exist.
         """
         ring = self._rings.get(tenant) or self._found.get(tenant)
+        now = self._clock()
         if ring is None:
-            raise self._lookups.missing(tenant)
-        now = ring.used_at = self._clock()
-        found = ring.current(now)
+            sharing = self.sharing.find(tenant)
+            if sharing is None:
+                raise self._lookups.missing(tenant)
+            found = sharing.current(now)
+        else:
+            ring.used_at = now
+            found = ring.current(now)
         if isinstance(found, Key):
             return found
         if isinstance(found, Unavailable):
@@ -87,7 +94,7 @@ class Vault:
 
         A tenant that a store may have passes: `read` asks the store.
         """
-        if tenant not in self._rings:
+        if tenant not in self._rings and not self.has(tenant):
             missing = self._lookups.missing(tenant)
             if isinstance(missing, CallerError):
                 raise missing
@@ -146,11 +153,12 @@ class Vault:
         """
         settings = snapshot.connections.settings
         keeps = self._lookups.keeps(snapshot.discover, settings)
-        found, listed = self._found.tenants(), snapshot.rings.keys()
-        for tenant in found & listed if keeps else list(found):
+        found = self._found.tenants()
+        gone = found & snapshot.rings.keys() | found & snapshot.covered
+        for tenant in gone if keeps else list(found):
             self._found.remove(tenant)
         self._connections = snapshot.connections
-        self._rings = snapshot.rings
+        self._rings, self.sharing = snapshot.rings, snapshot.sharing
         self._files, self._kinds = snapshot.files, snapshot.kinds
         self._reader.adopt(snapshot.sources, settings.negative_ttl)
         self._lookups.adopt(snapshot.discover, settings)
@@ -219,8 +227,13 @@ class Vault:
         return [(tenant, name, at) for tenant, name, at in known if at is not None]
 
     def has(self, tenant: str) -> bool:
-        """Whether the tenant is known here: listed, or discovered."""
-        return tenant in self._rings or tenant in self._found
+        """Whether the tenant is known here: listed, discovered, or covered by a `use`."""
+        return self._ring(tenant) is not None
+
+    def holder(self, tenant: str) -> str:
+        """The tenant whose key this one has: itself, or the one that it uses."""
+        ring = self._ring(tenant)
+        return tenant if ring is None else ring.slots[0].tenant
 
     def files(self) -> frozenset[Path]:
         """The key files in use, for the watcher."""
@@ -237,7 +250,9 @@ class Vault:
     # Within
 
     def _ring(self, tenant: str) -> KeyRing | None:
-        return self._rings.get(tenant) or self._found.get(tenant)
+        ring = self._rings.get(tenant) or self._found.get(tenant)
+        sharing = self.sharing.find(tenant) if ring is None else None
+        return ring if sharing is None else sharing.ring
 
     def _slots(self) -> Iterator[Slot]:
         return (slot for ring in self.rings() for slot in ring.slots)
@@ -269,13 +284,13 @@ class Vault:
         ring = self._ring(slot.tenant)
         if ring is None or slot not in ring.slots:
             return  # being prepared, or removed meanwhile
-        # No longer in the store, or not asked for in a long time: its next use finds it again.
-        if slot.discovered and (
-            slot.failure == NOT_FOUND or self._clock() - ring.used_at > slot.max_age
-        ):
+        # Idle: its next use finds it again. Covered: by a reload that began before it was found.
+        idle = self._clock() - ring.used_at > slot.max_age
+        gone = slot.failure == NOT_FOUND or idle or self.sharing.covers(slot.tenant)
+        if slot.discovered and gone:
             self._found.remove(slot.tenant)
-            return
-        self._take_up(slot)
+        else:
+            self._take_up(slot)
 
     def _discovered(self, slot: Slot) -> None:
         if not self.has(slot.tenant):

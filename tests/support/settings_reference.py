@@ -15,7 +15,7 @@ from types import NoneType
 from typing import Annotated, Any, Final, Literal, NamedTuple, get_args, get_origin
 
 from annotated_types import Ge, Le
-from pydantic import TypeAdapter, ValidationError, WrapValidator
+from pydantic import AliasPath, TypeAdapter, ValidationError, WrapValidator
 from pydantic.fields import FieldInfo
 
 from gateway.compiled import _AT_START
@@ -57,12 +57,19 @@ def sections(model: type[Any], path: str) -> Iterator[Section]:
         table, many = _table(field.annotation)
         if table is None:
             continue
-        inner = f"{path}{name}.NAME" if many is dict else f"{path}{name}"
-        heading = f"`[{inner}]`"
+        known = file_name(name, field)
+        inner = f"{path}{known}.NAME" if many is dict else f"{path}{known}"
+        heading = f"`[{inner}]`" if known == name else f"`[{inner}]` ({name})"
         if many is tuple:  # of the file itself, or one of the list within a table
             heading = f"`{inner}`, one as a table" if path else f"`[[{inner}]]`"
         yield Section(heading, f"{inner}.", table)
         yield from sections(table, f"{inner}.")
+
+
+def file_name(name: str, field: FieldInfo) -> str:
+    """What a file calls a field: two fields may read different tables under one name."""
+    alias = field.validation_alias
+    return str(alias.path[0]) if isinstance(alias, AliasPath) else name
 
 
 def fields(model: type[Any]) -> dict[str, FieldInfo]:

@@ -4,7 +4,14 @@ import tomllib
 
 import pytest
 
-from gateway.cli.vault_text import EditError, entries, rotated, with_key, without
+from gateway.cli.vault_text import (
+    EditError,
+    entries,
+    refuse_shared,
+    rotated,
+    with_key,
+    without,
+)
 from gateway.secret import Secret
 
 VAULT = """\
@@ -184,3 +191,50 @@ def test_a_broken_file_is_not_quoted() -> None:
     with pytest.raises(EditError) as caught:
         with_key('[tenants.a]\nkey = { value = "sk_canary }\n', "a", NEW)
     assert str(caught.value) == "the vault file is not TOML"
+
+
+SHARED = """\
+[tenants.es]
+key = { value = "sk-es" }
+
+[tenants.hotel-a]  # Spain
+use = "es"
+
+[tenants."hotel-*"]
+use = "es"
+"""
+
+
+def test_a_tenant_that_shares_a_key_is_listed_with_whose_it_is() -> None:
+    """It has no slot and no fingerprint of its own."""
+    fingerprint = Secret("sk-es").fingerprint
+    assert [tuple(entry) for entry in entries(SHARED)] == [
+        ("es", "key", "value", fingerprint),
+        ("hotel-a", "", "use es", ""),
+        ("hotel-*", "", "use es", ""),
+    ]
+
+
+def test_a_shared_key_is_changed_where_it_is() -> None:
+    """`set` and `rotate` of a tenant that shares one say whose it is; that one can be changed."""
+    for edit in (with_key, rotated, lambda text, tenant, _: refuse_shared(text, tenant)):
+        with pytest.raises(EditError, match="hotel-a uses the key of es: change it there"):
+            edit(SHARED, "hotel-a", NEW)
+    assert tomllib.loads(rotated(SHARED, "es", NEW))["tenants"]["es"]["key"] == {"value": "sk-new"}
+    for edit in (rotated, lambda text, tenant, _: without(text, tenant)):
+        with pytest.raises(EditError, match=r"hotel-b is not listed; it is covered by 'hotel-\*'"):
+            edit(SHARED, "hotel-b", NEW)
+    tenants = tomllib.loads(with_key(SHARED, "hotel-b", NEW))["tenants"]
+    assert tenants["hotel-b"] == {"key": {"value": "sk-new"}}
+
+
+def test_a_used_key_is_not_removed() -> None:
+    """Before those that use it; they can be removed, globs as well."""
+    with pytest.raises(EditError, match=r"the key of es is used by hotel-a, hotel-\*: remove"):
+        without(SHARED, "es")
+    left = without(SHARED, "hotel-*")
+    assert left == SHARED.partition('[tenants."')[0]
+    assert tomllib.loads(without(without(left, "hotel-a"), "es")) == {"tenants": {}}
+    many = "".join(f'[tenants.t{number:02}]\nuse = "es"\n' for number in range(12))
+    with pytest.raises(EditError, match="t08, t09 and 2 more: remove those first"):
+        without(f'[tenants.es]\nkey = {{ env = "A" }}\n{many}', "es")

@@ -128,3 +128,43 @@ def test_a_large_vault_is_looked_over_whole() -> None:
     found = warnings(tuple(f"c{n % 20}-{n}" for n in range(2000)), **callers)
     assert len(found) == 20
     assert all("the vault has no tenant of this name" in text for text in found)
+
+
+def sharing(*tenants: str, **uses: str) -> list[str]:
+    """The warnings about one caller of these tenants; `es` has a key, `uses` share it."""
+    settings = Settings.model_validate({"callers": {"a": {"tenants": tenants, **LIMITED}}})
+    names = {name.replace("_", "-").replace("X", "*"): use for name, use in uses.items()}
+    vault = {"es": {"key": {"env": "K"}}} | {name: {"use": use} for name, use in names.items()}
+    return review(settings, VaultFile.model_validate({"tenants": vault}), TODAY)
+
+
+def test_tenants_that_share_a_key_are_tenants() -> None:
+    """By name or by glob; what they use need not be anybody's."""
+    assert sharing("hotel-a", "inn-7", hotel_a="es", inn_X="es") == []
+    assert sharing("hotel-*", hotel_a="es") == []
+    assert sharing("h*l-*", "*7", hotel_X="es", inn_X="es") == []
+    unmatched, unused = sharing("hostel-*", hotel_X="es", hotel_a="es")
+    assert unmatched == "callers.a.tenants[0]: no tenant of the vault matches this glob"
+    assert unused == "tenants: no caller may use hotel-*, hotel-a"
+    assert sharing("es") == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "overlap"),
+    [
+        ("a*", "*b", True),
+        ("a*c", "ab*", True),
+        ("a*c", "b*", False),
+        ("a*b", "a*c", False),
+        ("*a*", "*b*", True),
+        ("a**b", "ab", True),
+        ("a*b", "b*a", False),
+        ("ab", "abc", False),
+        ("*", "x-*-y", True),
+    ],
+)
+def test_globs_that_have_a_name_in_common(one: str, other: str, overlap: bool) -> None:
+    """Whichever comes first."""
+    for left, right in ((one, other), (other, one)):
+        texts = sharing(left, **{right.replace("*", "X").replace("-", "_"): "es"})
+        assert (texts == []) is overlap

@@ -49,6 +49,8 @@ def test_shipped_files_are_valid(path: Path) -> None:
         ("vault", "[tenants.a]\nkey = {}", "$.tenants.a.key"),
         ("vault", "[tenants.a]\nkey = { env = 'A', file = 'b' }", "$.tenants.a.key"),
         ("vault", "[tenants.a]\nkeys = { env = 'A' }", "$.tenants.a"),
+        ("vault", "[tenants.a]\nuse = 'b'\nkey = { env = 'A' }", "$.tenants.a"),
+        ("vault", "[tenants.'a-*']\nuse = 5", "$.tenants['a-*'].use"),
         ("vault", "[discover]\nkey = { env = 'A' }", "$.discover.key"),
     ],
 )

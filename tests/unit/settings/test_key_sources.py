@@ -68,9 +68,9 @@ def test_a_further_row_is_all_that_a_file_needs() -> None:
 def test_a_kind_that_needs_no_table_may_go_without(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only a kind whose row says so asks for its table."""
     file = vault_file({"a": {"key": {"aws": "x"}}})
-    assert list(checks.check_stores(file, ())) == []
+    assert list(checks.check_vault(file, ())) == []
     strict = SOURCE_KINDS["aws"]._replace(needs_table=lambda _: True)
     monkeypatch.setattr(checks, "SOURCE_KINDS", {**SOURCE_KINDS, "aws": strict})
-    (finding,) = checks.check_stores(file, ())
+    (finding,) = checks.check_vault(file, ())
     assert finding.expected == "a table [vault.aws] in the configuration file"
-    assert list(checks.check_stores(file, ("aws",))) == []
+    assert list(checks.check_vault(file, ("aws",))) == []

@@ -24,6 +24,7 @@ from gateway.settings.load import Loaded
 from gateway.settings.schema import Settings
 from gateway.settings.vault_file import VaultFile
 from gateway.settings.wording import render
+from tests.support.settings_reference import file_name
 from tests.unit.settings.conftest import GATEWAY, VAULT, Workshop
 
 _TODAY: Final = date(2026, 1, 1)
@@ -53,7 +54,7 @@ NAMED: Final = {("callers", "%"), ("tenants", "%"), ("tracing", "headers", "%")}
 def _places(model: Any, at: Place) -> Iterator[Place]:
     """Every place in a table, and in the tables and lists within it; `x` names an open member."""
     for name, field in model.__pydantic_fields__.items():
-        yield from _within(field.annotation, (*at, name))
+        yield from _within(field.annotation, (*at, file_name(name, field)))
     yield (*at, "%")
 
 
@@ -103,6 +104,7 @@ def test_every_setting_has_a_place() -> None:
     assert len(GATEWAY_PLACES) > 250
     assert {("callers", "x", "tokens", 0, "hash"), ("issuers", 0, "audience")} <= {*GATEWAY_PLACES}
     assert {("tenants", "x", "key", "env"), ("discover", "key", "aws")} <= {*VAULT_PLACES}
+    assert ("tenants", "x", "use") in VAULT_PLACES
 
 
 def _said(workshop: Workshop, gateway: str, vault: str, environ: dict[str, str], kind: str) -> str:

@@ -92,6 +92,18 @@ def test_tenant_name(workshop: Any, name: str) -> None:
         ('[tenants.key]\nkey = { env = "A", feld = "x" }', "tenants.key.key.feld", "`field`"),
         ('[tenants.acme]\nkey = { env = "A" }\nworkspace = ""', "tenants.acme.workspace", ""),
         ("[discover]", "discover.key", "required"),
+        ('[tenants.a]\nuse = "b"', "tenants.a.use", "a table in [tenants] with a key of its own"),
+        ('[tenants.a]\nuse = "a"', "tenants.a.use", "a table in [tenants] with a key of its own"),
+        ('[tenants."a-*"]\nuse = "a-b"', 'tenants."a-*".use', "with a key of its own"),
+        ('[tenants.a]\nuse = "b*"', "tenants.a.use", "a tenant's name"),
+        ("[tenants.a]\nuse = 5", "tenants.a.use", "a tenant's name"),
+        ('[tenants.a]\nuse = "b"\nkey = { env = "A" }', "tenants.a", "`use` alone"),
+        ('[tenants.a]\nuse = "b"\nworkspace = "w"', "tenants.a", "`use` alone"),
+        ('[tenants.a]\nuse = "b"\nuse-it = true', "tenants.a", "`use` alone"),
+        ('[tenants.a]\nkey = { env = "A" }\nused = "b"', "tenants.a.used", "`use`"),
+        ('[tenants."a-*"]\nkey = { env = "A" }', 'tenants."a-*"', "a glob has no key of its own"),
+        ('[tenants."-*"]\nuse = "b"', 'tenants."-*"', "a glob such as"),
+        ('[tenants.other]\nuse = "b"', "tenants.other", "not `other`"),
     ],
 )
 def test_wrong_table(workshop: Any, vault: str, key: str, expected: str) -> None:
@@ -159,3 +171,30 @@ def test_key_in_a_closed_file(workshop: Any) -> None:
     assert key.value.reveal() == "canary"
     assert key.describe() == "value"
     assert "canary" not in repr(loaded)
+
+
+def test_tenants_that_share_a_key_are_apart_from_those_that_have_one(workshop: Any) -> None:
+    """Both stand in [tenants]; a glob may be any that a caller's `tenants` may be."""
+    loaded = workshop.load(
+        vault='[tenants.es]\nkey = { env = "A" }\n[tenants.a]\nuse = "es"\n'
+        '[tenants."*"]\nuse = "es"\n[tenants."a.*-b*"]\nuse = "es"\n'
+    )
+    assert list(loaded.vault.tenants) == ["es"]
+    assert [(name, entry.use) for name, entry in loaded.vault.sharing.items()] == [
+        ("a", "es"), ("*", "es"), ("a.*-b*", "es"),
+    ]  # fmt: skip
+
+
+def test_a_use_leads_to_a_key_in_one_step(workshop: Any) -> None:
+    """One that leads to another `use` is refused, and so is a chain that ends in a key."""
+    vault = '[tenants.es]\nkey = { env = "A" }\n[tenants.a]\nuse = "es"\n[tenants.b]\nuse = "a"\n'
+    (problem,) = workshop.problems(vault=vault)
+    assert (problem.key, problem.found) == ("tenants.b.use", "a tenant that has `use` itself")
+
+
+def test_many_tables_that_use_what_is_not_there_are_one_problem(workshop: Any) -> None:
+    """Else a table that was removed would be 100,000 problems."""
+    tables = "".join(f'[tenants.h-{number}]\nuse = "es"\n' for number in range(1000))
+    (problem,) = workshop.problems(vault=f'[tenants.x]\nkey = {{ env = "A" }}\n{tables}')
+    assert problem.key == "tenants.h-0.use"
+    assert problem.found == "a tenant that is not listed (as in 999 more tables)"

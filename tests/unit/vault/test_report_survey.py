@@ -6,11 +6,14 @@ import jwt
 
 from gateway.model import Key
 from gateway.secret import Secret
+from gateway.settings.vault_file import SharingEntry
 from gateway.vault.key_ring import KeyRing, Slot, SlotFailure
 from gateway.vault.report import DAY, KeyState, Now, survey
+from gateway.vault.sharing import Sharing
 from tests.support.vaults import key_source
 
 NOW = Now(monotonic=1000.0, wall=2_000_000_000.0)
+NOBODY = Sharing({}, {})
 
 
 def ring(
@@ -42,17 +45,17 @@ def test_those_that_matter_come_first() -> None:
         ring("ending", expires_in=13 * DAY),
         ring("failing", failure="unavailable"),
     ]
-    told = survey(rings, NOW, 3)
+    told = survey(rings, NOBODY, NOW, 3)
     assert (told.total, told.troubled, told.ending) == (4, 1, 1)
     assert names(told.states) == ["failing", "ending", "busy"]
 
 
 def test_times_are_told_as_dates() -> None:
     """When a key was last read and last used, on the wall's clock; never is None."""
-    (used,) = survey([ring("a", used_at=990.0)], NOW, 9).states
+    (used,) = survey([ring("a", used_at=990.0)], NOBODY, NOW, 9).states
     assert (used.used_at, used.read_at) == (NOW.wall - 10, NOW.wall - 100)
     never = KeyRing((Slot("b", "key", key_source(env="B")),))
-    (unused,) = survey([never], NOW, 9).states
+    (unused,) = survey([never], NOBODY, NOW, 9).states
     assert (unused.used_at, unused.read_at, unused.state) == (None, None, "loading")
 
 
@@ -62,7 +65,7 @@ def test_a_rejected_key_is_trouble() -> None:
     key = one.current(0.0)
     assert isinstance(key, Key)
     one.reject(key, 5.0)
-    told = survey([one], NOW, 9)
+    told = survey([one], NOBODY, NOW, 9)
     assert (told.troubled, told.states[0].state) == (1, "rejected")
 
 
@@ -71,7 +74,7 @@ def test_no_key_and_no_directory_is_told() -> None:
     one = ring("acme")
     secret = one.slots[0].key
     assert secret is not None
-    text = repr(survey([one], NOW, 9))
+    text = repr(survey([one], NOBODY, NOW, 9))
     assert secret.secret.reveal() not in text
     assert secret.fingerprint in text
     assert "/run/secrets" not in text
@@ -83,7 +86,7 @@ def test_a_hundred_thousand_tenants_are_surveyed_at_once() -> None:
     slot = Slot("t", "key", key_source(env="K"))
     rings = [KeyRing((slot,), used_at=float(n % 977)) for n in range(100_000)]
     began = time.process_time()
-    told = survey(rings, NOW, 50)
+    told = survey(rings, NOBODY, NOW, 50)
     assert time.process_time() - began < 1.0
     assert (told.total, len(told.states)) == (100_000, 50)
 
@@ -94,7 +97,7 @@ def test_all_that_is_told_of_a_slot() -> None:
     (slot,) = one.slots
     secret = slot.key
     assert secret is not None
-    (state,) = survey([one], NOW, 9).states
+    (state,) = survey([one], NOBODY, NOW, 9).states
     assert state == KeyState(
         tenant="acme", slot="key", source="file acme.key", fingerprint=secret.fingerprint,
         expires_at=NOW.wall + 13 * DAY, pinned=False, state="ok",
@@ -102,7 +105,25 @@ def test_all_that_is_told_of_a_slot() -> None:
     )  # fmt: skip
     pinned = Slot("b", "previous", key_source(file="/run/b.json", field="f"), workspace="w-1")
     pinned.failed("denied", 0.0)
-    told = survey([KeyRing((pinned,))], NOW, 9)
+    told = survey([KeyRing((pinned,))], NOBODY, NOW, 9)
     (state,) = told.states
     assert (state.slot, state.source, state.pinned) == ("previous", "file b.json#f", True)
     assert (told.ending, state.state) == (0, "denied")
+
+
+def test_tenants_that_share_a_key_are_shown_once_used() -> None:
+    """With the state of the key, which counts once, and whose it is; listed ones are counted."""
+    es = ring("es", failure="unavailable")
+    uses = {name: SharingEntry(use="es") for name in ("a", "b", "hotel-*")}
+    sharing = Sharing(uses, {"es": es})
+    assert names(survey([es], sharing, NOW, 9).states) == ["es"]
+    for name, at in (("a", 990.0), ("hotel-7", 995.0)):
+        found = sharing.find(name)
+        assert found is not None
+        found.current(at)
+    told = survey([ring("quiet"), es], sharing, NOW, 9)
+    assert (told.total, told.troubled) == (5, 1)
+    assert names(told.states) == ["es", "hotel-7", "a", "quiet"]
+    shared = told.states[1]
+    assert (shared.source, shared.used_at) == ("use es", NOW.wall - 5)
+    assert shared.fingerprint == told.states[0].fingerprint
