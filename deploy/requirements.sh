@@ -4,5 +4,5 @@
 # `--upgrade-package NAME` that of one package, and `--extra redis` adds an extra.
 set -eu
 cd "$(dirname "$0")/.."
-exec uv pip compile --universal --python-version 3.12 --generate-hashes --no-header --no-annotate \
+exec uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
   -q "$@" -o deploy/requirements.txt pyproject.toml

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from types import FrameType
 from typing import Any, Final
@@ -15,9 +16,11 @@ from gateway.app import Gateway, open_gateway
 from gateway.cli.configuration import ConfigOption, fail, load_or_exit
 from gateway.cli.private_memory import keep_memory_private
 from gateway.errors import ConfigurationError, with_file
+from gateway.events import ConfigReloaded
 from gateway.observe.logs import Logger, bridge_library_logs
 from gateway.observe.writer import LineWriter
 from gateway.server.run import Service, run, run_to_end
+from gateway.server.service_manager import ServiceManager
 from gateway.settings.load import Loaded
 
 _STOP: Final = (signal.SIGTERM, signal.SIGINT)
@@ -48,24 +51,32 @@ async def _serve(loaded: Loaded, writer: LineWriter, at_end: ExitStack) -> int:
     at_end.callback(observers.close)
     observers.open(gateway.services, gateway.events)
     logger.log("info", "process_started", _overview(loaded))
+    manager = ServiceManager(os.environ)
+    at_end.callback(manager.close)
+    gateway.events.subscribe(ConfigReloaded, manager.reloaded)
+
+    def reload() -> None:
+        manager.reloading()
+        gateway.reloader.ask()
 
     def reopen() -> None:
         writer.reopen()
         observers.reopen()
         logger.log("info", "files_reopened", {})
 
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGHUP, gateway.reloader.ask)
-    loop.add_signal_handler(signal.SIGUSR1, reopen)
-    # Those that came while it started have waited until now: see `gateway.__main__`.
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP, signal.SIGUSR1})
+    def drain() -> None:
+        gateway.drain()
+        manager.stopping()
+
+    _handle(reload, reopen)
     service = Service(
         gateway.callers,
         gateway.admin,
         gateway.events.emit,
         gateway.new_request_id,
-        gateway.drain,
+        drain,
         gateway.in_use.listener_tls.on_bound,
+        manager.ready,
     )
     try:
         code = await run(service, settings)
@@ -74,6 +85,14 @@ async def _serve(loaded: Loaded, writer: LineWriter, at_end: ExitStack) -> int:
     finally:
         for number in _STOP:
             signal.signal(number, _at_once)
+
+
+def _handle(reload: Callable[[], None], reopen: Callable[[], None]) -> None:
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    loop.add_signal_handler(signal.SIGUSR1, reopen)
+    # Those that came while it started have waited until now: see `gateway.__main__`.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP, signal.SIGUSR1})
 
 
 def _overview(loaded: Loaded) -> dict[str, Any]:

@@ -31,7 +31,8 @@ _FORCED_SECONDS: Final = 0.5
 
 
 class Service(NamedTuple):
-    """What is served. `on_drain` is called once, when the end has been asked for.
+    """What is served. `on_drain` is called once, when the end has been asked for; `on_ready` once,
+    when every listener listens.
 
     `on_bound` gets a function that lets other settings, and another certificate for callers (None:
     the same), take effect while it serves; its sockets stay as they are.
@@ -44,6 +45,7 @@ class Service(NamedTuple):
     new_request_id: Callable[[], str]
     on_drain: Callable[[], None]
     on_bound: Callable[[Renew], None] = lambda _: None
+    on_ready: Callable[[], None] = lambda: None
 
 
 def run_to_end(serving: Coroutine[Any, Any, int]) -> int:
@@ -116,6 +118,7 @@ async def _live(service: Service, settings: Settings, asked: asyncio.Event) -> i
     service.on_bound(renew)
     try:
         if await _opened((admin, callers), asked):
+            service.on_ready()
             await asked.wait()
             service.on_drain()
             callers.announce_close()

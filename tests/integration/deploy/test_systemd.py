@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,7 +12,6 @@ from typing import Any
 
 import httpx
 
-from gateway.settings.schema import ListenSettings
 from tests.support.gateway import GatewayProcess, eventually
 from tests.support.prometheus import DEPLOY, free_port
 
@@ -58,7 +59,10 @@ def test_it_is_given_time_to_drain() -> None:
     """systemd waits longer than the longest drain that the unit's comment allows for."""
     stop = re.search(r"TimeoutStopSec=(\d+)s", TEXT)
     assert stop is not None
-    assert int(stop[1]) > 75 + ListenSettings().drain_delay
+    delay = re.search(r"\nEnvironment=INVOPOP_GATEWAY__LISTEN__DRAIN_DELAY=(\d+)\n", TEXT)
+    assert delay is not None
+    assert int(delay[1]) >= 1
+    assert int(stop[1]) > 75 + int(delay[1])
 
 
 def test_two_processes_share_one_port(
@@ -84,6 +88,45 @@ def test_two_processes_share_one_port(
         eventually(both, 10)
         assert one.stop() == 0
         assert {_ask(two) for _ in range(20)} == {200}
+
+
+def test_systemd_is_told_of_its_life(
+    configuration: Callable[[str], dict[str, Any]], tmp_path: Path
+) -> None:
+    """What Type=notify, ExecReload and WatchdogSec need, from the process that the unit starts."""
+    assert "\nType=notify\n" in TEXT
+    assert re.search(r"\nWatchdogSec=\d+s\n", TEXT)
+    notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    notify.bind(str(tmp_path / "notify"))
+    notify.settimeout(15)
+
+    def told(name: str) -> None:
+        while not notify.recv(4096).startswith(f"{name}=1".encode()):
+            pass
+
+    environ = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "500000"}
+    files = configuration("gateway.toml"), configuration("vault.toml")
+    with notify, GatewayProcess(tmp_path, *files, environ) as gateway:
+        told("READY")
+        assert len(gateway.events("listening")) == 2
+        assert _ask(gateway) == 200
+        told("WATCHDOG")
+        gateway.signal(signal.SIGHUP)
+        told("RELOADING")
+        told("READY")
+        gateway.signal(signal.SIGTERM)
+        told("STOPPING")
+        assert gateway.wait() == 0
+
+
+def test_what_it_may_write_is_there() -> None:
+    """A folder for the audit file and one for the socket, and no limit to the access log."""
+    for setting in ("RuntimeDirectory", "LogsDirectory", "StateDirectory"):
+        assert f"\n{setting}=invopop-gateway\n" in TEXT
+    # Without it the first of several instances that stops takes the others' sockets away.
+    assert "\nRuntimeDirectoryPreserve=yes\n" in TEXT
+    assert "\nLogRateLimitIntervalSec=0\n" in TEXT
+    assert "\nPrivateUsers=" not in TEXT  # it would hide the uid of callers
 
 
 def _ask(gateway: GatewayProcess) -> int:
