@@ -1,8 +1,7 @@
 """Kubernetes manifests as parsed YAML, and what the tests read off them."""
 
 import tomllib
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import jsonschema  # type: ignore[import-untyped]
 import yaml
@@ -10,7 +9,13 @@ import yaml
 from tests.support.prometheus import DEPLOY
 
 Manifest = dict[str, Any]
-Build = Callable[[str], list[Manifest]]
+
+
+class Build(Protocol):
+    """Builds an overlay with components."""
+
+    def __call__(self, overlay: str, *components: str) -> list[Manifest]: ...
+
 
 # Kinds that a cluster learns from an operator or a driver. No package has their schemas, so here is
 # what the manifests use of them: each field with its type, and no other.
@@ -50,6 +55,10 @@ _SPECS: dict[tuple[str, str], Manifest] = {
         "provider": {"type": "string", "enum": ["vault", "aws", "azure", "gcp"]},
         "parameters": _LABELS,
     },
+    # `promtool check rules` knows what is in it: it is what Prometheus reads.
+    ("monitoring.coreos.com/v1", "PrometheusRule"): {
+        "groups": {"type": "array", "minItems": 1, "items": {"type": "object"}}
+    },
 }
 FOREIGN = {kind for _, kind in _SPECS}
 
@@ -85,6 +94,38 @@ def container(manifests: list[Manifest]) -> Manifest:
 def settings(manifests: list[Manifest]) -> dict[str, Any]:
     """The `gateway.toml` that the pod mounts."""
     return tomllib.loads(one(manifests, "ConfigMap")["data"]["gateway.toml"])
+
+
+_RESTRICTED_VOLUMES = {
+    "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim",
+    "projected", "secret",
+}  # fmt: skip
+
+
+def violations(template: Manifest) -> list[str]:
+    """What PodSecurity's profile `restricted` has against a pod template, one line each.
+
+    Source: the Pod Security Standards, which pod-security.kubernetes.io/enforce applies.
+    """
+    spec = template["spec"]
+    whole = spec.get("securityContext", {})
+    found = [f"{name} is set" for name in ("hostNetwork", "hostPID", "hostIPC") if spec.get(name)]
+    for volume in spec.get("volumes", ()):
+        found += [f"volume {kind}" for kind in volume.keys() - {"name"} - _RESTRICTED_VOLUMES]
+    for each in [*spec.get("initContainers", ()), *spec["containers"]]:
+        own = each.get("securityContext", {})
+        context = whole | own
+        rules = {
+            "privileged": not own.get("privileged"),
+            "allowPrivilegeEscalation": own.get("allowPrivilegeEscalation") is False,
+            "capabilities": own.get("capabilities") == {"drop": ["ALL"]},
+            "runAsNonRoot": context.get("runAsNonRoot") is True,
+            "runAsUser": context.get("runAsUser") != 0,
+            "seccompProfile": context.get("seccompProfile") == {"type": "RuntimeDefault"},
+            "hostPort": not any("hostPort" in port for port in each.get("ports", ())),
+        }
+        found += [f"{each['name']}: {name}" for name, kept in rules.items() if not kept]
+    return found
 
 
 def is_within(labels: Manifest, selector: Manifest) -> bool:

@@ -59,17 +59,25 @@ def compose(
 
 
 @pytest.fixture(scope="session")
-def build(program: Callable[[str], str]) -> Build:
-    """Builds an overlay; each is built once."""
-    built: dict[str, list[Manifest]] = {}
+def build(program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """Builds an overlay with components, both copied elsewhere; each combination is built once."""
+    built: dict[tuple[str, ...], list[Manifest]] = {}
 
-    def get(overlay: str) -> list[Manifest]:
-        if overlay not in built:
-            command = (program("kubectl"), "kustomize", str(KUBERNETES / "overlays" / overlay))
+    def get(overlay: str, *components: str) -> list[Manifest]:
+        combination = (overlay, *components)
+        if combination not in built:
+            folder = tmp_path_factory.mktemp("kubernetes")
+            copied = shutil.copytree(KUBERNETES / "overlays" / overlay, folder / overlay)
+            for name in components:
+                shutil.copytree(KUBERNETES / "components" / name, folder / name)
+            kustomization = yaml.safe_load((copied / "kustomization.yaml").read_text())
+            kustomization["components"] = [f"../{name}" for name in components]
+            (copied / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+            command = (program("kubectl"), "kustomize", str(copied))
             done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
             assert done.returncode == 0, done.stderr
             assert done.stderr == ""
-            built[overlay] = list(yaml.safe_load_all(done.stdout))
-        return built[overlay]
+            built[combination] = list(yaml.safe_load_all(done.stdout))
+        return built[combination]
 
     return get

@@ -1,5 +1,6 @@
 """The Kubernetes manifests: built as kubectl builds them, valid, and true to the gateway itself."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -23,11 +24,17 @@ from tests.support.manifests import (
     one,
     pod,
     settings,
+    violations,
 )
 from tests.support.prometheus import DEPLOY
+from tests.support.prometheus_rule import FILE, rule_text
 
 OVERLAYS = sorted(path.parent.name for path in KUBERNETES.glob("overlays/*/kustomization.yaml"))
 # Native sidecars are on by default from the first; the other is the newest that is known.
+COMPONENTS = {
+    "sidecar": ("pod-monitor", "prometheus-rule"),
+    "shared": ("pod-monitor", "prometheus-rule", "scale-on-requests", "keys-csi"),
+}
 VERSIONS = ["1.29", kubernetes_validate.latest_version()]
 LONGEST_WAIT = 60  # seconds for which Invopop may be asked to wait for a job
 
@@ -36,7 +43,7 @@ LONGEST_WAIT = 60  # seconds for which Invopop may be asked to wait for a job
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_manifests_satisfy_the_schemas(build: Build, overlay: str, version: str) -> None:
     """Every manifest is valid, unknown fields included, in the oldest and the newest version."""
-    manifests = build(overlay)
+    manifests = build(overlay, *COMPONENTS[overlay])
     own = [manifest for manifest in manifests if manifest["kind"] not in FOREIGN]
     assert len(own) >= 2
     for manifest in own:
@@ -46,6 +53,54 @@ def test_manifests_satisfy_the_schemas(build: Build, overlay: str, version: str)
             check_foreign(manifest)
         if manifest["kind"] != "Namespace":
             assert manifest["metadata"].get("namespace"), manifest["metadata"]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_a_plain_cluster_knows_every_kind(build: Build, overlay: str) -> None:
+    """What an operator or a driver brings is a component, off by default, and listed beside it."""
+    assert {manifest["kind"] for manifest in build(overlay)} & FOREIGN == set()
+    text = (KUBERNETES / "overlays" / overlay / "kustomization.yaml").read_text()
+    assert re.findall(r"(?m)^#   - ../../components/(.*)$", text) == list(COMPONENTS[overlay])
+
+
+def test_the_rules_of_the_operator_are_those_of_prometheus() -> None:
+    """`python -m tests.support.prometheus_rule` was run since the last change of a rule."""
+    assert FILE.read_text() == rule_text()
+
+
+def test_the_commands_work_on_an_empty_cluster(build: Build) -> None:
+    """Before an overlay is applied its namespace is made, and the Secret with every key in it."""
+    chapter = (DEPLOY / "README.md").read_text().split("\n## Kubernetes")[1].split("\n## ")[0]
+    commands = chapter.replace("\\\n", " ").splitlines()
+    done = [line.split() for line in commands if line.startswith("    kubectl ")]
+    for overlay in OVERLAYS:
+        applied = done.index(["kubectl", "apply", "-k", f"deploy/kubernetes/overlays/{overlay}"])
+        (secret,) = (
+            words
+            for words in done[:applied]
+            if "secret" in words and _is_for(words, build, overlay)
+        )
+        tenants = tomllib.loads(one(build(overlay), "ConfigMap")["data"]["vault.toml"])["tenants"]
+        assert {word for word in secret if word.startswith("--from-file")} == {
+            f"--from-file={tenant}={tenant}.key" for tenant in tenants
+        }
+        namespace = _namespace(build, overlay)
+        made = [
+            ["kubectl", "create", "namespace", namespace],
+            ["kubectl", "apply", "-f", f"deploy/kubernetes/overlays/{overlay}/namespace.yaml"],
+        ]
+        assert any(words in made for words in done[: done.index(secret)])
+
+
+def _namespace(build: Build, overlay: str) -> str:
+    return str(one(build(overlay), "Deployment")["metadata"]["namespace"])
+
+
+def _is_for(words: list[str], build: Build, overlay: str) -> bool:
+    """Whether a command is about the Secret that the overlay's pod mounts."""
+    volumes = {volume["name"]: volume for volume in pod(build(overlay))["spec"]["volumes"]}
+    name = volumes["invopop-keys"]["secret"]["secretName"]
+    return ["-n", _namespace(build, overlay)] == words[1:3] and name in words
 
 
 def test_the_example_of_a_caller_is_valid() -> None:
@@ -59,7 +114,7 @@ def test_a_wrong_manifest_is_noticed(build: Build) -> None:
     wrong = {**one(build("shared"), "Deployment"), "spce": {}}
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(wrong, VERSIONS[-1], strict=True)
-    monitor = one(build("shared"), "PodMonitor")
+    monitor = one(build("shared", "pod-monitor"), "PodMonitor")
     endpoint = {**monitor["spec"]["podMetricsEndpoints"][0], "intervall": "15s"}
     with pytest.raises(jsonschema.ValidationError, match="intervall"):
         check_foreign({**monitor, "spec": {**monitor["spec"], "podMetricsEndpoints": [endpoint]}})
@@ -71,17 +126,10 @@ def test_every_file_is_used() -> None:
         content = yaml.safe_load(kustomization.read_text())
         generated = [f for g in content.get("configMapGenerator", ()) for f in g["files"]]
         patches = [patch["path"] for patch in content.get("patches", ()) if "path" in patch]
-        names = [
-            *content.get("resources", ()),
-            *content.get("components", ()),
-            *generated,
-            *patches,
-        ]
+        names = [*content.get("resources", ()), *generated, *patches]
         here = kustomization.parent
         beside = {path for path in here.iterdir() if path.is_file()} - {kustomization} - {EXAMPLE}
-        assert beside == {here / name for name in names if not name.startswith("..")}
-        outside = [here / name / "kustomization.yaml" for name in names if name.startswith("..")]
-        assert all(path.is_file() for path in outside)
+        assert beside == {here / name for name in names}
 
 
 @pytest.mark.parametrize(
@@ -114,10 +162,14 @@ def test_the_gateway_accepts_its_configuration(
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_what_the_configuration_names_is_mounted(build: Build, overlay: str) -> None:
-    """Every path in both files lies in a volume of the pod, mounted read-only."""
+    """Every path in both files lies in a volume of the pod; only the audit file's is writable."""
     manifests = build(overlay)
     mounts = container(manifests)["volumeMounts"]
-    assert all(mount["readOnly"] for mount in mounts)
+    (writable,) = (mount for mount in mounts if not mount.get("readOnly"))
+    assert (writable["name"], writable["mountPath"]) == ("audit", "/var/log/invopop-gateway")
+    assert (
+        f'file = "{writable["mountPath"]}/' in one(manifests, "ConfigMap")["data"]["gateway.toml"]
+    )
     volumes = {volume["name"] for volume in pod(manifests)["spec"]["volumes"]}
     assert {mount["name"] for mount in mounts} <= volumes
     folders = [mount["mountPath"] for mount in mounts]
@@ -157,9 +209,25 @@ def test_it_may_do_as_little_as_possible(build: Build, overlay: str) -> None:
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_pod_passes_the_restricted_profile(build: Build, overlay: str) -> None:
+    """The gateway's pods, and those of the examples."""
+    assert violations(pod(build(overlay))) == []
+    assert violations(caller()[1]["spec"]["template"]) == []
+
+
+def test_the_profile_is_judged(build: Build) -> None:
+    """A pod that asks for more than the profile allows does not pass."""
+    spec = pod(build("shared"))["spec"]
+    wrong = {**spec, "hostNetwork": True, "securityContext": {},
+             "volumes": [{"name": "host", "hostPath": {"path": "/"}}],
+             "containers": [{"name": "bare", "image": "bare"}]}  # fmt: skip
+    assert len(violations({"spec": wrong})) == 6
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
 def test_probes_and_prometheus_ask_the_admin_port(build: Build, overlay: str) -> None:
     """Probes and the PodMonitor name the port on which the admin listener really listens."""
-    manifests = build(overlay)
+    manifests = build(overlay, "pod-monitor")
     gateway = container(manifests)
     admin = settings(manifests)["admin"]
     ports = {port["name"]: port["containerPort"] for port in gateway["ports"]}
