@@ -13,4 +13,12 @@ Imports point downwards only, and packages of one layer never import each other:
         → asgi | deadline | framing | secret | socket_queues | trace | watcher
 """
 
+from importlib.util import find_spec
+
 __version__ = "0.2.0"
+
+
+def is_compiled() -> bool:
+    """Whether the modules on a request's way are compiled: see `.ci/compile_hook.py`."""
+    spec = find_spec("gateway.pipeline")
+    return spec is not None and not str(spec.origin).endswith(".py")

@@ -174,27 +174,22 @@ class InboundBody:
         body can leave together with its head.
         """
         while not self.complete and self.received < REPLAY_LIMIT:
-            await self._read()
+            await self.read()
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _Reading(self, self._take())
+
+    def _take(self) -> list[bytes]:
+        """What was read so far; more than `REPLAY_LIMIT` is given out once only."""
         if self._kept is None:
             raise RuntimeError("a body that was not kept cannot be sent again")
         self._begun = True
-        for chunk in self._take():
-            yield chunk
-        while not self.complete:
-            chunk = await self._read()
-            if chunk:
-                yield chunk
-
-    def _take(self) -> tuple[bytes, ...]:
-        """What was read so far; more than `REPLAY_LIMIT` is given out once only."""
-        taken = tuple(self._kept or ())
+        taken = self._kept.copy()
         if self.received > REPLAY_LIMIT:
             self._kept = None
         return taken
 
-    async def _read(self) -> bytes:
+    async def read(self) -> bytes:
         """The next bytes from the caller; b"" only at the end."""
         while not self.complete:
             message = await self._receive()
@@ -216,3 +211,25 @@ class InboundBody:
                 self._kept = None
             else:
                 self._kept.append(chunk)
+
+
+class _Reading:
+    """One iteration over a body. A class because mypyc does not compile async generators."""
+
+    __slots__ = ("_body", "_taken")
+
+    def __init__(self, body: InboundBody, taken: list[bytes]) -> None:
+        self._body = body
+        self._taken = taken
+        taken.reverse()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._taken:
+            return self._taken.pop()
+        chunk = await self._body.read()
+        if not chunk:
+            raise StopAsyncIteration
+        return chunk

@@ -17,7 +17,7 @@ from gateway.events import Emit, ExchangeEnded, Noticed
 from gateway.inbound import InboundBody, begin_exchange, read_inbound
 from gateway.model import Exchange, Grant
 from gateway.observe.logs import describe_exception
-from gateway.relay import Answer, cut, within
+from gateway.relay import Answer, Within, cut
 from gateway.services import Services
 
 
@@ -46,8 +46,8 @@ class Pipeline:
             await self._serve(x, scope, receive, answer)
         except GatewayError as error:
             await answer.refuse(error)
-        except Exception as error:  # noqa: BLE001 - our own defect: logged; its text is never shown
-            fields = {"request_id": x.request_id} | describe_exception(error)
+        except Exception as defect:  # noqa: BLE001 - our own: logged; its text is never shown
+            fields = {"request_id": x.request_id} | describe_exception(defect)
             self._emit(Noticed("internal_error", "error", fields))
             await answer.refuse(GatewayFault("internal_error"))
 
@@ -65,7 +65,7 @@ class Pipeline:
             else:
                 deadline = perf_counter() + head.timeout
                 attempts = Attempts(self._services, x, admission, body, deadline)
-                async with within(head.timeout):
+                async with Within(head.timeout):
                     await self._forward(attempts, grant, answer)
         finally:
             permit.release()

@@ -4,9 +4,8 @@ A reply that fails after its head was passed on is cut off, never completed as i
 """
 
 from asyncio import CancelledError, timeout
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from time import perf_counter
+from types import TracebackType
 from typing import Final
 
 from gateway.asgi import Send
@@ -98,12 +97,25 @@ def cut(x: Exchange, reason: CancelledError) -> None:
     x.status = LEFT
 
 
-@asynccontextmanager
-async def within(seconds: float) -> AsyncIterator[None]:
+class Within:
     """Limits an exchange as a whole: 504 if no head was sent yet, else the reply is cut off."""
-    try:
-        async with timeout(seconds):
-            yield
-    except TimeoutError:
-        detail = "The time in X-Request-Timeout is over; the request may have taken effect."
-        raise GatewayFault("upstream_timeout", detail, cause="deadline") from None
+
+    __slots__ = ("_timeout",)
+
+    def __init__(self, seconds: float) -> None:
+        self._timeout = timeout(seconds)
+
+    async def __aenter__(self) -> None:
+        await self._timeout.__aenter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            await self._timeout.__aexit__(kind, error, traceback)
+        except TimeoutError:
+            detail = "The time in X-Request-Timeout is over; the request may have taken effect."
+            raise GatewayFault("upstream_timeout", detail, cause="deadline") from None

@@ -30,7 +30,8 @@ class Secret:
     def __repr__(self) -> str:
         return REDACTED
 
-    __str__ = __repr__
+    def __str__(self) -> str:
+        return REDACTED
 
     def __format__(self, spec: str) -> str:
         return REDACTED

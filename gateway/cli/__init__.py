@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from gateway import __version__
+from gateway import __version__, is_compiled
 from gateway.cli.streams import guarded
 
 COMMANDS: Final[Mapping[str, str]] = {
@@ -54,7 +54,7 @@ def _imported(name: str) -> Any:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"invopop-gateway {__version__}")
+        typer.echo(f"invopop-gateway {__version__}{' (compiled)' if is_compiled() else ''}")
         raise typer.Exit
 
 

@@ -199,5 +199,10 @@ FAMILIES: Final = (
         "When the configuration last took effect.",
         ((),),
     ),
-    Family("build_info", "gauge", ("version",), "Always 1; the version is a label."),
+    Family(
+        "build_info",
+        "gauge",
+        ("version", "compiled"),
+        "Always 1; the version is a label, and whether this is the compiled form.",
+    ),
 )

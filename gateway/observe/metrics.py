@@ -20,7 +20,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from gateway import __version__
+from gateway import __version__, is_compiled
 from gateway.events import (
     ConfigReloaded,
     Events,
@@ -95,7 +95,7 @@ class PrometheusMetrics:
         for family, _ in self._families.values():
             for values in family.known:
                 self.child(family.name, *values)
-        self.child("build_info", __version__).set(1)
+        self.child("build_info", __version__, str(is_compiled()).lower()).set(1)
 
     def child(self, *name_and_values: str) -> Any:
         """The child of a family for its label values, in the table's order; it is kept.

@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 from typing import Final
 
-BATCH_SECONDS: Final = 0.02  # how long a line may wait for others
+BATCH_SECONDS = 0.02  # how long a line may wait for others; not Final: the bench sets it
 LIMIT: Final = 8 * 1024 * 1024  # bytes waiting at most; later lines are dropped and counted
 
 
@@ -28,8 +28,8 @@ class LineWriter:
         self._whole = True  # the last byte written ended a line
         self.dropped = 0
         self.to_terminal = os.isatty(descriptor)
-        self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
-        self._thread.start()
+        self._worker = threading.Thread(target=self._run, name="log-writer", daemon=True)
+        self._worker.start()
 
     def write(self, line: bytes) -> None:
         """Queues one line, newline included. Never blocks."""
@@ -50,7 +50,7 @@ class LineWriter:
         """Writes what is waiting, for at most `timeout` seconds."""
         self._closing.set()
         self._awake.set()
-        self._thread.join(timeout)
+        self._worker.join(timeout)
 
     def _run(self) -> None:
         while True:

@@ -4,7 +4,7 @@ Rule: decides; does no I/O. `explain` says what `decide` does: both come from `C
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from gateway.errors import CallerError, Problem
 from gateway.invopop.table import CREDENTIALS, OTHER, Operation
@@ -17,7 +17,7 @@ from gateway.settings.callers import CallerSettings
 from gateway.settings.wording import key_path
 
 # Grants kept at most, some 300 bytes each; then they are all forgotten, and decided anew.
-MAX_DECISIONS: Final = 16_384
+MAX_DECISIONS = 16_384  # not Final: compiled code would have it inlined, and tests set it
 
 
 class OperationDenied(CallerError):
@@ -99,8 +99,8 @@ class Grants:
         """What `decide` does with the same request, and why. Raises nothing."""
         try:
             grant = self.decide(caller, tenant_headers, method, path)
-        except OperationDenied as error:
-            return self._explained(caller, None, error, error.decision)
+        except OperationDenied as denied:
+            return self._explained(caller, None, denied, denied.decision)
         except CallerError as error:
             return Explanation(None, error, None, "")
         decision = self.policies[caller.name].judge(_read(method, path), path)

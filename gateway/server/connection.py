@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 from gateway.asgi import Scope
 from gateway.deadline import NEVER, Deadline
 from gateway.model import CALLER_LEFT, CALLER_STALLED
-from gateway.server.listener import Listener, RequestInFlight
+from gateway.server.listener import Listener, OpenConnection, RequestInFlight
 from gateway.server.sockets import read_peer
 from gateway.socket_queues import unsent
 
@@ -20,13 +20,13 @@ from gateway.socket_queues import unsent
 HIGH_WATER: Final = 64 * 1024
 # RFC 9112 9.6: how long, after its connection's last reply, a caller may send nothing, and how long
 # it may go on sending in all. Its request may be a long upload (psf/requests#2422).
-LINGER_SILENCE: Final = 5.0
-LINGER_IN_ALL: Final = 30.0
+LINGER_SILENCE = 5.0  # not Final, as the next: tests set them, also where the module is compiled
+LINGER_IN_ALL = 30.0
 LINGER_WHOLE: Final = 2.0  # the silence, where all of the request had been read
 # Announced idle time ends first at the caller: else its next request may meet our close.
 IDLE_MARGIN: Final = 1.0
 # How often a connection that is not read for now is checked for its caller's having left.
-LOOK_SECONDS: Final = 1.0
+LOOK_SECONDS = 1.0
 _HUNG_UP: Final = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
 _RESET: Final = struct.pack("ii", 1, 0)  # socket(7): SO_LINGER on, for no time
@@ -35,10 +35,14 @@ C = TypeVar("C", bound=RequestInFlight)
 
 
 class CallerConnection(asyncio.Protocol, Generic[C]):
-    """The server's end of a connection. Once it is `_deaf` it takes no further request."""
+    """The server's end of a connection. Once it is `_deaf` it takes no further request.
 
-    def __init__(self, listener: Listener) -> None:
+    It replaces its TLS `handshake` among the connections, so that both count as one.
+    """
+
+    def __init__(self, listener: Listener, handshake: OpenConnection | None = None) -> None:
         self.listener = listener
+        self._handshake = handshake
         self.limits = listener.limits
         self.cycle: C | None = None
         self.write_paused = False
@@ -60,6 +64,9 @@ class CallerConnection(asyncio.Protocol, Generic[C]):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Starts the time in which the first head must come."""
         self._transport = cast("asyncio.Transport", transport)
+        if self._handshake is not None:
+            self.listener.connections.discard(self._handshake)
+            self._handshake = None
         if self.listener.is_full():
             self.abort()
             return

@@ -259,8 +259,8 @@ class Cycle:
                 raise
         except GatewayError as error:
             self._give_up(error)
-        except Exception as error:  # noqa: BLE001 - an app may fail in any way; the caller must know
-            self._listener.emit(Noticed("internal_error", "error", describe_exception(error)))
+        except Exception as defect:  # noqa: BLE001 - an app may fail in any way; the caller must know
+            self._listener.emit(Noticed("internal_error", "error", describe_exception(defect)))
             self._give_up(GatewayFault("internal_error"))
         finally:
             self._listener.running.discard(self)

@@ -170,20 +170,7 @@ class Handshake:
                     pass
 
     def _made(self) -> HttpProtocol:
-        return _Shaken(self._listener, self)
-
-
-class _Shaken(HttpProtocol):
-    """Replaces its handshake among the connections, so that both count as one."""
-
-    def __init__(self, listener: Listener, handshake: Handshake) -> None:
-        super().__init__(listener)
-        self._handshake = handshake
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Called once the handshake is over."""
-        self.listener.connections.discard(self._handshake)
-        super().connection_made(transport)
+        return HttpProtocol(self._listener, self)
 
 
 async def _readable(sock: socket.socket) -> None:

@@ -20,7 +20,7 @@ from gateway.server.connection import (
 )
 from gateway.server.cycle import Cycle
 from gateway.server.http1 import NEVER_IN_HEAD, parse_request_head
-from gateway.server.listener import Listener
+from gateway.server.listener import Listener, OpenConnection
 from gateway.server.reply import record, refusal
 from gateway.socket_queues import unread
 
@@ -33,8 +33,8 @@ FIRST_BYTE_SECONDS: Final = 0.5
 class HttpProtocol(CallerConnection[Cycle]):
     """Between requests `cycle` is None; while a request's body is due, `_body` reads it."""
 
-    def __init__(self, listener: Listener) -> None:
-        super().__init__(listener)
+    def __init__(self, listener: Listener, handshake: OpenConnection | None = None) -> None:
+        super().__init__(listener, handshake)
         self._body: Body | None = None
         self._buffer = b""  # of a head that is not whole, or what is behind the request in flight
         self._blank_lines = 0

@@ -5,7 +5,7 @@ Rule: after anything but a complete, valid exchange the connection is closed, ne
 
 import asyncio
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from gateway.deadline import NEVER, Deadline
 from gateway.errors import UpstreamError
@@ -14,9 +14,44 @@ from gateway.upstream.failures import failure
 from gateway.upstream.reply_parser import ReplyParser
 from gateway.upstream.reply_stream import HIGH_WATER, ReplyStream
 from gateway.upstream.request_encoder import BodyEncoder, Encoded
-from gateway.upstream.wire import Wire
+from gateway.upstream.wire import WireReader
 
 Expiring = Literal["idle", "read_timeout", "write_timeout"]  # what a deadline ends
+
+
+class ConnectionWire(Protocol):
+    """What a connection needs of the wire below it: see `wire.Wire`, which is one."""
+
+    @property
+    def congested(self) -> bool:
+        """Whether `drain` would wait."""
+
+    def attach(self, reader: WireReader) -> None:
+        """From now on `reader` gets what comes."""
+
+    def readable(self) -> bool:
+        """Whether anything has come that the reader has not seen."""
+
+    def write(self, data: bytes) -> None:
+        """Sends without blocking: after many bytes, await `drain`."""
+
+    async def drain(self) -> None:
+        """Waits until the peer has taken enough."""
+
+    def not_taken(self) -> int:
+        """How many bytes the peer has not taken yet."""
+
+    def pause_reading(self) -> None:
+        """Lets the peer wait."""
+
+    def resume_reading(self) -> None:
+        """Undoes `pause_reading`."""
+
+    def close(self) -> None:
+        """Ends it in order."""
+
+    def abort(self) -> None:
+        """Ends it at once."""
 
 
 class StaleConnectionError(UpstreamError):
@@ -44,7 +79,7 @@ class Lifetime(NamedTuple):
 class Connection:
     """A connection in a pool. It takes one exchange at a time."""
 
-    def __init__(self, wire: Wire, hooks: Hooks, lifetime: Lifetime) -> None:
+    def __init__(self, wire: ConnectionWire, hooks: Hooks, lifetime: Lifetime) -> None:
         self.closed = False
         self.served = 0
         self._wire = wire

@@ -109,8 +109,8 @@ class Sender:
         except UpstreamError as error:
             failure = error.kind
             raise
-        except GatewayError as error:
-            failure = error.key
+        except GatewayError as fault:
+            failure = fault.key
             raise
         finally:
             span.end(failure)
@@ -121,24 +121,19 @@ class Sender:
         breaker, party = self._breaker, outbound.party
         probe = breaker.admit(party, perf_counter())
         x.attempts += 1
-        ok: bool | None = None
         try:
             reply = await self.forwarder.send(outbound, key, x.request_id)
-            reply.sender, reply.party = self, party
-            ok = reply.status not in FAILING_STATUSES
-        except Superseded:  # nothing was sent
-            x.attempts -= 1
-            raise
-        except StaleConnectionError:  # closed while idle, as everyone may do
-            raise
-        except UpstreamError:
-            ok = False
-            raise
-        finally:
-            if ok is None:
+        except BaseException as error:
+            if isinstance(error, UpstreamError) and not isinstance(error, StaleConnectionError):
+                self._report(breaker.record(party, perf_counter(), False, probe))
+            else:  # a connection that was closed while idle, as everyone may do, or our own doing
                 breaker.release(probe)
-            else:
-                self._report(breaker.record(party, perf_counter(), ok, probe))
+                if isinstance(error, Superseded):  # nothing was sent
+                    x.attempts -= 1
+            raise
+        reply.sender, reply.party = self, party
+        ok = reply.status not in FAILING_STATUSES
+        self._report(breaker.record(party, perf_counter(), ok, probe))
         return reply
 
     def _retry(

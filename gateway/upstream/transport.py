@@ -12,13 +12,12 @@ from gateway.errors import UpstreamError
 from gateway.events import Emit, UpstreamConnected
 from gateway.model import Outbound, Reply
 from gateway.network.resolver import Resolver
-from gateway.upstream.connection import Connection, Hooks, Lifetime
+from gateway.upstream.connection import Connection, ConnectionWire, Hooks, Lifetime
 from gateway.upstream.dial import Route, dial
 from gateway.upstream.forwarder import RoundTrip
 from gateway.upstream.pool import Pool
 from gateway.upstream.request_encoder import Timeouts, encode
 from gateway.upstream.target import Authority
-from gateway.upstream.wire import Wire
 
 
 class PoolLimits(NamedTuple):
@@ -95,16 +94,16 @@ class Transport:
         pool = self._pools[authority] = Pool(connect, self._limits.max_connections)
         return pool
 
-    async def _dial(self, route: Route, timeout: float) -> Wire:  # noqa: ASYNC109
+    async def _dial(self, route: Route, timeout: float) -> ConnectionWire:  # noqa: ASYNC109
         try:
-            wire = await dial(route, timeout)
+            wire: ConnectionWire = await dial(route, timeout)
         except UpstreamError as error:
             self._emit(UpstreamConnected(error.kind))
             raise
         self._emit(UpstreamConnected("success"))
         return wire
 
-    def _wrap(self, wire: Wire, pool: Pool) -> Connection:
+    def _wrap(self, wire: ConnectionWire, pool: Pool) -> Connection:
         age = self._limits.max_age * random.uniform(0.9, 1.0)  # noqa: S311 - not all at once
         lifetime = Lifetime(asyncio.get_running_loop().time() + age, self._limits.max_idle)
         return Connection(wire, Hooks(pool.freed, pool.closed), lifetime)

@@ -19,7 +19,9 @@ from gateway.observe.writer import LineWriter
 from gateway.server.listener import ConnectionLimits, Listener
 from gateway.server.protocol import HttpProtocol
 from gateway.settings.load import load
-from gateway.upstream.wire import Wire, WireReader
+from gateway.upstream import transport
+from gateway.upstream.connection import ConnectionWire
+from gateway.upstream.wire import WireReader
 from tests.bench.environment import ISSUER, KEY, TOKEN
 from tests.support.certificates import Authority
 from tests.support.jwt import Issuer
@@ -63,14 +65,20 @@ class _MemoryWire:
     def write(self, data: bytes) -> None:
         self._loop.call_soon(cast("WireReader", self._reader).on_data, _REPLY)
 
+    async def drain(self) -> None:
+        """Never congested."""
+
+    def not_taken(self) -> int:
+        return 0
+
     def close(self) -> None:
         """Nothing is open."""
 
     abort = pause_reading = resume_reading = close
 
 
-async def _dial_memory(*_: object) -> Wire:
-    return cast("Wire", _MemoryWire())
+async def _dial_memory(*_: object) -> ConnectionWire:
+    return _MemoryWire()
 
 
 class _Caller(asyncio.Transport):
@@ -158,10 +166,10 @@ class Inside:
     async def _gateway(self) -> Gateway:
         loaded = load(self._folder / "gateway.toml", {})
         writer = LineWriter(os.open(os.devnull, os.O_WRONLY))
+        vars(transport)["dial"] = _dial_memory
         gateway = await open_gateway(loaded, {}, Logger(writer, "info", "json"))
-        vars(gateway.in_use.transport)["_dial"] = _dial_memory
         if not self._told:
-            vars(gateway.events)["_subscribers"].clear()
+            gateway.events._subscribers.clear()
         return gateway
 
     async def _pipeline(self, token: str) -> Drive:

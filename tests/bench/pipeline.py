@@ -131,7 +131,7 @@ def instructions(folder: Path, name: str, *more: str) -> float:
 async def _counted_drive(name: str, *, told: bool) -> None:
     """In the child: serves under callgrind, which counts only what comes behind the warm-up."""
     # Valgrind is 50 to 100 times slower: about as many lines a batch as a busy gateway has.
-    writer.BATCH_SECONDS = 50 * writer.BATCH_SECONDS  # type: ignore[misc]
+    writer.BATCH_SECONDS = 50 * writer.BATCH_SECONDS
     with tempfile.TemporaryDirectory() as folder:
         drive = (await Inside(Path(folder), told=told).drives())[name]
         await drive(_WARM_UP)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from gateway import __version__
+from gateway import __version__, is_compiled
 from gateway.cli import build
 from tests.support.gateway import run, token_hash, write_toml
 from tests.support.jwt import Issuer
@@ -255,5 +255,6 @@ def test_wrong_usage() -> None:
 
 
 def test_version() -> None:
-    """`--version` names the program and its version."""
-    assert run(["--version"]) == (0, f"invopop-gateway {__version__}\n")
+    """`--version` names the program and its version, and says so if it is the compiled form."""
+    form = " (compiled)" if is_compiled() else ""
+    assert run(["--version"]) == (0, f"invopop-gateway {__version__}{form}\n")

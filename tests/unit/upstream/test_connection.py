@@ -7,10 +7,15 @@ from typing import Any, cast
 import pytest
 
 from gateway.errors import UpstreamError
-from gateway.upstream.connection import Connection, Hooks, Lifetime, StaleConnectionError
+from gateway.upstream.connection import (
+    Connection,
+    ConnectionWire,
+    Hooks,
+    Lifetime,
+    StaleConnectionError,
+)
 from gateway.upstream.reply_stream import HIGH_WATER, ReplyStream
 from gateway.upstream.request_encoder import Encoded, Timeouts
-from gateway.upstream.wire import Wire
 
 
 class FakeWire:
@@ -58,7 +63,7 @@ class Rig:
         self.told: list[str] = []
         hooks = Hooks(lambda _: self.told.append("freed"), lambda _: self.told.append("closed"))
         lifetime = Lifetime(asyncio.get_running_loop().time() + age, idle)
-        self.connection = Connection(cast("Wire", self.wire), hooks, lifetime)
+        self.connection = Connection(cast("ConnectionWire", self.wire), hooks, lifetime)
 
     async def exchange(
         self, *pieces: bytes, read: float = 60.0, body: Endless | None = None
