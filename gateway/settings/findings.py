@@ -21,9 +21,13 @@ _EXPECTED: Final = {
     "model_attributes_type": "a table",
     "dataclass_type": "a table",
     "dict_type": "a table",
-    "tuple_type": "a list",
+    "tuple_type": 'a list, such as ["acme"]',
     "too_short": "a list that is not empty",
 }
+
+
+_KEY_SOURCE: Final = 'a key source, such as { env = "ACME_KEY" }'
+_FOR_ANY_TENANT: Final = 'a store, such as { openbao = "secret/invopop/{tenant}" }'
 
 
 class Violation(NamedTuple):
@@ -85,6 +89,9 @@ class Findings:
                 self.add_unknown(path, _known(model, location[:-1]))
             elif detail["loc"][-1:] == ("[key]",):
                 self.add_name(path, _expected(detail))
+            elif detail["type"] in {"missing", "dict_type"} and _is_source(model, location):
+                example = _FOR_ANY_TENANT if path[0] == "discover" else _KEY_SOURCE
+                self.add(path, _found(tree, at, location), example)
             else:
                 self.add(path, _found(tree, at, location), _expected(detail))
 
@@ -130,8 +137,26 @@ def _expected(detail: ErrorDetails) -> str:
     return _EXPECTED.get(detail["type"], message)
 
 
+def _is_source(model: type[Any], location: KeyPath) -> bool:
+    """Whether a key source stands, or should stand, at `location` within a `model`."""
+    try:
+        return _model(model, location) is KeySource
+    except KeyError:
+        return False
+
+
 def _known(model: type[Any], location: KeyPath) -> list[str]:
     """The names that the table at `location` within a `model` may hold."""
+    table = _model(model, location)
+    if table is KeySource:
+        return [*SOURCE_KINDS, FIELD]
+    names: list[str] = list(table.__pydantic_fields__)
+    # What has `use` has nothing else, so that any other key was meant for a tenant with a key.
+    return [*names, *SharingEntry.__dataclass_fields__] if table is TenantEntry else names
+
+
+def _model(model: type[Any], location: KeyPath) -> type[Any]:
+    """The model of the table at `location` within a `model`. Raises KeyError if there is none."""
     skip = False
     for part in location:
         if skip or isinstance(part, int):
@@ -140,11 +165,7 @@ def _known(model: type[Any], location: KeyPath) -> list[str]:
         annotation = model.__pydantic_fields__[part].annotation
         skip = get_origin(annotation) is dict
         model = _table(annotation) or model
-    if model is KeySource:
-        return [*SOURCE_KINDS, FIELD]
-    names: list[str] = list(model.__pydantic_fields__)
-    # What has `use` has nothing else, so that any other key was meant for a tenant with a key.
-    return [*names, *SharingEntry.__dataclass_fields__] if model is TenantEntry else names
+    return model
 
 
 def _table(annotation: Any) -> type[Any] | None:

@@ -43,7 +43,7 @@ _SCHEME: Final = re.compile(r"(?i:https?|rediss?|memory)://")
 # A name as a person would write it; keys and tokens have digits within.
 _IDENTIFIER: Final = re.compile(r"(?=.{1,32}\Z)(?!sk_|rk_|igw_)[a-z]+([_-][a-z]+)*[_-]?[0-9]{0,4}")
 _NEAR: Final = 0.7
-_NEAREST: Final = 0.5  # below it a suggestion would only confuse
+_NEAREST: Final = 0.65  # below it a suggestion would only confuse
 _FEW: Final = 16  # names that a message can list
 _SHORT: Final = 6  # characters, of which no secret consists
 _LONGEST: Final = 80
@@ -105,7 +105,8 @@ def _shown(text: str) -> str:
         return 'a string with "@", perhaps a password'
     scheme = _SCHEME.match(text)
     beginning = f", which begins with {scheme[0].lower()}" if scheme else ""
-    return f"a string of {len(text)} characters{beginning}"
+    s = "" if len(text) == 1 else "s"
+    return f"a string of {len(text)} character{s}{beginning}"
 
 
 def shown_path(path: Path) -> str:

@@ -165,8 +165,10 @@ def test_a_name_that_could_not_be_loaded_is_refused(name: str) -> None:
 
 
 WRONG = {
-    "[tenants.a]\n": "tenants.a.key: found nothing, expected a value: this key is required",
-    '[tenants.a]\nkey = "sk_canary"\n': "tenants.a.key: found a string, expected a table",
+    "[tenants.a]\n":
+        'tenants.a.key: found nothing, expected a key source, such as { env = "ACME_KEY" }',
+    '[tenants.a]\nkey = "sk_canary"\n':
+        'tenants.a.key: found a string, expected a key source, such as { env = "ACME_KEY" }',
     '[tenants.a]\nkey = { env = "A" }\nkeys = "sk_canary"\n':
         "tenants.a.keys: found an unknown key, expected a known key; the nearest is `key`",
 }  # fmt: skip

@@ -24,7 +24,7 @@ VALUES = [
     ("[tracing]\nsample_ratio = 1.5", "tracing.sample_ratio", "from 0 to 1"),
     ('[tracing]\nservice_name = ""', "tracing.service_name", "not empty"),
     ('[tracing]\nheaders = { "a b" = { env = "X" } }', 'tracing.headers."a b"', "header field"),
-    ('[tracing]\nheaders = { x = "secret" }', "tracing.headers.x", "a table"),
+    ('[tracing]\nheaders = { x = "secret" }', "tracing.headers.x", "such as { env = "),
     ("[listen]\nport = 70000", "listen.port", "a port from 0 to 65535"),
     ("[listen]\nport = 0x" + "f" * 6000, "listen.port", "a port from 0 to 65535"),
     ("[listen]\nbody_timeout = 0x" + "f" * 6000, "listen.body_timeout", "a number of seconds"),

@@ -11,7 +11,7 @@ KINDS = f"exactly one of {', '.join(SOURCE_KINDS)}"
 
 SOURCES = [
     ("{}", "", KINDS),
-    ('"a-key"', "", "a table"),
+    ('"a-key"', "", "such as { env = "),
     ('{ env = "A", file = "b" }', "", KINDS),
     ('{ field = "x" }', "", KINDS),
     ('{ env = "A", field = "x" }', "", "no `field`"),
@@ -23,6 +23,7 @@ SOURCES = [
     ('{ file = "a\\u0000b" }', ".file", "the path of a file"),
     ('{ file = "a", field = "" }', ".field", "not empty"),
     ('{ eny = "A", env = "B" }', ".eny", "`env`"),
+    ('{ vault = "secret/a" }', ".vault", "one of `env`, `file`, `value`, `openbao`"),
     ('{ openbao = "/secret/a" }', ".openbao", "without empty or dot segments"),
     ('{ openbao = "secret/../a" }', ".openbao", "without empty or dot segments"),
     ('{ openbao = "secret/a b" }', ".openbao", "the secret's name"),
@@ -32,7 +33,7 @@ DISCOVERIES = [
     ('{ env = "X_{tenant}" }', "key", "a store (openbao, aws, gcp, azure): env cannot find"),
     ('{ env = "A", openbao = "secret/{tenant}" }', "key", "exactly one of"),
     ('{ evn = "A" }', "key.evn", "`env`"),
-    ('"A"', "key", "a table"),
+    ('"A"', "key", "such as { openbao = "),
     ('{ env = "A" }', "key", "a store"),
     ('{ file = "keys/{tenant}" }', "key", "a store"),
     ('{ openbao = "{tenant}" }', "key", "a literal prefix"),
@@ -84,14 +85,14 @@ def test_tenant_name(workshop: Any, name: str) -> None:
 @pytest.mark.parametrize(
     ("vault", "key", "expected"),
     [
-        ("[tenants.acme]", "tenants.acme.key", "required"),
+        ("[tenants.acme]", "tenants.acme.key", "such as { env = "),
         ('tenants = "x"\n[discover]\nkey = { aws = "a{tenant}" }', "tenants", "a table"),
         ('[tenants]\nacme = "x"', "tenants.acme", "a table"),
         ('[tenant.acme]\nkey = { env = "A" }', "tenant", "`tenants`"),
         ('[tenants.acme]\nkey = { env = "A" }\nwork = "x"', "tenants.acme.work", "`workspace`"),
         ('[tenants.key]\nkey = { env = "A", feld = "x" }', "tenants.key.key.feld", "`field`"),
         ('[tenants.acme]\nkey = { env = "A" }\nworkspace = ""', "tenants.acme.workspace", ""),
-        ("[discover]", "discover.key", "required"),
+        ("[discover]", "discover.key", "such as { openbao = "),
         ('[tenants.a]\nuse = "b"', "tenants.a.use", "a table in [tenants] with a key of its own"),
         ('[tenants.a]\nuse = "a"', "tenants.a.use", "a table in [tenants] with a key of its own"),
         ('[tenants."a-*"]\nuse = "a-b"', 'tenants."a-*".use', "with a key of its own"),
