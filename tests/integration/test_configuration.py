@@ -244,7 +244,7 @@ def test_an_address_that_cannot_be_had(
         listen = {"port": world.gateway.port}
     path = written(tmp_path, {**base(issuer), "listen": listen})
     code, output = run(["serve", "--config", path], ENVIRON)
-    refused(code, output, f"\n{path}\n  {told[0]}\n", told[1])
+    refused(code, output, f"\n{path}\n  {told[0]}  (line ", told[1])
 
 
 def test_wrong_usage() -> None:
