@@ -16,6 +16,7 @@ from gateway.admin.app import admin_app
 from gateway.compiled import (
     attempt,
     compile_configuration,
+    new_file_hosts,
     new_sender,
     new_transport,
     trust_nobody,
@@ -131,6 +132,7 @@ async def _wire(
         permits=Permits(limits.max_in_flight, limits.max_in_flight_per_tenant),
         vault=vault,
         sender=new_sender(transport, upstream, emit, circuit=True),
+        files=new_file_hosts(transport, upstream, emit),
         max_body=limits.max_body,
         shared_rates=compiled.shared_rates,
     )

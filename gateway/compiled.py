@@ -29,11 +29,12 @@ from gateway.settings.load import Loaded
 from gateway.settings.schema import Settings, UpstreamSettings
 from gateway.settings.wording import shown_path
 from gateway.upstream.breaker import Breaker
+from gateway.upstream.file_hosts import RETRIED, FileSenders, file_connections, file_hosts
 from gateway.upstream.forwarder import Forwarder
 from gateway.upstream.request_encoder import Timeouts
 from gateway.upstream.retry import Retries, RetryRules
 from gateway.upstream.sender import Sender
-from gateway.upstream.target import authority_of
+from gateway.upstream.target import Authority, authority_of
 from gateway.upstream.transport import PoolLimits, Transport
 from gateway.vault.sources.source import SourceError
 from gateway.vault.vault import Vault
@@ -145,13 +146,36 @@ def new_sender(
     transport: Transport, upstream: UpstreamSettings, emit: Emit, *, circuit: bool
 ) -> Sender:
     """Forwarding with retries, and, if `circuit`, with a circuit breaker of its own."""
-    timeouts = Timeouts(connect=upstream.connect_timeout, read=upstream.read_timeout)
     authority = authority_of(upstream.url)
-    forwarder = Forwarder(transport.exchange_with(authority, timeouts), authority, emit)
-    rules = RetryRules(upstream.max_retries, frozenset(upstream.retry_methods))
+    exchange = transport.exchange_with(authority, _timeouts(upstream))
+    return _sender(Forwarder(exchange, authority, emit), upstream, emit, circuit=circuit)
+
+
+def new_file_hosts(transport: Transport, upstream: UpstreamSettings, emit: Emit) -> FileSenders:
+    """The same for each file host, without a key."""
+    senders: dict[Authority, Sender] = {}
+    most = file_connections(upstream.max_connections)
+    for host in upstream.file_hosts:
+        authority = authority_of(f"https://{host}")
+        exchange = transport.exchange_with(authority, _timeouts(upstream), most)
+        forwarder = Forwarder(exchange, authority, emit, keyless=True)
+        senders[authority] = _sender(forwarder, upstream, emit, circuit=True)
+    return file_hosts(senders)
+
+
+def _timeouts(upstream: UpstreamSettings) -> Timeouts:
+    return Timeouts(connect=upstream.connect_timeout, read=upstream.read_timeout)
+
+
+def _sender(
+    forwarder: Forwarder, upstream: UpstreamSettings, emit: Emit, *, circuit: bool
+) -> Sender:
+    methods = frozenset(upstream.retry_methods)
+    if forwarder.keyless:
+        methods &= RETRIED
     ratio = upstream.circuit_failure_ratio if circuit else 0.0
-    breaker = Breaker(ratio, upstream.circuit_open_for)
-    return Sender(forwarder, Retries(rules, random.random), breaker, emit)
+    retries = Retries(RetryRules(upstream.max_retries, methods), random.random)
+    return Sender(forwarder, retries, Breaker(ratio, upstream.circuit_open_for), emit)
 
 
 def files_of(loaded: Loaded) -> set[Path]:

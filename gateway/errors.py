@@ -107,7 +107,7 @@ REMEDIES: Final[dict[ErrorKey, str]] = {
     "method_not_allowed": "Use a method of Invopop's API.",
     "request_timeout": "Send head and body without stalling.",
     "body_too_large": "Send less, or raise limits.max_body.",
-    "misdirected": "Name the upstream's host in the absolute URL.",
+    "misdirected": "Name the upstream's host, or one of upstream.file_hosts, in the absolute URL.",
     "rate_limited": "Wait for Retry-After.",
     "headers_too_large": "Send fewer or smaller headers, or a shorter target.",
     "internal_error": "This is a defect in the gateway: report it with the request id.",
@@ -269,7 +269,7 @@ def error_response(error: GatewayError, request_id: str) -> tuple[Headers, bytes
     ]
     if error.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
-    elif error.status == 405:
+    elif error.status == 405 and not error.headers:
         headers.append((b"allow", ALLOW))
     elif error.status == 407:
         headers.append((b"proxy-authenticate", b'Basic realm="invopop-gateway"'))

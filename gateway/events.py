@@ -54,11 +54,12 @@ class UpstreamConnected(NamedTuple):
 class CircuitChanged(NamedTuple):
     """The circuit has opened, so that requests are refused at once, or closed.
 
-    `reason` says why, in a few words for people.
+    `reason` says why, in a few words for people. `file_host` is whose circuit, or "" for Invopop's.
     """
 
     open: bool
     reason: str
+    file_host: str = ""
 
 
 class TlsHandshakeFailed(NamedTuple):

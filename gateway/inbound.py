@@ -19,7 +19,7 @@ from gateway.model import CALLER_LEFT, CREDENTIAL_FIELDS, Exchange, Headers, Inb
 from gateway.observe.tracing import Tracer
 from gateway.trace import TraceContext, context_of
 from gateway.upstream.headers import has_own_via
-from gateway.upstream.target import METHODS, Authority, resolve
+from gateway.upstream.target import METHODS, Authority, FileHostNames, resolve
 
 REPLAY_LIMIT: Final = 64 * 1024  # bytes of a body that are kept so that it can be sent again
 _REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
@@ -88,7 +88,9 @@ def begin_exchange(scope: Scope, fresh: Callable[[], str], tracer: Tracer | None
     return x
 
 
-def read_inbound(scope: Scope, request_id: str, upstream: Authority) -> Head:
+def read_inbound(
+    scope: Scope, request_id: str, upstream: Authority, files: FileHostNames | None = None
+) -> Head:
     """Checks the request head and returns its parts.
 
     What the server has checked is not looked at again: framing, `Expect`, and that a field of its
@@ -98,7 +100,7 @@ def read_inbound(scope: Scope, request_id: str, upstream: Authority) -> Head:
     method: str = scope["method"]
     headers: Headers = scope["headers"]
     extensions = scope["extensions"]
-    target, path, proxy_form = resolve(method, extensions[TARGET], upstream)
+    target, path, proxy_form, file_host = resolve(method, extensions[TARGET], upstream, files)
     seen: dict[bytes, list[bytes]] = {}
     for name, value in headers:
         if name in _READ_HERE:
@@ -115,6 +117,7 @@ def read_inbound(scope: Scope, request_id: str, upstream: Authority) -> Head:
         content_length=extensions[CONTENT_LENGTH],
         request_id=request_id,
         proxy_form=proxy_form,
+        file_host=file_host,
     )
     credentials = [seen[name][0] for name in CREDENTIAL_FIELDS if name in seen]
     trace = context_of(seen[b"traceparent"]) if b"traceparent" in seen else None

@@ -61,7 +61,8 @@ class Inbound(NamedTuple):
 
     `target` is the path and query that go upstream byte for byte; `path` is its part before `?`.
     Header names are lower-case, order and repeats kept. `content_length` is None for a chunked
-    body and 0 without one. `proxy_form` marks an absolute-form target (RFC 9112 3.2.2).
+    body and 0 without one. `proxy_form` marks an absolute-form target (RFC 9112 3.2.2). Of a file
+    `file_host` is the name of the host that it goes to instead, and `path` is `/.files/HOST/PATH`.
     """
 
     method: str
@@ -72,6 +73,7 @@ class Inbound(NamedTuple):
     content_length: int | None
     request_id: str
     proxy_form: bool
+    file_host: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +139,11 @@ class RequestBody(Protocol):
 
 
 class Outbound(NamedTuple):
-    """A request as it goes out. Its headers hold exactly one `authorization`, with a tenant's key.
+    """A request as it goes out: with exactly one `authorization`, which holds a tenant's key.
 
-    `fresh` asks for a connection that was not kept from an earlier exchange. Whoever has waited
-    asks `in_force` right before sending it, and raises `Superseded` if it is false. `party` is
-    empty for what the gateway asks by itself.
+    Only to a file host there is none. `fresh` asks for a connection that was not kept from an
+    earlier exchange. Whoever has waited asks `in_force` right before sending it, and raises
+    `Superseded` if it is false. `party` is empty for what the gateway asks by itself.
     """
 
     method: str

@@ -14,6 +14,7 @@ from gateway.asgi import Receive, Scope, Send
 from gateway.attempts import Attempts
 from gateway.errors import GatewayError, GatewayFault
 from gateway.events import Emit, ExchangeEnded, Noticed
+from gateway.file_attempts import FileAttempts
 from gateway.inbound import InboundBody, begin_exchange, read_inbound
 from gateway.model import Exchange, Grant
 from gateway.observe.logs import describe_exception
@@ -52,26 +53,31 @@ class Pipeline:
             await answer.refuse(GatewayFault("internal_error"))
 
     async def _serve(self, x: Exchange, scope: Scope, receive: Receive, answer: Answer) -> None:
-        head = read_inbound(scope, x.request_id, self._services.sender.forwarder.authority)
-        admission = Admission(self._services, x, head)
+        services = self._services
+        upstream, files = services.sender.forwarder.authority, services.files.names
+        head = read_inbound(scope, x.request_id, upstream, files)
+        admission = Admission(services, x, head)
         grant = await admission.admit()
-        x.waited_seconds += await self._services.count(grant)
-        body = InboundBody(receive, self._services.max_body)
-        permit = self._services.permits.acquire(grant.tenant)
+        x.waited_seconds += await services.count(grant)
+        body = InboundBody(receive, services.max_body)
+        permit = services.permits.acquire(grant.tenant)
+        attempts_at = FileAttempts if head.inbound.file_host else Attempts
         try:
             if head.timeout is None:
-                attempts = Attempts(self._services, x, admission, body, inf)
+                attempts = attempts_at(services, x, admission, body, inf)
                 await self._forward(attempts, grant, answer)
             else:
                 deadline = perf_counter() + head.timeout
-                attempts = Attempts(self._services, x, admission, body, deadline)
+                attempts = attempts_at(services, x, admission, body, deadline)
                 async with Within(head.timeout):
                     await self._forward(attempts, grant, answer)
         finally:
             permit.release()
             x.bytes_in = body.received
 
-    async def _forward(self, attempts: Attempts, grant: Grant, answer: Answer) -> None:
+    async def _forward(
+        self, attempts: Attempts | FileAttempts, grant: Grant, answer: Answer
+    ) -> None:
         reply = await attempts.send(grant)
         try:
             await answer.relay(reply)

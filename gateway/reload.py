@@ -19,6 +19,7 @@ from gateway.compiled import (
     attempt,
     compile_configuration,
     files_of,
+    new_file_hosts,
     new_sender,
     new_transport,
     restart_required,
@@ -158,6 +159,7 @@ class Reloader:
         if new.transport is not transport:
             current.trust, current.transport = new.trust, new.transport
             services.sender = self._new_sender(circuit=True)
+            services.files = new_file_hosts(new.transport, settings.upstream, self._emit)
             current.workspace_check.sender = self._new_sender(circuit=False)
         if self._refreshing is not None:
             self._refreshing.cancel()

@@ -11,6 +11,7 @@ from gateway.policy.grants import Grants
 from gateway.policy.permits import Permits
 from gateway.policy.rates import Rates
 from gateway.policy.rates_shared import SharedRates
+from gateway.upstream.file_hosts import FileSenders
 from gateway.upstream.sender import Sender
 from gateway.vault.vault import Vault
 
@@ -31,6 +32,7 @@ class Services:
     permits: Permits
     vault: Vault
     sender: Sender
+    files: FileSenders
     max_body: int
     shared_rates: SharedRates | None = None
     tracer: Tracer | None = None

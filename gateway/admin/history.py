@@ -236,7 +236,8 @@ class RecentEvents:
             self.refreshes[event.issuer] = Refresh(time.time(), reason)
 
     def _circuit_changed(self, event: CircuitChanged) -> None:
-        self.circuit = LastCircuitChange(time.time(), event.reason)
+        if not event.file_host:
+            self.circuit = LastCircuitChange(time.time(), event.reason)
 
     def _attempt_failed(self, event: UpstreamFailed) -> None:
         self.failed_attempts[event.kind] += 1

@@ -95,8 +95,8 @@ async def _judge(gateway: Gateway, question: Question) -> Forecast:
     Raises `GatewayError` for what fails before policy.
     """
     services = gateway.services
-    authority = services.sender.forwarder.authority
-    target = resolve(question.method, os.fsencode(question.target), authority)
+    authority, files = services.sender.forwarder.authority, services.files.names
+    target = resolve(question.method, os.fsencode(question.target), authority, files)
     headers = [os.fsencode(question.tenant)] if question.tenant else []
     caller = Caller(question.caller, "")
     services.vault.require(services.grants.tenant_of(caller, headers))
@@ -110,12 +110,17 @@ async def _judge(gateway: Gateway, question: Question) -> Forecast:
     lines.append(("tenant", explained.grant.tenant))
     if explained.grant.would_deny:
         lines.append(("note", "allowed only because enforce = false"))
-    try:
-        lines.append(("key", await _key(services.vault, explained.grant.tenant, question.caller)))
-    except GatewayError as error:
-        return _refused(error, lines)
-    url = gateway.in_use.loaded.settings.upstream.url + target.raw.decode()
-    lines.append(("sends", f"{question.method} {url}"))
+    if target.file_host:
+        origin = "https://" + target.file_host.decode()
+        lines.append(("key", "none: file hosts get no key"))
+    else:
+        origin = gateway.in_use.loaded.settings.upstream.url
+        try:
+            key = await _key(services.vault, explained.grant.tenant, question.caller)
+        except GatewayError as error:
+            return _refused(error, lines)
+        lines.append(("key", key))
+    lines.append(("sends", f"{question.method} {origin}{target.raw.decode()}"))
     return Forecast(True, [("allowed", "yes"), *lines])
 
 

@@ -81,6 +81,7 @@ port = 0
 
 [upstream]
 url = "{upstream.url}"
+file_hosts = ["{sandbox.files.downloads.removeprefix("https://")}"]
 ca_file = "ca.pem"
 ca_only = true
 

@@ -68,8 +68,8 @@ def _steps(billing: str, reporting: str) -> list[TourStep]:
                  shows="A job signs it and makes the PDF.",
                  note=lambda r: r.json()["status"],
                  body={"workflow_id": WORKFLOW_ID, "silo_entry_id": entry}),
-        TourStep(method="GET", path=f"{silo}/{entry}/files/{{file}}", status=200, **as_billing,
-                 shows="The PDF streams through, byte for byte.",
+        TourStep(method="GET", path="/.files/{file}", status=200, **as_billing,
+                 shows="The PDF is on another host, which gets no key.",
                  note=lambda r: f"{len(r.content)} B PDF" if r.content[:5] == b"%PDF-" else ""),
         TourStep(**as_reporting, method="GET", path=silo,
                  status=200, shows="Another tenant, another key: acme's invoice is not here.",
@@ -100,20 +100,21 @@ async def _take(client: httpx.AsyncClient, step: TourStep, found: dict[str, str]
     if step.tenant:
         headers["X-Invopop-Tenant"] = step.tenant
     path = step.path.replace("{file}", found.get("file", "none"))
+    shown = step.path.replace("{file}", found.get("file", "none").partition("/")[0] + "/…")
     started = time.perf_counter()
     try:
         reply = await client.request(step.method, path, headers=headers, json=step.body)
     except httpx.TransportError as error:
-        return Visit(step, path, 0, type(error).__name__, _ms_since(started), False)
+        return Visit(step, shown, 0, type(error).__name__, _ms_since(started), False)
     ms = _ms_since(started)
     try:
         note = step.note(reply)
         if step.path.startswith("/transform/v1/jobs"):
-            found["file"] = reply.json()["attachments"][0]["id"]
+            found["file"] = reply.json()["attachments"][0]["url"].removeprefix("https://")
     except (KeyError, IndexError, TypeError, ValueError):
         note = ""
     return Visit(
-        step, path, reply.status_code, note, ms, reply.status_code == step.status and bool(note)
+        step, shown, reply.status_code, note, ms, reply.status_code == step.status and bool(note)
     )
 
 

@@ -7,6 +7,7 @@ neither can make grow, such as the program itself (some 70 MiB).
 from typing import Final
 
 from gateway.settings.schema import Settings
+from gateway.upstream.file_hosts import file_connections
 
 # The bounds that are not settings. Each is a constant of its own package; a test compares them.
 CALLER_BUFFER: Final = 64 * 1024  # a request's body, or what comes behind it, not yet taken
@@ -35,7 +36,9 @@ def worst_case(settings: Settings, connections: int) -> list[tuple[str, int]]:
     `connections` is how many callers' connections there can be: `listen.max_connections`, or the
     process's limit of open files.
     """
-    limits, pooled = settings.limits, settings.upstream.max_connections
+    limits, upstream = settings.limits, settings.upstream
+    of_files = len(upstream.file_hosts) * file_connections(upstream.max_connections)
+    pooled = upstream.max_connections + of_files
     tls = CALLER_TLS if settings.listen.tls_certificate is not None else 0
     held = limits.max_header_bytes + CALLER_BUFFER + CONNECTION + tls
     request = limits.max_header_bytes + REPLAY + UPSTREAM_BUFFER + CALLER_BUFFER
@@ -47,7 +50,7 @@ def worst_case(settings: Settings, connections: int) -> list[tuple[str, int]]:
         ("callers' connections", connections * held),
         ("requests in flight", limits.max_in_flight * request),
         ("replies in flight", min(limits.max_in_flight, pooled) * reply),
-        ("connections to Invopop", pooled * (CONNECTION + TLS)),
+        ("connections to Invopop and file hosts", pooled * (CONNECTION + TLS)),
         ("remembered tokens", VERDICTS * VERDICT),
         ("metrics", FAMILIES * settings.metrics.max_series * SERIES),
         ("log lines not written yet", LOG + audit),

@@ -107,7 +107,8 @@ class Logger:
     def _circuit_changed(self, event: CircuitChanged) -> None:
         level: Level = "warning" if event.open else "info"
         name = "circuit_opened" if event.open else "circuit_closed"
-        self.log(level, name, {"reason": event.reason})
+        whose = {"file_host": event.file_host} if event.file_host else {}
+        self.log(level, name, {"reason": event.reason} | whose)
 
     def _key_refreshed(self, event: KeyRefreshed) -> None:
         level: Level = "debug" if event.outcome == "success" else "warning"

@@ -121,16 +121,33 @@ def _upstream(settings: Settings) -> Iterator[Violation]:
         expected = "ca_file with it, the only CA to trust"
         others: tuple[KeyPath, ...] = (("upstream", "ca_file"),)
         yield Violation(("upstream", "ca_only"), "ca_only without ca_file", expected, others)
-    target = urlsplit(upstream.url)
+    yield from _own_address(settings, ("upstream", "url"), upstream.url, "Invopop's address")
+    seen = {_origin(upstream.url)}
+    for index, name in enumerate(upstream.file_hosts):
+        path: KeyPath = ("upstream", "file_hosts", index)
+        if _origin(f"//{name}") in seen:
+            expected = "each host once, and not that of upstream.url"
+            yield Violation(path, "a host that is there already", expected)
+        seen.add(_origin(f"//{name}"))
+        yield from _own_address(settings, path, f"//{name}", "a host of files")
+
+
+def _origin(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    return (parts.hostname or "").removesuffix("."), parts.port or 443
+
+
+def _own_address(settings: Settings, at: KeyPath, url: str, expected: str) -> Iterator[Violation]:
+    target, own_port = _origin(url)
     for section, host, port in (
         ("listen", settings.listen.host, settings.listen.port),
         ("admin", settings.admin.host, settings.admin.port),
     ):
-        same_host = target.hostname == host or {target.hostname, host} <= _HERE
-        if same_host and (target.port or 443) == port and not _on_socket(settings, section):
-            others = ((section, "host"), (section, "port"))
+        same_host = target == host or {target, host} <= _HERE
+        if same_host and own_port == port and not _on_socket(settings, section):
+            others: tuple[KeyPath, ...] = ((section, "host"), (section, "port"))
             found = f"this gateway's own address ([{section}])"
-            yield Violation(("upstream", "url"), found, "Invopop's address", others)
+            yield Violation(at, found, expected, others)
 
 
 def _on_socket(settings: Settings, section: str) -> bool:

@@ -19,6 +19,7 @@ from gateway.settings.values import (
     FilePath,
     Flag,
     Host,
+    HostAndPort,
     Network,
     Origin,
     Outlet,
@@ -108,6 +109,8 @@ class UpstreamSettings(Table):
 
     url: Origin = "https://api.invopop.com"
     """Where requests are sent. TLS is always verified; plain HTTP is not possible."""
+    file_hosts: tuple[HostAndPort, ...] = ("silo.invopop.com", "storage.invopop.com")
+    """Hosts of files, each perhaps with a port, which are reached without any key."""
     ca_file: FilePath | None = None
     """Extra trust anchors in PEM, roots or intermediates."""
     ca_only: Flag = False
@@ -119,8 +122,8 @@ class UpstreamSettings(Table):
     read_timeout: Seconds = 75.0
     """Longest time in which Invopop sends nothing. A job may make it wait for 60 s."""
     max_connections: Positive = 256
-    """Most connections at one time; a request that finds none free waits, then gets 503
-    `overloaded`."""
+    """Most connections at one time, and a quarter as many to each file host; a request that finds
+    none free waits, then gets 503 `overloaded`."""
     max_retries: Annotated[int, Strict(), Field(ge=0, le=10), expects("a number from 0 to 10")] = 2
     """How often a request may be sent again: 2 means at most three attempts."""
     retry_methods: tuple[IdempotentMethod, ...] = ("GET", "HEAD", "OPTIONS", "PUT", "DELETE")

@@ -137,12 +137,12 @@ def _peer(text: str) -> str:
     return _network(text)
 
 
-def _url(pattern: str, expected: str) -> WrapValidator:
+def _url(pattern: str, expected: str, scheme: str = "") -> WrapValidator:
     compiled = re.compile(pattern)
 
     def holds(text: str) -> bool:
         try:
-            return compiled.fullmatch(text) is not None and urlsplit(text).port != 0
+            return compiled.fullmatch(text) is not None and urlsplit(scheme + text).port != 0
         except ValueError:
             return False
 
@@ -217,6 +217,9 @@ Origin = Annotated[
         "https:// with a host and perhaps a port; no path, query, fragment or user name",
     ),
     AfterValidator(_origin),
+]
+HostAndPort = Annotated[
+    str, Strict(), _url(_AUTHORITY, 'a host, perhaps with a port: "silo.invopop.com"', "//")
 ]
 HttpsUrl = Annotated[
     str,

@@ -1,16 +1,22 @@
 """The forwarder: an Outbound goes to the upstream, a Reply comes back; both with the right headers.
 
-Rule: serves one upstream; no request is sent with a key other than the one it was prepared with.
+Rule: serves one upstream, which gets a tenant's key with every request; or, `keyless`, one file
+host, which never gets one.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from gateway.errors import UpstreamError
+from gateway.errors import GatewayFault, UpstreamError
 from gateway.events import Emit, KeyEchoed, UpstreamFailed
 from gateway.framing import NO_CONTENT
 from gateway.model import Inbound, Key, Outbound, Party, Reply, RequestBody
 from gateway.network.failures import told
-from gateway.upstream.headers import outbound_headers, reply_headers
+from gateway.upstream.headers import (
+    keyless_headers,
+    keyless_reply_headers,
+    outbound_headers,
+    reply_headers,
+)
 from gateway.upstream.target import Authority
 
 RoundTrip = Callable[[Outbound], Awaitable[Reply]]
@@ -35,8 +41,11 @@ class _NoBody:
 class Forwarder:
     """Sends requests to one upstream, using `exchange`."""
 
-    def __init__(self, exchange: RoundTrip, authority: Authority, emit: Emit) -> None:
+    def __init__(
+        self, exchange: RoundTrip, authority: Authority, emit: Emit, *, keyless: bool = False
+    ) -> None:
         self.authority = authority
+        self.keyless = keyless
         self._exchange = exchange
         self._emit = emit
         self._host = authority.host_field
@@ -44,17 +53,22 @@ class Forwarder:
     def prepare(
         self,
         inbound: Inbound,
-        key: Key,
+        key: Key | None,
         body: RequestBody | None,
         in_force: Callable[[], bool] | None = None,
         party: Party = ("", ""),
     ) -> Outbound:
-        """The request as it goes upstream."""
-        headers = outbound_headers(inbound, self._host, key)
+        """The request as it goes upstream. `key` is None for a file host only."""
+        if (key is None) != self.keyless:
+            raise GatewayFault("internal_error")
+        if key is None:
+            headers = keyless_headers(inbound, self._host)
+        else:
+            headers = outbound_headers(inbound, self._host, key)
         # By position: keywords would cost more than the rest of this line.
         return Outbound(inbound.method, inbound.target, headers, body, False, in_force, party)
 
-    async def send(self, outbound: Outbound, key: Key, request_id: str) -> Reply:
+    async def send(self, outbound: Outbound, key: Key | None, request_id: str) -> Reply:
         """One attempt: the reply, once its head is there.
 
         Raises UpstreamError, GatewayFault, or what the outbound body raises. The reply's body
@@ -67,10 +81,13 @@ class Forwarder:
                 error.cause = told(error.kind, self._host.decode("ascii"))
             self._emit(UpstreamFailed(error.kind, request_id))
             raise
-        headers, echoed = reply_headers(reply.headers, key, self._host, request_id)
-        if echoed:
-            self._emit(KeyEchoed(key.tenant))
-        reply.headers = headers
+        if key is None:
+            reply.headers = keyless_reply_headers(reply.headers, request_id)
+        else:
+            headers, echoed = reply_headers(reply.headers, key, self._host, request_id)
+            if echoed:
+                self._emit(KeyEchoed(key.tenant))
+            reply.headers = headers
         if reply.status in NO_CONTENT:  # how it is framed is the server's business
             await reply.body.aclose()
             reply.body = _NoBody()

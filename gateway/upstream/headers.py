@@ -109,6 +109,7 @@ _REPLY_DROPPED: Final = _HOP_BY_HOP | {
     b"x-reproxy-file",
     b"x-reproxy-url",
 }
+_FILE_REPLY_DROPPED: Final = _REPLY_DROPPED | {b"set-cookie", b"set-cookie2"}
 _REPLY_DROPPED_PREFIXES: Final = (
     b"x-accel-",
     b"x-gateway-",
@@ -146,7 +147,23 @@ def has_own_via(headers: Headers) -> bool:
 
 
 def outbound_headers(inbound: Inbound, host: bytes, key: Key) -> Headers:
-    """The headers that go upstream: what the caller may say, and exactly one `authorization`.
+    """The headers that go upstream: what the caller may say, and exactly one `authorization`."""
+    headers = _carried(inbound, host)
+    headers.append((b"authorization", b"Bearer " + key.secret.reveal().encode("ascii")))
+    headers.append((b"x-request-id", inbound.request_id.encode("ascii")))
+    headers.append(VIA)
+    return headers
+
+
+def keyless_headers(inbound: Inbound, host: bytes) -> Headers:
+    """The headers that go to a file host: what the caller may say, and nothing of our own."""
+    headers = _carried(inbound, host)
+    headers.append(VIA)
+    return headers
+
+
+def _carried(inbound: Inbound, host: bytes) -> Headers:
+    """What the caller may say, behind `Host`, with its framing.
 
     What `Connection` names is removed before anything is added, so that it cannot name that.
     """
@@ -163,9 +180,6 @@ def outbound_headers(inbound: Inbound, host: bytes, key: Key) -> Headers:
         headers.append((b"transfer-encoding", b"chunked"))
     elif length or inbound.method in _EXPECTS_BODY:
         headers.append((b"content-length", b"%d" % length))
-    headers.append((b"authorization", b"Bearer " + key.secret.reveal().encode("ascii")))
-    headers.append((b"x-request-id", inbound.request_id.encode("ascii")))
-    headers.append(VIA)
     return headers
 
 
@@ -189,6 +203,22 @@ def reply_headers(raw: Headers, key: Key, host: bytes, request_id: str) -> Clean
     headers.append((b"x-request-id", request_id.encode("ascii")))
     headers.append(VIA)
     return CleanReply(headers, echoed)
+
+
+def keyless_reply_headers(raw: Headers, request_id: str) -> Headers:
+    """A file host's reply headers as the caller gets them; `Location` stays as it is.
+
+    `Set-Cookie` is dropped: a client would take it for a cookie of ours, and none is ever sent on.
+    """
+    headers: Headers = []
+    for name, value in _without_named(raw):
+        if name in _REPLY_REWRITTEN:
+            headers += _rewritten(name, value, b"")
+        elif not (name in _FILE_REPLY_DROPPED or name.startswith(_REPLY_DROPPED_PREFIXES)):
+            headers.append((name, value))
+    headers.append((b"x-request-id", request_id.encode("ascii")))
+    headers.append(VIA)
+    return headers
 
 
 def relative_location(location: bytes, host: bytes) -> bytes:

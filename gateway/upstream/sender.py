@@ -48,7 +48,12 @@ class Sender:
         self._breaker.check(party, perf_counter())
 
     async def send(
-        self, outbound: Outbound, key: Key, x: Exchange, made: int = 0, deadline: float = inf
+        self,
+        outbound: Outbound,
+        key: Key | None,
+        x: Exchange,
+        made: int = 0,
+        deadline: float = inf,
     ) -> Reply:
         """The reply that stands, its head there. Its body's `aclose` must be awaited in the end.
 
@@ -98,7 +103,9 @@ class Sender:
             raise Superseded(made)
         self._emit(UpstreamRetried(retry.reason))
 
-    async def _traced(self, outbound: Outbound, key: Key, x: Exchange, trace: Trace) -> Reply:
+    async def _traced(
+        self, outbound: Outbound, key: Key | None, x: Exchange, trace: Trace
+    ) -> Reply:
         """One attempt as a span, which is the parent of the spans that Invopop makes."""
         span = trace.attempt(self.forwarder.authority)
         headers = trace.outward(outbound.headers, span)
@@ -116,7 +123,7 @@ class Sender:
             span.end(failure)
         return reply
 
-    async def _attempt(self, outbound: Outbound, key: Key, x: Exchange) -> Reply:
+    async def _attempt(self, outbound: Outbound, key: Key | None, x: Exchange) -> Reply:
         """One attempt. The breaker counts only what says something about Invopop."""
         breaker, party = self._breaker, outbound.party
         probe = breaker.admit(party, perf_counter())
@@ -154,4 +161,6 @@ class Sender:
 
     def _report(self, change: CircuitChanged | None) -> None:
         if change is not None:
-            self._emit(change)
+            forwarder = self.forwarder
+            host = forwarder.authority.host_field.decode("ascii") if forwarder.keyless else ""
+            self._emit(change._replace(file_host=host))

@@ -4,11 +4,15 @@ Rule: decides; never changes a byte of what it accepts; does no I/O.
 """
 
 import re
+import unicodedata
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from gateway.errors import CallerError
 from gateway.framing import TOKEN
+from gateway.invopop.operations import match_file
+from gateway.invopop.table import FILES_PREFIX
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -28,6 +32,11 @@ _ABSOLUTE: Final = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOT
 _AUTHORITY: Final = re.compile(
     rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9!$&'()*+,;=._~%-]+)(?::([0-9]{0,5}))?"
 )
+# How the path of a file begins: also as a server may read it that unescapes, folds or drops more.
+_FILES_SEGMENT: Final = FILES_PREFIX.strip(b"/").decode("ascii")
+_PARAMETERS: Final = re.compile(r";[^/]*")
+_UNESCAPED: Final = 10  # times that escapes are decoded in the search for it; policy takes the rest
+_FILE_METHODS: Final = (b"allow", b"GET, HEAD, PUT, POST")
 _TLS_PORT: Final = 443
 _PLAIN_PORT: Final = 80  # of http:// URLs, which clients with a plain HTTP proxy send
 
@@ -49,11 +58,20 @@ class Authority(NamedTuple):
 
 
 class Target(NamedTuple):
-    """A valid target: `raw` goes upstream as it is, `path` is its part before `?`."""
+    """A valid target: `raw` is sent as it is, `path` is its part before `?`.
+
+    Of a file `file_host` is the name of its host, else b""; `path` is then `/.files/HOST/PATH`,
+    however that was spelt.
+    """
 
     raw: bytes
     path: bytes
     proxy_form: bool
+    file_host: bytes = b""
+
+
+FileHostNames = Mapping[tuple[bytes, int | None], bytes]
+"""The names of file hosts, by host and port (None: no port) as a target may give them."""
 
 
 def authority_of(url: str) -> Authority:
@@ -63,6 +81,22 @@ def authority_of(url: str) -> Authority:
         raise ValueError("not an https:// URL")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return Authority(host.encode("ascii"), parts.port or _TLS_PORT)
+
+
+def file_host_names(hosts: Iterable[Authority]) -> FileHostNames:
+    """By which host and port each of them may be meant; its name is its `host_field`.
+
+    As for the upstream, the port may be its own, 80 (clients with a plain HTTP proxy send http://
+    URLs), or left out, unless several file hosts differ in nothing but their port.
+    """
+    names: dict[tuple[bytes, int | None], bytes] = {}
+    ordered = sorted(hosts, key=lambda one: one.port != _TLS_PORT)
+    alone = [one.host.removesuffix(b".") for one in ordered]
+    for host, authority in zip(alone, ordered, strict=True):
+        if authority.port == _TLS_PORT or alone.count(host) == 1:
+            names[host, None] = names[host, _PLAIN_PORT] = authority.host_field
+    names |= {(host, one.port): one.host_field for host, one in zip(alone, ordered, strict=True)}
+    return names
 
 
 def check_target(target: bytes) -> bytes:
@@ -81,27 +115,75 @@ def check_target(target: bytes) -> bytes:
     return path
 
 
-def resolve(method: str, target: bytes, upstream: Authority) -> Target:
+def resolve(
+    method: str, target: bytes, upstream: Authority, files: FileHostNames | None = None
+) -> Target:
     """What a request line asks for: origin-form, or absolute-form for `upstream` (RFC 9112 3.2).
 
-    The absolute form may say http or https. Raises CallerError: `bad_request`,
-    `method_not_allowed`, or `misdirected` if it names another authority.
+    The absolute form may say http or https; it may also name one of `files`, as the path
+    `/.files/HOST/PATH` does. Raises CallerError: `bad_request`, `method_not_allowed`, or
+    `misdirected` if another authority is named.
     """
     if method not in METHODS:
         raise _refused_method(method)
     if target[:1] == b"/":
-        return Target(target, check_target(target), proxy_form=False)
+        plain = _FAST.fullmatch(target)
+        if plain is not None:  # none of its segments begins with a dot
+            return Target(target, plain[1], proxy_form=False)
+        return _unless_file(method, target, files or {}, proxy_form=False)
     if target == b"*" and method == "OPTIONS":
         raise CallerError("method_not_allowed", "OPTIONS * is not forwarded.")
     absolute = _ABSOLUTE.fullmatch(target)
     if absolute is None:
         raise _bad("The target must begin with a slash.")
     authority, rest = absolute.groups()
-    _check_authority(authority, upstream)
+    file_host = _host_of(authority, upstream, files or {})
     if not rest and method == "OPTIONS":  # RFC 9112 3.2.4: this is how a proxy is asked for `*`
         raise CallerError("method_not_allowed", "OPTIONS * is not forwarded.")
     raw: bytes = rest if rest[:1] == b"/" else b"/" + rest
-    return Target(raw, check_target(raw), proxy_form=True)
+    if file_host:
+        return _file(method, raw, file_host, proxy_form=True)
+    return _unless_file(method, raw, files or {}, proxy_form=True)
+
+
+def _unless_file(method: str, raw: bytes, files: FileHostNames, *, proxy_form: bool) -> Target:
+    """A target of the upstream, unless its path begins with `/.files/`.
+
+    Spelt in another way, that is refused: it goes neither to a file host nor to the upstream.
+    """
+    path = check_target(raw)
+    if not path.startswith(FILES_PREFIX):
+        if _reads_as_file(path):
+            raise _bad("The path of a file must begin with /.files/HOST/, exactly so.")
+        return Target(raw, path, proxy_form)
+    authority = re.split(rb"[/?]", raw[len(FILES_PREFIX) :], maxsplit=1)[0]
+    rest = raw[len(FILES_PREFIX) + len(authority) :]
+    file_host = files.get(_host_and_port(authority))
+    if file_host is None:
+        raise _misdirected("a file host's")
+    return _file(method, rest if rest[:1] == b"/" else b"/" + rest, file_host, proxy_form)
+
+
+def _file(method: str, raw: bytes, file_host: bytes, proxy_form: bool) -> Target:
+    path = FILES_PREFIX + file_host + check_target(raw)
+    if match_file(method, path) is None:
+        detail = "Files are fetched by GET and HEAD, and uploaded by PUT and POST."
+        raise CallerError("method_not_allowed", detail, headers=[_FILE_METHODS])
+    return Target(raw, path, proxy_form, file_host)
+
+
+def _reads_as_file(path: bytes) -> bool:
+    """Whether anybody may read the first segment of a path as that of files."""
+    text = path.decode("ascii")
+    for _ in range(_UNESCAPED):
+        folded = unicodedata.normalize("NFKC", text).casefold()
+        for reading in (folded, _PARAMETERS.sub("", folded)):
+            if next(filter(None, map(str.strip, reading.split("/"))), "") == _FILES_SEGMENT:
+                return True
+        if "%" not in text:
+            return False
+        text = unquote(text, errors="replace")
+    return False
 
 
 def _check_path(path: bytes) -> None:
@@ -126,18 +208,29 @@ def _decode(path: bytes) -> bytes:
     return _ESCAPE.sub(lambda escape: bytes.fromhex(escape[1].decode()), path)
 
 
-def _check_authority(authority: bytes, upstream: Authority) -> None:
+def _host_of(authority: bytes, upstream: Authority, files: FileHostNames) -> bytes:
+    """The name of the file host that is meant, or b"" for the upstream."""
+    host, port = _host_and_port(authority)
+    if host == upstream.host.removesuffix(b".") and port in (None, _PLAIN_PORT, upstream.port):
+        return b""
+    file_host = files.get((host, port))
+    if file_host is None:
+        raise _misdirected("the upstream's or a file host's")
+    return file_host
+
+
+def _host_and_port(authority: bytes) -> tuple[bytes, int | None]:
+    """Raises CallerError `bad_request` for what is no host, or has user information."""
     if b"@" in authority:
         raise _bad("The target must not contain user information.")
     parts = _AUTHORITY.fullmatch(authority)
     if parts is None:
         raise _bad("The host or port in the target is malformed.")
-    port = int(parts[2] or _PLAIN_PORT)
-    host = parts[1].lower().removesuffix(b".")
-    if host != upstream.host.removesuffix(b".") or port not in (_PLAIN_PORT, upstream.port):
-        raise CallerError(
-            "misdirected", "The target names a host or port that is not the upstream's."
-        )
+    return parts[1].lower().removesuffix(b"."), int(parts[2]) if parts[2] else None
+
+
+def _misdirected(expected: str) -> CallerError:
+    return CallerError("misdirected", f"The target names a host or port that is not {expected}.")
 
 
 def _refused_method(method: str) -> CallerError:

@@ -74,9 +74,12 @@ class Transport:
         """Each origin's pool, for its figures."""
         return tuple(self._pools.values())
 
-    def exchange_with(self, authority: Authority, timeouts: Timeouts) -> RoundTrip:
-        """What sends requests to that origin."""
-        pool = self._pools.get(authority) or self._add_pool(authority)
+    def exchange_with(
+        self, authority: Authority, timeouts: Timeouts, most: int | None = None
+    ) -> RoundTrip:
+        """What sends requests to that origin, over at most `most` connections (None: the limit)."""
+        most = self._limits.max_connections if most is None else most
+        pool = self._pools.get(authority) or self._add_pool(authority, most)
         return PooledOrigin(pool, timeouts).exchange
 
     async def aclose(self) -> None:
@@ -84,14 +87,14 @@ class Transport:
         for pool in self._pools.values():
             pool.close()
 
-    def _add_pool(self, authority: Authority) -> Pool:
+    def _add_pool(self, authority: Authority, most: int) -> Pool:
         host = authority.host.strip(b"[]").decode("ascii")
         route = Route(host, authority.port, self._context, self.resolver, self._proxy)
 
         async def connect(timeout: float) -> Connection:  # noqa: ASYNC109
             return self._wrap(await self._dial(route, timeout), pool)
 
-        pool = self._pools[authority] = Pool(connect, self._limits.max_connections)
+        pool = self._pools[authority] = Pool(connect, most)
         return pool
 
     async def _dial(self, route: Route, timeout: float) -> ConnectionWire:  # noqa: ASYNC109

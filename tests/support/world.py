@@ -138,8 +138,10 @@ class World:
         self.authority = Authority(directory)
         self.issuer = Issuer(directory, ISSUER, AUDIENCE)
         self.origin = ScriptedOrigin(server_context(self.authority.certificate("localhost")))
+        self.files = ScriptedOrigin(server_context(self.authority.certificate("localhost")))
         configured = merged(
-            settings(self.origin, self.authority.ca_file, self.issuer), changes or {}
+            settings(self.origin, self.authority.ca_file, self.issuer),
+            merged({"upstream": {"file_hosts": [self.files.authority]}}, changes or {}),
         )
         self.gateway = GatewayProcess(directory, configured, vault, {**ENVIRON, **(environ or {})})
         self.constants: dict[str, Any] = {}
@@ -158,6 +160,7 @@ class World:
         self._close_connections()
         self.gateway.__exit__(None, None, None)
         self.origin.hang_up()
+        self.files.hang_up()
 
     def take_baseline(self) -> None:
         """What the process holds after one request, with nothing going on."""
@@ -232,6 +235,9 @@ class World:
         self.origin.forget()
         for one in seen:
             check_request(one, lawful)
+        for one in self.files.requests:
+            check_request(one, None)
+        self.files.forget()
         follow_up = self.get("/follow-up", token=TOK_B, timeout=3)
         assert follow_up.status == 200, follow_up
         self._close_connections()
@@ -275,9 +281,16 @@ def keys_of(said: bytes) -> frozenset[str]:
     return frozenset(KEY_B if token == TOK_B.encode() else KEY_A for token in opaque)
 
 
-def check_request(seen: Seen, keys: frozenset[str] = BOTH) -> None:
-    """A second strict parser agrees on what went up; it bears exactly one of these keys."""
-    assert seen.all("authorization") in [[f"Bearer {key}"] for key in keys], seen
+def check_request(seen: Seen, keys: frozenset[str] | None = BOTH) -> None:
+    """A second strict parser agrees on what went up; it bears exactly one of these keys.
+
+    None: it bears no key, and no credential of any kind.
+    """
+    if keys is None:
+        assert not seen.all("authorization"), seen
+        assert not [secret for secret in SECRETS if secret.encode() in seen.raw], seen
+    else:
+        assert seen.all("authorization") in [[f"Bearer {key}"] for key in keys], seen
     assert len(seen.all("host")) == 1
     assert len(seen.all("content-length") + seen.all("transfer-encoding")) <= 1
     if len(seen.raw) > 1 << 20:

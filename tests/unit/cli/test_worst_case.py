@@ -41,7 +41,7 @@ def test_bounds_are_the_rooms_own() -> None:
         ({"limits": {"max_header_bytes": 65536}}, "callers' connections"),
         ({"limits": {"max_in_flight": 4096}}, "requests in flight"),
         ({"upstream": {"max_connections": 512}}, "replies in flight"),
-        ({"upstream": {"max_connections": 512}}, "connections to Invopop"),
+        ({"upstream": {"max_connections": 512}}, "connections to Invopop and file hosts"),
         ({"metrics": {"max_series": 40000}}, "metrics"),
         ({"audit": {"file": "audit.jsonl"}}, "log lines not written yet"),
         ({"tracing": {"endpoint": "http://localhost:4318"}}, "traces not exported yet"),
@@ -76,4 +76,4 @@ def test_what_a_way_of_listening_costs() -> None:
     more = dict(worst_case(tls, 100))["callers' connections"] - plain["callers' connections"]
     assert more == 100 * bounds.CALLER_TLS
     more = dict(worst_case(local, 100))["replies in flight"] - plain["replies in flight"]
-    assert more == Settings().upstream.max_connections * bounds.HELD
+    assert more == (256 + 2 * 64) * bounds.HELD  # to Invopop, and to the two file hosts

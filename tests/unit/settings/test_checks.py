@@ -34,6 +34,17 @@ RULES = [
         "upstream.url",
         "Invopop's address",
     ),
+    (
+        '[upstream]\nfile_hosts = ["api.invopop.com."]',
+        "upstream.file_hosts[0]",
+        "not that of upstream.url",
+    ),
+    (
+        '[upstream]\nfile_hosts = ["a.example", "A.example:443"]',
+        "upstream.file_hosts[1]",
+        "each host once",
+    ),
+    ('[upstream]\nfile_hosts = ["localhost:9585"]', "upstream.file_hosts[0]", "a host of files"),
     ('[limits]\nstorage_password = { env = "P" }', "limits.storage_password", "storage"),
     ("[audit]\nwrite_before_forward = true", "audit.write_before_forward", "a file to write"),
     (

@@ -156,7 +156,11 @@ TOLD = [
     ("GET", b"a", "The target must begin with a slash."),
     ("GET", b"https://u@api.invopop.com/", "The target must not contain user information."),
     ("GET", b"https://a b/", "The host or port in the target is malformed."),
-    ("GET", b"https://evil/", "The target names a host or port that is not the upstream's."),
+    (
+        "GET",
+        b"https://evil/",
+        "The target names a host or port that is not the upstream's or a file host's.",
+    ),
     ("OPTIONS", b"*", "OPTIONS * is not forwarded."),
     ("OPTIONS", b"https://api.invopop.com", "OPTIONS * is not forwarded."),
     ("TRACE", b"/", "This method is not forwarded."),
@@ -279,4 +283,4 @@ def test_other_targets_and_methods(method: str, target: bytes, status: int) -> N
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 def test_standard_methods_pass(method: str) -> None:
     """Case 68: the methods of the API, and the harmless rest of the standard ones."""
-    assert resolve(method, b"/x", UPSTREAM) == (b"/x", b"/x", False)
+    assert resolve(method, b"/x", UPSTREAM) == (b"/x", b"/x", False, b"")
