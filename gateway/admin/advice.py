@@ -48,7 +48,7 @@ BY_CAUSE: Final = {
 BY_KEY_STATE: Final = {
     "ok": "",
     "loading": "The key has not been read yet.",
-    "unchecked": "The key is used once Invopop has named its workspace.",
+    "unchecked": "The key is used once Invopop has confirmed its workspace.",
     "rejected": "Invopop answered 401 to the key: rotate it.",
     "not_found": "The key is not at its source: put it there.",
     "denied": "The source refuses access to the key: check the gateway's permissions there.",
@@ -57,6 +57,12 @@ BY_KEY_STATE: Final = {
     "pin_unchecked": "Invopop did not say whose workspace the key opens; it is asked again soon.",
     "pin_mismatch": (
         "The key opens another workspace than vault.toml says: put the right key there."
+    ),
+    "pin_mismatch_sandbox": (
+        "The key's workspace is not what `sandbox` in vault.toml says: put the right key there."
+    ),
+    "pin_mismatch_country": (
+        "The key's workspace is not in the country that vault.toml says: put the right key there."
     ),
 }
 

@@ -10,6 +10,8 @@ from typing import Any, Literal, NamedTuple
 
 from gateway.cli.probes import Look, WorkspaceFound
 from gateway.errors import Problem
+from gateway.pin import Pin
+from gateway.settings.countries import COUNTRIES
 from gateway.settings.positions import located
 from gateway.settings.wording import key_path, masked_name, printable
 from gateway.vault.report import TenantRow, ends_soon
@@ -97,7 +99,7 @@ def _tenant(row: TenantRow, seen: Look) -> dict[str, Any]:
     shown = row._asdict() | {"tenant": masked_name(row.tenant), "scope": seen.scopes.get(slot, "")}
     if seen.answers is not None:
         answer = seen.answers.get(slot)
-        shown["workspace_found"] = answer.workspace if answer else ""
+        shown["workspace_found"] = answer.workspace.id if answer else ""
         shown["problem"] = _verdict(row, answer)
     return shown
 
@@ -184,11 +186,11 @@ def _cells(row: TenantRow, seen: Look) -> tuple[str, ...]:
     ]
     if any(seen.scopes.values()):
         cells.append(seen.scopes.get(slot) or "-")
-    cells.append(row.workspace or "-")
+    cells.append(_pinned(row.pin) or "-")
     if not seen.answers:
         return *cells, f"{row.state} {row.detail}".strip()
     answer = seen.answers.get(slot)
-    return *cells, (answer.workspace if answer else "") or "-", _verdict(row, answer) or "ok"
+    return *cells, (answer.workspace.id if answer else "") or "-", _verdict(row, answer) or "ok"
 
 
 def _verdict(row: TenantRow, answer: WorkspaceFound | None) -> str:
@@ -197,9 +199,23 @@ def _verdict(row: TenantRow, answer: WorkspaceFound | None) -> str:
         return f"no key to ask with: {row.state} {row.detail}".strip()
     if answer.problem:
         return answer.problem
-    if row.workspace not in {None, answer.workspace}:
-        return f"the key opens workspace {answer.workspace}, pinned is {row.workspace}"
+    found = answer.workspace
+    match row.pin.differs(found):
+        case "pin_mismatch":
+            return f"the key opens workspace {found.id}, pinned is {row.workspace}"
+        case "pin_mismatch_sandbox":
+            said = {True: "a sandbox", False: "no sandbox", None: "not known to be one or not"}
+            return f"the key's workspace is {said[found.sandbox]}, pinned is {said[row.sandbox]}"
+        case "pin_mismatch_country":
+            country = found.country if found.country in COUNTRIES else "unknown"
+            return f"the country of the key's workspace is {country}, pinned is {row.country}"
     return ""
+
+
+def _pinned(pin: Pin) -> str:
+    """The workspace as it is, and further pins after it."""
+    workspace, rest = pin.workspace or "", str(pin._replace(workspace=None))
+    return ", ".join(filter(None, (workspace, rest)))
 
 
 def _day(expires_at: float | None) -> str:

@@ -134,7 +134,7 @@ async def _key(vault: Vault, tenant: str, caller: str) -> str:
         for row in vault.tenants():
             if row.tenant == holder and row.state == "unchecked":
                 words = _key_words(row.fingerprint, row.slot, row.source)
-                return f"{words}, once Invopop confirms workspace {row.workspace}"
+                return f"{words}, once Invopop confirms {row.pin}"
         key = await vault.read(tenant, caller)
     return _key_words(key.fingerprint, key.slot, key.source)
 

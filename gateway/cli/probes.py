@@ -17,6 +17,7 @@ from gateway.model import Key
 from gateway.network.http_client import HttpTransport
 from gateway.network.resolver import Resolver
 from gateway.network.tls import client_context
+from gateway.pin import WorkspaceFacts
 from gateway.sandbox.signing import is_of_sandbox
 from gateway.settings.key_sources import STORES
 from gateway.settings.load import Loaded
@@ -36,7 +37,7 @@ Slot = tuple[str, str]
 class WorkspaceFound(NamedTuple):
     """What Invopop said of a key: the workspace that it opens, or why none was named."""
 
-    workspace: str
+    workspace: WorkspaceFacts
     problem: str
 
 
@@ -101,7 +102,7 @@ async def _ask_all(gateway: Gateway, keys: list[Key]) -> dict[Slot, WorkspaceFou
                 try:
                     answer = WorkspaceFound(await ask(key.secret), "")
                 except GatewayError as error:
-                    answer = WorkspaceFound("", _described(error))
+                    answer = WorkspaceFound(WorkspaceFacts(""), _described(error))
             answers[key.tenant, key.slot] = answer
             progress.advance(task)
 

@@ -2,26 +2,56 @@
 
 from typing import Annotated, Any, Final
 
-from pydantic import AliasPath, BeforeValidator, Field
+from pydantic import AliasPath, BeforeValidator, Field, Strict
 from pydantic.dataclasses import dataclass
 
+from gateway.pin import Pin
+from gateway.settings.countries import COUNTRIES
 from gateway.settings.key_sources import DiscoverySource, ListedSource
-from gateway.settings.values import TABLE, Table, TenantName, TenantPattern, Word, refuse
+from gateway.settings.values import (
+    TABLE,
+    Flag,
+    Table,
+    TenantName,
+    TenantPattern,
+    Word,
+    expects,
+    refuse,
+)
 
 USE: Final = "use"
+CountryCode = Annotated[
+    str,
+    Strict(),
+    expects(
+        'a country\'s ISO 3166-1 alpha-2 code in capitals, such as "ES"', COUNTRIES.__contains__
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=TABLE)
 class TenantEntry:
-    """One tenant: the key in use, the one still valid while rotating, and their workspace."""
+    """One tenant: the key in use, the one still valid while rotating, and what their workspace is.
+
+    `workspace`, `sandbox` and `country` are pins: no key is used until Invopop has confirmed them.
+    """
 
     key: ListedSource
     """The key in use."""
     previous: ListedSource | None = None
     """The other key, valid while rotating."""
     workspace: Word | None = None
-    """The workspace that the keys must belong to; they are not used until Invopop has confirmed it.
-    """
+    """The workspace that the keys must belong to."""
+    sandbox: Flag | None = None
+    """Whether that workspace must be a sandbox: false keeps test keys out, true live ones."""
+    country: CountryCode | None = None
+    """The country that the workspace must be based in."""
+
+    @property
+    def pin(self) -> Pin | None:
+        """All pins together; None without any."""
+        pin = Pin(self.workspace, self.sandbox, self.country)
+        return None if pin == Pin() else pin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=TABLE)

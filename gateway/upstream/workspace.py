@@ -1,4 +1,4 @@
-"""Which workspace a key belongs to: `GET /access/v1/workspace`, called with that key."""
+"""What the workspace is that a key belongs to: `GET /access/v1/workspace`, called with that key."""
 
 import os
 
@@ -6,6 +6,7 @@ import orjson
 
 from gateway.errors import GatewayFault, UpstreamError
 from gateway.model import Exchange, Inbound, Key, Peer, Reply
+from gateway.pin import WorkspaceFacts
 from gateway.secret import Secret
 from gateway.upstream.sender import Sender
 
@@ -21,8 +22,8 @@ class WorkspaceCheck:
     def __init__(self, sender: Sender) -> None:
         self.sender = sender
 
-    async def ask(self, secret: Secret) -> str:
-        """The id of the key's workspace.
+    async def ask(self, secret: Secret) -> WorkspaceFacts:
+        """The key's workspace.
 
         Raises `GatewayError`: `key_rejected` after a 401, or why there was no usable answer.
         """
@@ -48,7 +49,7 @@ class WorkspaceCheck:
             raise GatewayFault("key_rejected", "Invopop rejects this key (401).")
         if reply.status != 200:
             raise _unusable(f"Invopop answered {reply.status}.")
-        found = _workspace_id(body)
+        found = _workspace(body)
         if found is None:
             raise _unusable("Invopop's answer names no workspace.")
         return found
@@ -69,10 +70,17 @@ def _unusable(detail: str) -> UpstreamError:
     return UpstreamError("upstream_protocol_error", "protocol", sent=True, detail=detail)
 
 
-def _workspace_id(body: bytes) -> str | None:
+def _workspace(body: bytes) -> WorkspaceFacts | None:
     try:
         answer = orjson.loads(body)
     except orjson.JSONDecodeError:
         return None
     found = answer.get("id") if isinstance(answer, dict) else None
-    return found if isinstance(found, str) else None
+    if not isinstance(found, str):
+        return None
+    sandbox, country = answer.get("sandbox"), answer.get("country")
+    return WorkspaceFacts(
+        found,
+        sandbox if isinstance(sandbox, bool) else None,
+        country if isinstance(country, str) else None,
+    )

@@ -1,12 +1,12 @@
 """A tenant's keys, and which of them to use now. Decides; does no I/O; time comes in as `now`.
 
 Rule: a ring gives out its own tenant's keys only, each exactly as last read from its source,
-and with a pin only once Invopop has named the pinned workspace for that very value.
+and with a pin only once Invopop has confirmed all of it for that very value.
 """
 
 import math
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import Any, Final, Literal, NamedTuple
@@ -16,6 +16,7 @@ import jwt
 from gateway.errors import GatewayFault
 from gateway.events import Emit, KeyChanged
 from gateway.model import Key, SlotName
+from gateway.pin import Pin, PinMismatch
 from gateway.secret import Secret
 from gateway.settings.key_sources import KeySource
 from gateway.vault.sources.source import ReadFailure
@@ -71,9 +72,14 @@ def _claims(secret: Secret) -> dict[str, Any]:
 
 
 NEVER: Final = -inf
+MISMATCHES: Final[Mapping[PinMismatch, str]] = {
+    "pin_mismatch": "the key belongs to another workspace than the pinned one",
+    "pin_mismatch_sandbox": "the key's workspace is not what `sandbox` pins",
+    "pin_mismatch_country": "the key's workspace is not based in the pinned country",
+}
 
-SlotFailure = ReadFailure | Literal["pin_unchecked", "pin_mismatch"]
-"""Why a slot gave no new key: its source, or its workspace pin."""
+SlotFailure = ReadFailure | PinMismatch | Literal["pin_unchecked"]
+"""Why a slot gave no new key: its source, or its pin."""
 
 
 class NeedsRead(NamedTuple):
@@ -94,7 +100,7 @@ class Slot:
     """One configured key of a tenant, and what is known of its value. Times are monotonic seconds.
 
     `max_age` bounds how long a key outlives the last read that gave it. `candidate` is a value
-    that was read but whose workspace is not checked yet. `expires_at` is a hint, in seconds since
+    that was read but whose pin is not checked yet. `expires_at` is a hint, in seconds since
     the epoch; `mark` is how its source looked before the last reload's read. The tenant of a
     `discovered` slot is not listed; a `retired` one left the configuration.
     """
@@ -102,7 +108,7 @@ class Slot:
     tenant: str
     name: SlotName
     source: KeySource
-    workspace: str | None = None
+    pin: Pin | None = None
     max_age: float = inf
     key: Key | None = None
     good_until: float = NEVER
@@ -124,7 +130,7 @@ class Slot:
         self.read_started = started
         if self.key is not None and self.key.secret == secret:
             self._use(self.key)
-        elif self.workspace is None:
+        elif self.pin is None:
             self._use(self._key(secret))
         elif self.candidate is None or self.candidate.secret != secret:
             self.candidate = self._key(secret)
@@ -139,15 +145,15 @@ class Slot:
         self.retry_at = retry_at
 
     def confirmed(self, candidate: Key) -> None:
-        """Invopop named the pinned workspace for this value: it is used from now on."""
+        """Invopop confirmed the pin for this value: it is used from now on."""
         if self.candidate is candidate:
             self._use(candidate)
 
-    def refuted(self, candidate: Key, retry_at: float) -> None:
-        """Invopop named another workspace for this value: it is never used."""
+    def refuted(self, candidate: Key, mismatch: PinMismatch, retry_at: float) -> None:
+        """Invopop says that its workspace is not as pinned: this value is never used."""
         if self.candidate is candidate:
             self.candidate = None
-            self.failed("pin_mismatch", retry_at, "the key belongs to another workspace")
+            self.failed(mismatch, retry_at, MISMATCHES[mismatch])
 
     def _key(self, secret: Secret) -> Key:
         return Key(self.tenant, self.name, secret, self.source.describe())

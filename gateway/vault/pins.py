@@ -1,6 +1,6 @@
-"""Which workspace does a key belong to? Asks Invopop, the most urgent key first.
+"""Is a key's workspace what its pin says? Asks Invopop, the most urgent key first.
 
-Rule: a pinned key whose workspace Invopop has not confirmed is never used, whatever goes wrong.
+Rule: a pinned key whose pin Invopop has not confirmed is never used, whatever goes wrong.
 """
 
 import asyncio
@@ -11,16 +11,17 @@ from typing import Final, NamedTuple
 from gateway.errors import GatewayError
 from gateway.events import Emit, KeyRefreshed
 from gateway.model import Key
+from gateway.pin import Pin, WorkspaceFacts
 from gateway.secret import Secret
 from gateway.vault.background import Schedule, SingleFlight
-from gateway.vault.key_ring import NEVER, Slot, report_change
+from gateway.vault.key_ring import MISMATCHES, NEVER, Slot, report_change
 
 INTERVAL: Final = 0.1  # seconds between two checks: at most 10 a second
 CHECK_TIMEOUT: Final = 10.0
 RETRY_AFTER: Final = 2.0  # seconds until a request may ask again after a check without an answer
 RETRY_BACKGROUND: Final = 30.0
 
-CheckWorkspace = Callable[[Secret], Awaitable[str]]
+CheckWorkspace = Callable[[Secret], Awaitable[WorkspaceFacts]]
 """Asks Invopop for the workspace of a key; raises `GatewayError` if there is no usable answer."""
 
 
@@ -82,16 +83,17 @@ class Pins:
             self._schedule.put(slot, now + RETRY_BACKGROUND)
             if answer.defect:
                 self._report(slot, f"{slot.name}: pin_unchecked: {answer.detail}")
-        elif answer == slot.workspace:
+            return
+        mismatch = (slot.pin or Pin()).differs(answer)
+        if mismatch is None:
             before = slot.key
             slot.confirmed(candidate)
             report_change(slot, before, self._emit)
         else:
-            slot.refuted(candidate, now + RETRY_BACKGROUND)
-            reason = f"slot {slot.name}: the key belongs to another workspace than the pinned one"
-            self._report(slot, reason)
+            slot.refuted(candidate, mismatch, now + RETRY_BACKGROUND)
+            self._report(slot, f"slot {slot.name}: {MISMATCHES[mismatch]}")
 
-    async def _ask(self, secret: Secret) -> str | _Unchecked:
+    async def _ask(self, secret: Secret) -> WorkspaceFacts | _Unchecked:
         try:
             async with asyncio.timeout(CHECK_TIMEOUT):
                 return await self._check(secret)

@@ -15,6 +15,7 @@ from typing import Final, Literal, NamedTuple
 from gateway.errors import Problem
 from gateway.events import Emit, Noticed
 from gateway.model import SlotName
+from gateway.pin import Pin
 from gateway.settings.key_sources import LOCAL, KeySource
 from gateway.settings.schema import VaultSettings
 from gateway.settings.wording import key_path, masked
@@ -44,6 +45,13 @@ class TenantRow(NamedTuple):
     workspace: str | None
     state: SlotState
     detail: str
+    sandbox: bool | None = None
+    country: str | None = None
+
+    @property
+    def pin(self) -> Pin:
+        """What the key's workspace must be."""
+        return Pin(self.workspace, self.sandbox, self.country)
 
 
 def rows(slots: Iterable[Slot]) -> list[TenantRow]:
@@ -71,7 +79,7 @@ def ends_soon(expires_at: float | None, now: float) -> bool:
 
 
 def _row(slot: Slot) -> TenantRow:
-    key = slot.key or slot.candidate
+    key, pin = slot.key or slot.candidate, slot.pin or Pin()
     state = slot.failure or ("unchecked" if slot.candidate else "ok" if slot.key else "loading")
     waiting = slot.candidate if slot.key is None else None
     expires_at = slot.expires_at if waiting is None else expiry(waiting.secret)
@@ -81,9 +89,11 @@ def _row(slot: Slot) -> TenantRow:
         slot.source.describe(),
         key.fingerprint if key is not None else "",
         expires_at,
-        slot.workspace,
+        pin.workspace,
         state,
         slot.detail,
+        pin.sandbox,
+        pin.country,
     )
 
 
@@ -171,7 +181,7 @@ def _state(slot: Slot, ring: KeyRing, now: Now) -> KeyState:
         source=_place(slot.source),
         fingerprint=row.fingerprint,
         expires_at=row.expires_at,
-        pinned=row.workspace is not None,
+        pinned=slot.pin is not None,
         state=REJECTED if rejected else row.state,
         read_at=now.since_epoch(slot.read_started),
         used_at=now.since_epoch(ring.used_at),

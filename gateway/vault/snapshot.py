@@ -1,7 +1,7 @@
 """From a vault file to what can be taken into use: rings, sources, and what is wrong.
 
 Changes nothing that is in use. A tenant keeps its last good key through any change of its entry
-but its workspace pin, until the new source has given one; no key passes from one tenant to another.
+but its pins, until the new source has given one; no key passes from one tenant to another.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from gateway.errors import Problem
 from gateway.model import SlotName
+from gateway.pin import Pin
 from gateway.settings.callers import Issuer
 from gateway.settings.key_sources import LOCAL, STORES, KeySource
 from gateway.settings.schema import VaultSettings
@@ -41,9 +42,10 @@ def rings_of(
     for tenant, entry in vault_file.tenants.items():
         before = old.get(tenant)
         known = before.slots if before is not None else ()
+        pin = entry.pin
         rings[tenant] = KeyRing(
             tuple(
-                _continued(new_slot(tenant, name, source, settings, entry.workspace), known)
+                _continued(new_slot(tenant, name, source, settings, pin), known)
                 for name, source in _sources(entry)
             ),
             used_at=before.used_at if before is not None else NEVER,
@@ -56,12 +58,12 @@ def new_slot(
     name: SlotName,
     source: KeySource,
     settings: VaultSettings,
-    workspace: str | None = None,
+    pin: Pin | None = None,
 ) -> Slot:
     """A slot that was never read. Keys of this machine never become too old."""
     local = source.kind in LOCAL
     max_age = inf if local else settings.refresh + settings.stale_grace
-    return Slot(tenant, name, source, workspace, max_age)
+    return Slot(tenant, name, source, pin, max_age)
 
 
 def slots_of(rings: Mapping[str, KeyRing]) -> Iterator[Slot]:
@@ -79,14 +81,14 @@ def _sources(entry: TenantEntry) -> Iterator[tuple[SlotName, KeySource]]:
 def _continued(slot: Slot, known: tuple[Slot, ...]) -> Slot:
     """The old slot if nothing changed; else the new one, with the key that it inherits."""
     for old in known:
-        if (old.name, old.source, old.workspace, old.max_age, old.discovered) == (
-            slot.name, slot.source, slot.workspace, slot.max_age, slot.discovered,
+        if (old.name, old.source, old.pin, old.max_age, old.discovered) == (
+            slot.name, slot.source, slot.pin, slot.max_age, slot.discovered,
         ):  # fmt: skip
             return old
     heirs = [old for old in known if old.source == slot.source]
     heirs += [old for old in known if old.name == slot.name]
     for old in heirs:
-        if old.key is not None and slot.workspace in {None, old.workspace}:
+        if old.key is not None and (slot.pin is None or slot.pin.within(old.pin)):
             slot.key = replace(old.key, slot=slot.name)
             slot.good_until = old.good_until
             slot.rejected_at = old.rejected_at

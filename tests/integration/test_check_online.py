@@ -16,6 +16,7 @@ import pytest
 
 from gateway.sandbox.sandbox import Sandbox
 from gateway.sandbox.serve import RunningSandbox, running
+from gateway.secret import Secret
 from tests.support.gateway import run, write_toml
 
 DAY = 86_400.0
@@ -94,6 +95,28 @@ async def test_every_wrong_key_is_told(tmp_path: Path, invopop: RunningSandbox) 
     ], output
     assert f"pinned is {acme}" in errors[0]
     assert "401" in errors[2]
+
+
+async def test_pins_on_sandbox_and_country(tmp_path: Path, invopop: RunningSandbox) -> None:
+    """Each key is asked about once, also if tenants share it; what differs is said."""
+    workspace = invopop.sandbox.workspaces["acme"]
+    shared = key(invopop, "acme")
+    tenants = {
+        "abroad": {"key": key(invopop, "acme"), "country": "AQ"},
+        "es": {"key": shared, "sandbox": workspace.sandbox, "country": workspace.country},
+        "live": {"key": key(invopop, "acme"), "sandbox": not workspace.sandbox},
+        "hotel-a": {"use": "es"},
+        "hotel-*": {"use": "abroad"},
+    }
+    code, output = await check(tmp_path, invopop, tenants, "--online")
+    assert code == 1, output
+    errors = [line for line in output.splitlines() if line.startswith("error ")]
+    found = workspace.country
+    assert errors == [
+        f"error tenants.abroad.key: the country of the key's workspace is {found}, pinned is AQ",
+        "error tenants.live.key: the key's workspace is a sandbox, pinned is no sandbox",
+    ]
+    assert output.count(Secret(shared["value"]).fingerprint) == 1
 
 
 async def test_an_invopop_that_is_away_fails_the_check(

@@ -1,7 +1,7 @@
 """Vaults for tests: settings, vault files and recorded events in one place."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,11 @@ from pydantic import TypeAdapter
 
 from gateway.errors import Problem, UpstreamError
 from gateway.events import Event
+from gateway.pin import WorkspaceFacts
 from gateway.secret import Secret
 from gateway.settings.key_sources import KeySource
 from gateway.settings.schema import Settings
 from gateway.settings.vault_file import VaultFile
-from gateway.vault.pins import CheckWorkspace
 from gateway.vault.sources import registry
 from gateway.vault.sources.source import Connections, Source, SourceError
 from gateway.vault.vault import Vault
@@ -105,7 +105,7 @@ def unanswered() -> UpstreamError:
     return UpstreamError("upstream_unreachable", "connect", sent=False)
 
 
-async def never_checked(secret: Secret) -> str:
+async def never_checked(secret: Secret) -> WorkspaceFacts:
     """Vouches for no key: with it, pinned keys stay unused."""
     del secret
     raise unanswered()
@@ -116,11 +116,19 @@ def vault_of(
     settings: Settings | None = None,
     environ: Mapping[str, str] | None = None,
     events: list[Event] | None = None,
-    check: CheckWorkspace = never_checked,
+    check: Callable[[Secret], Awaitable[str | WorkspaceFacts]] = never_checked,
 ) -> Vault:
-    """A vault that is not loaded yet; what it tells goes to `events`."""
+    """A vault that is not loaded yet; what it tells goes to `events`.
+
+    `check` may give a workspace by its name alone.
+    """
     told = events if events is not None else []
-    return Vault(settings or vault_settings(), file, environ or {}, told.append, check)
+
+    async def workspace(secret: Secret) -> WorkspaceFacts:
+        found = await check(secret)
+        return WorkspaceFacts(found) if isinstance(found, str) else found
+
+    return Vault(settings or vault_settings(), file, environ or {}, told.append, workspace)
 
 
 async def loaded(vault: Vault) -> Vault:

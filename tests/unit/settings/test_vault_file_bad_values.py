@@ -92,6 +92,14 @@ def test_tenant_name(workshop: Any, name: str) -> None:
         ('[tenants.acme]\nkey = { env = "A" }\nwork = "x"', "tenants.acme.work", "`workspace`"),
         ('[tenants.key]\nkey = { env = "A", feld = "x" }', "tenants.key.key.feld", "`field`"),
         ('[tenants.acme]\nkey = { env = "A" }\nworkspace = ""', "tenants.acme.workspace", ""),
+        *(
+            (f'[tenants.a]\nkey = {{ env = "A" }}\ncountry = {code}', "tenants.a.country", "3166-1")
+            for code in ('"es"', '"ESP"', '"XX"', '"EU"', '"UK"', '""', '"E"', "34", '["ES"]')
+        ),
+        *(
+            (f'[tenants.a]\nkey = {{ env = "A" }}\nsandbox = {flag}', "tenants.a.sandbox", "false")
+            for flag in ('"false"', "0", '"no"')
+        ),
         ("[discover]", "discover.key", "such as { openbao = "),
         ('[tenants.a]\nuse = "b"', "tenants.a.use", "a table in [tenants] with a key of its own"),
         ('[tenants.a]\nuse = "a"', "tenants.a.use", "a table in [tenants] with a key of its own"),

@@ -3,18 +3,19 @@
 from typing import get_args
 
 from gateway.model import Key, SlotName
+from gateway.pin import Pin
 from gateway.secret import Secret
 from gateway.vault.key_ring import KeyRing, NeedsRead, Slot, Unavailable
 from tests.support.vaults import key_source
 
 SOURCE = key_source(env="ACME")
 MAX_AGE = 100.0
-PIN = "workspace-1"
+PIN = Pin("workspace-1")
 
 
-def slot(name: SlotName = "key", *, workspace: str | None = None, max_age: float = MAX_AGE) -> Slot:
+def slot(name: SlotName = "key", *, pin: Pin | None = None, max_age: float = MAX_AGE) -> Slot:
     """A slot that was never read."""
-    return Slot("acme", name, SOURCE, workspace, max_age)
+    return Slot("acme", name, SOURCE, pin, max_age)
 
 
 def ring_of(*values: str) -> KeyRing:
@@ -169,7 +170,7 @@ def test_an_overtaken_read_is_ignored() -> None:
 
 def test_a_pinned_key_waits_for_its_check() -> None:
     """A pinned key is not used before Invopop named its workspace."""
-    one = slot(workspace=PIN)
+    one = slot(pin=PIN)
     ring = KeyRing((one,))
     one.loaded(Secret("key"), 0.0)
     assert isinstance(ring.current(1.0), NeedsRead)
@@ -180,7 +181,7 @@ def test_a_pinned_key_waits_for_its_check() -> None:
 
 def test_a_check_counts_for_a_key_that_was_read_again_meanwhile() -> None:
     """The same value is the same candidate, so that no refresh can overtake each check."""
-    one = slot(workspace=PIN)
+    one = slot(pin=PIN)
     one.loaded(Secret("key"), 0.0)
     first = one.candidate
     one.loaded(Secret("key"), 1.0)
@@ -192,7 +193,7 @@ def test_a_check_counts_for_a_key_that_was_read_again_meanwhile() -> None:
 
 def pinned(value: str) -> Slot:
     """A pinned slot whose key was checked."""
-    one = slot(workspace=PIN)
+    one = slot(pin=PIN)
     one.loaded(Secret(value), 0.0)
     assert one.candidate is not None
     one.confirmed(one.candidate)
@@ -216,23 +217,23 @@ def test_a_key_of_another_workspace_is_never_used() -> None:
     ring = KeyRing((one,))
     one.loaded(Secret("stranger"), 5.0)
     assert one.candidate is not None
-    one.refuted(one.candidate, 30.0)
+    one.refuted(one.candidate, "pin_mismatch", 30.0)
     assert sent(ring, 6.0) == "old"
     assert ring.current(MAX_AGE) == NeedsRead(ring.slots)
     assert one.failure == "pin_mismatch"
-    assert one.detail == "the key belongs to another workspace"
+    assert one.detail == "the key belongs to another workspace than the pinned one"
 
 
 def test_a_verdict_on_an_older_candidate_counts_for_nothing() -> None:
     """A check that ends after yet another rotation vouches only for the value it asked about."""
-    one = slot(workspace=PIN)
+    one = slot(pin=PIN)
     one.loaded(Secret("first"), 0.0)
     first = one.candidate
     one.loaded(Secret("second"), 1.0)
     assert first is not None
     one.confirmed(first)
     assert one.key is None
-    one.refuted(first, 9.0)
+    one.refuted(first, "pin_mismatch", 9.0)
     assert one.candidate is not None
 
 

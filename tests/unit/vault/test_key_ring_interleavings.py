@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from gateway.model import Key
+from gateway.pin import Pin
 from gateway.secret import Secret
 from gateway.settings.schema import VaultSettings
 from gateway.settings.vault_file import VaultFile
@@ -73,10 +74,10 @@ class Ring(RuleBasedStateMachine):
         """Invopop says whose the candidate is."""
         one = self.slot(tenant, name)
         if one is not None and one.candidate is not None:
-            if one.candidate.secret.reveal().split(":")[1] == one.workspace:
+            if one.candidate.secret.reveal().split(":")[1] == (one.pin or Pin()).workspace:
                 one.confirmed(one.candidate)
             else:
-                one.refuted(one.candidate, self.now + 3.0)
+                one.refuted(one.candidate, "pin_mismatch", self.now + 3.0)
 
     @rule(tenant=tenants)
     def reject(self, tenant: str) -> None:

@@ -1,4 +1,4 @@
-"""Workspace pins: no key is used before Invopop has vouched for it."""
+"""WorkspaceFacts pins: no key is used before Invopop has vouched for it."""
 
 import asyncio
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ import pytest
 
 from gateway.errors import GatewayFault
 from gateway.events import Event, KeyChanged, KeyRefreshed
+from gateway.pin import WorkspaceFacts
 from gateway.secret import Secret
 from gateway.vault import pins
 from gateway.vault import vault as vault_module
@@ -104,6 +105,55 @@ async def test_a_key_that_is_not_vouched_for_is_503(
             await vault.read("a", "billing")
         assert caught.value.key == "key_unavailable"
         assert "canary" not in repr(vault.tenants())
+
+
+@pytest.mark.parametrize(
+    ("pin", "cause"),
+    [
+        ({"sandbox": False, "country": "ES"}, ""),
+        ({"workspace": "w-1", "sandbox": False, "country": "ES"}, ""),
+        ({"workspace": "w-2", "sandbox": False}, "pin_mismatch"),
+        ({"workspace": "w-1", "sandbox": True}, "pin_mismatch_sandbox"),
+        ({"sandbox": False, "country": "PT"}, "pin_mismatch_country"),
+    ],
+)
+async def test_all_pins_must_hold(pin: dict[str, object], cause: str) -> None:
+    """Else the answer is 503, and its cause says which of them does not."""
+    events: list[Event] = []
+
+    async def check(secret: Secret) -> WorkspaceFacts:
+        assert secret.reveal() == "good"
+        return WorkspaceFacts("w-1", sandbox=False, country="ES")
+
+    file = vault_file({"a": {"key": {"env": "K"}, **pin}})
+    vault = await loaded(vault_of(file, environ={"K": "good"}, events=events, check=check))
+    async with running(vault):
+        if not cause:
+            assert (await vault.read("a", "billing")).secret.reveal() == "good"
+            return
+        with pytest.raises(GatewayFault) as caught:
+            await vault.read("a", "billing")
+        assert (caught.value.key, caught.value.cause) == ("key_unavailable", cause)
+        (row,) = vault.tenants()
+        assert row.state == cause
+        (failure,) = failures(events)
+        assert row.detail in failure.reason
+
+
+async def test_another_pin_beside_the_same_workspace_needs_another_check() -> None:
+    """What was not asked for before was not confirmed; a pin that goes needs none."""
+    invopop = Invopop(good="w-1")
+    vault = vault_of(vault_file({"a": PINNED}), environ={"K": "good"}, check=invopop.check)
+    await loaded(vault)
+    async with running(vault):
+        await until(vault, "good")
+        await replace(vault, vault_file({"a": {**PINNED, "country": "ES"}}), vault_settings())
+        assert sent(vault) == "needed"
+        await until(vault, "key_unavailable")
+        await replace(vault, vault_file({"a": PINNED}), vault_settings())
+        await until(vault, "good")
+        await replace(vault, vault_file({"a": {"key": {"env": "K"}}}), vault_settings())
+        assert sent(vault) == "good"
 
 
 async def test_without_a_checker_pinned_keys_stay_unused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.errors import GatewayFault
 from gateway.events import Event, KeyRefreshed
+from gateway.pin import Pin, WorkspaceFacts
 from gateway.secret import Secret
 from gateway.vault import pins as pins_module
 from gateway.vault.key_ring import Slot
@@ -28,7 +29,7 @@ class Checks:
         self.pins = Pins(self._ask, self.events.append, lambda: self.now)
         self.running = asyncio.ensure_future(self.pins.run())
 
-    async def _ask(self, secret: Secret) -> str:
+    async def _ask(self, secret: Secret) -> WorkspaceFacts:
         self.asked.append(secret.reveal())
         if secret.reveal() in self.hanging:
             await self.open.wait()
@@ -36,7 +37,7 @@ class Checks:
             raise error
         if (workspace := self.known.get(secret.reveal())) is None:
             raise unanswered()
-        return workspace
+        return WorkspaceFacts(workspace)
 
     async def urge(self, slot: Slot) -> None:
         async with asyncio.timeout(5):
@@ -50,7 +51,7 @@ class Checks:
 
 def waiting(value: str) -> Slot:
     """A slot whose key waits for its check."""
-    slot = Slot(f"tenant-{value}", "key", key_source(env="K"), "w-1")
+    slot = Slot(f"tenant-{value}", "key", key_source(env="K"), Pin("w-1"))
     slot.loaded(Secret(value), 0.0)
     return slot
 

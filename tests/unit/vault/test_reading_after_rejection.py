@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from gateway.pin import Pin, WorkspaceFacts
 from gateway.secret import Secret
 from gateway.vault import reading as rereads_module
 from gateway.vault.key_ring import KeyRing, Slot
@@ -25,11 +26,13 @@ class Table:
         self.rereads = RejectedKeyReread(self.reader, pins, lambda: self.now)
         self._checking = asyncio.ensure_future(pins.run())
 
-    async def _vouch(self, secret: Secret) -> str:
-        return "w-1"
+    async def _vouch(self, secret: Secret) -> WorkspaceFacts:
+        return WorkspaceFacts("w-1")
 
     def ring(self, reference: str, workspace: str | None = None) -> KeyRing:
-        slot = Slot(reference, "key", key_source(aws=reference), workspace)
+        slot = Slot(
+            reference, "key", key_source(aws=reference), Pin(workspace) if workspace else None
+        )
         slot.loaded(Secret("old"), 0.0)
         if slot.candidate is not None:
             slot.confirmed(slot.candidate)

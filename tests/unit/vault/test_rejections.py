@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from gateway.errors import GatewayError, GatewayFault
+from gateway.pin import WorkspaceFacts
 from gateway.secret import Secret
 from gateway.vault.rejections import REMEMBERED, UNANSWERED, KeyTrials
 from tests.support.vaults import unanswered
@@ -21,13 +22,13 @@ class Invopop:
     asked: list[str] = field(default_factory=list)
     now: float = 0.0
 
-    async def check(self, secret: Secret) -> str:
+    async def check(self, secret: Secret) -> WorkspaceFacts:
         """One check."""
         self.asked.append(secret.reveal())
         await asyncio.sleep(0)
         if self.errors:
             raise self.errors.pop(0)
-        return "workspace"
+        return WorkspaceFacts("workspace")
 
 
 @pytest.mark.parametrize(

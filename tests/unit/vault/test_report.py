@@ -9,6 +9,7 @@ import pytest
 
 from gateway.errors import Problem
 from gateway.events import Event, Noticed
+from gateway.pin import Pin
 from gateway.secret import Secret
 from gateway.vault import report
 from gateway.vault.key_ring import Slot
@@ -112,7 +113,7 @@ def test_rows_tell_each_state() -> None:
     """Loaded, not yet read, failed, waiting for its pin: each has its word."""
     ok, unread, failed = slot("a", None), Slot("b", "key", key_source(env="K")), slot("c", None)
     failed.failed("denied", 9.0, "the store said no")
-    pinned = Slot("d", "key", key_source(env="K"), "w-1")
+    pinned = Slot("d", "key", key_source(env="K"), Pin("w-1"))
     pinned.loaded(Secret("key"), 0.0)
     assert ok.key is not None
     found = rows([pinned, failed, unread, ok])
@@ -128,7 +129,7 @@ def test_rows_tell_each_state() -> None:
 def test_the_expiry_told_is_that_of_the_key_in_use() -> None:
     """Only of a key that waits for its first check it is the waiting one's."""
     ends = [jwt.encode({"exp": exp}, "k" * 32, algorithm="HS256") for exp in (100, 200)]
-    pinned = Slot("a", "key", key_source(env="K"), "w-1")
+    pinned = Slot("a", "key", key_source(env="K"), Pin("w-1"))
     pinned.loaded(Secret(ends[0]), 0.0)
     assert rows([pinned])[0].expires_at == 100.0
     assert pinned.candidate is not None

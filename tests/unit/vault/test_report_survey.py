@@ -5,6 +5,7 @@ import time
 import jwt
 
 from gateway.model import Key
+from gateway.pin import Pin
 from gateway.secret import Secret
 from gateway.settings.vault_file import SharingEntry
 from gateway.vault.key_ring import KeyRing, Slot, SlotFailure
@@ -103,7 +104,7 @@ def test_all_that_is_told_of_a_slot() -> None:
         expires_at=NOW.wall + 13 * DAY, pinned=False, state="ok",
         read_at=NOW.wall - 100, used_at=NOW.wall - 1000,
     )  # fmt: skip
-    pinned = Slot("b", "previous", key_source(file="/run/b.json", field="f"), workspace="w-1")
+    pinned = Slot("b", "previous", key_source(file="/run/b.json", field="f"), pin=Pin("w-1"))
     pinned.failed("denied", 0.0)
     told = survey([KeyRing((pinned,))], NOBODY, NOW, 9)
     (state,) = told.states

@@ -97,7 +97,7 @@ def test_no_key_passes_between_tenants() -> None:
 def test_only_a_stores_keys_grow_too_old() -> None:
     """Its last answer is believed for a refresh and the grace; what is on this machine, always."""
     store = new_slot("acme", "key", key_source(aws="x"), SETTINGS)
-    assert (store.max_age, store.workspace) == (660.0, None)
+    assert (store.max_age, store.pin) == (660.0, None)
     assert new_slot("acme", "key", key_source(env="X"), SETTINGS).max_age == float("inf")
 
 
