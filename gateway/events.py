@@ -23,6 +23,7 @@ TlsFailureReason = Literal[
     "timeout",
     "malformed",
 ]
+ConnectionRefusal = Literal["max_connections", "max_connections_per_peer"]
 RetryReason = Literal["connect", "stale", "status_502", "status_503", "status_504", "status_429"]
 
 
@@ -67,6 +68,13 @@ class TlsHandshakeFailed(NamedTuple):
 
     listener: str
     reason: TlsFailureReason
+
+
+class ConnectionRefused(NamedTuple):
+    """A connection to `listener` ("callers" or "admin") was closed: too many were open."""
+
+    listener: str
+    reason: ConnectionRefusal
 
 
 class NameLookedUp(NamedTuple):
@@ -143,6 +151,7 @@ Event = (
     | CircuitChanged
     | NameLookedUp
     | TlsHandshakeFailed
+    | ConnectionRefused
     | KeyEchoed
     | KeyRejected
     | KeyChanged

@@ -21,6 +21,7 @@ NO_CONTENT: Final = frozenset({204, 205})
 LAST_CHUNK: Final = b"0\r\n\r\n"
 # As Go's net/http/internal/chunked: chunk lines that are more than what their data is worth.
 MAX_CHUNK_EXCESS: Final = 16 * 1024
+MOST_PIECES: Final = 128  # of a body that are kept apart: each takes 40 bytes beside its own
 
 _SIZE, _DATA_END, _TRAILERS = range(3)  # what the next line of a chunked body must be
 
@@ -119,6 +120,12 @@ class ChunkedDecoder:
 def chunk(data: bytes) -> bytes:
     """A piece of a body as a chunk; nothing for an empty one, which would end the body."""
     return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+
+
+def compact(pieces: list[bytes]) -> None:
+    """Joins pieces that have become many."""
+    if len(pieces) >= MOST_PIECES:
+        pieces[:] = [b"".join(pieces)]
 
 
 def joined_lines(lines: Sequence[bytes]) -> bytes:

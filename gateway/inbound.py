@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from gateway.asgi import CONTENT_LENGTH, PEER, TARGET, Receive, Scope
 from gateway.errors import CallerError
+from gateway.framing import compact
 from gateway.identity.credentials import is_credential
 from gateway.model import CALLER_LEFT, CREDENTIAL_FIELDS, Exchange, Headers, Inbound
 from gateway.observe.tracing import Tracer
@@ -214,6 +215,7 @@ class InboundBody:
                 self._kept = None
             else:
                 self._kept.append(chunk)
+                compact(self._kept)
 
 
 class _Reading:

@@ -24,13 +24,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.admin.health import Health
 from gateway.admin.overview import Overview
 from gateway.admin.page import CLOSED, HEADERS, Page
-from gateway.admin.scrape import Exposition, Scrapes
+from gateway.admin.scrape import Exposition, Rendered, Scrapes, TooManyBodiesError
 
 NOT_YOUR_NETWORK: Final = (
     "The status page is shown to this machine and to the networks in admin.status_networks."
 )
 NOT_FOR_PAGES: Final = (
     "Web pages elsewhere may not read this. Open it by an IP address or as localhost yourself."
+)
+SLOW_SCRAPERS: Final = (
+    "Too many scrapers read their replies slowly. Scrape less often, or from fewer places."
 )
 NOT_BY_NAME: Final = "Open the status page by an IP address or as localhost, not by another name."
 
@@ -48,8 +51,10 @@ def admin_app(health: Health, exposition: Exposition, overview: Overview) -> Sta
     scrapes = Scrapes(exposition)
 
     async def metrics(request: Request) -> Response:
-        body, content_type = await scrapes.scrape(request.headers.get("accept", ""))
-        return Response(body, headers={"content-type": content_type})
+        try:
+            return _Exposed(await scrapes.scrape(request.headers.get("accept", "")))
+        except TooManyBodiesError:
+            return PlainTextResponse(f"{SLOW_SCRAPERS}\n", 503, {"retry-after": "5"})
 
     async def live(_: Request) -> Response:
         return PlainTextResponse("ok\n")
@@ -80,6 +85,14 @@ def admin_app(health: Health, exposition: Exposition, overview: Overview) -> Sta
     app = Starlette(routes=routes, middleware=[Middleware(NoPagesElsewhere)])
     app.router.redirect_slashes = False  # a redirect would go to whatever Host the caller sent
     return app
+
+
+class _Exposed(Response):
+    """A scrape's body, which counts as being read until it is sent."""
+
+    def __init__(self, rendered: Rendered) -> None:
+        super().__init__(rendered.body, headers={"content-type": rendered.content_type})
+        self._rendered = rendered
 
 
 class NoPagesElsewhere:

@@ -20,7 +20,7 @@ from gateway.cli.check_report import Report, as_json, key_warnings, refused_as_j
 from gateway.cli.configuration import ConfigOption, fail, path_of, read, wired
 from gateway.cli.probes import Look, look
 from gateway.cli.secret_files import secret_file_warnings
-from gateway.cli.worst_case import worst_case
+from gateway.cli.worst_case import Part, worst_case
 from gateway.errors import ConfigurationError
 from gateway.policy.review import notes, review
 from gateway.settings.load import Loaded, load
@@ -89,7 +89,7 @@ def _report(loaded: Loaded, seen: Look, judged_by: list[str]) -> Report:
         *key_warnings(seen, real=is_invopop(settings.upstream.url)),
     ]
     remarks = [*judged_by, *notes(settings), *held]
-    return Report(loaded.file, loaded.vault_path, seen, remarks, warnings, _memory(settings))
+    return Report(loaded.file, loaded.vault_path, seen, remarks, warnings, _memory(loaded))
 
 
 def _take_rights(config: Path, as_user: str) -> list[str]:
@@ -145,6 +145,6 @@ def _absent(settings: Settings) -> list[str]:
     return [f"listen.socket: there is no directory {folder} now; `serve` does not make it"]
 
 
-def _memory(settings: Settings) -> list[tuple[str, int]]:
+def _memory(loaded: Loaded) -> list[Part]:
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return worst_case(settings, min(files, settings.listen.max_connections or files))
+    return worst_case(loaded, files)

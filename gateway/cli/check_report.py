@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from gateway.cli.probes import Look, WorkspaceFound
+from gateway.cli.worst_case import PROGRAM
 from gateway.errors import Problem
 from gateway.pin import Pin
 from gateway.settings.countries import COUNTRIES
@@ -141,8 +142,12 @@ def show(report: Report, *, failed: bool) -> None:
 def _memory(parts: list[tuple[str, int]]) -> str:
     """The bound on what callers and Invopop can make the gateway hold, as a sum."""
     total = sum(size for _, size in parts)
-    shown = ", ".join(f"{name} {size / 2**20:.0f}" for name, size in parts)
-    return f"at worst {total / 2**20:.0f} MiB beyond the program itself: {shown}"
+    shown = ", ".join(f"{name} {size / 2**20:.0f}" for name, size in parts if size)
+    program = PROGRAM // 2**20
+    return (
+        f"at worst {total / 2**20:.0f} MiB beyond the program itself, "
+        f"which takes some {program} MiB: {shown}"
+    )
 
 
 def _table(seen: Look) -> object:

@@ -6,7 +6,7 @@ A label is a configured name, a row of the operations table, or from a closed li
 from typing import Final, Literal, NamedTuple, get_args
 
 from gateway.errors import ConnectFailure, ErrorKey, UpstreamErrorKind
-from gateway.events import Outcome, RetryReason, TlsFailureReason
+from gateway.events import ConnectionRefusal, Outcome, RetryReason, TlsFailureReason
 from gateway.model import Phase
 from gateway.settings.key_sources import SOURCE_KINDS
 
@@ -21,6 +21,7 @@ OWN_SECONDS: Final = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.
 LOOKUP_SECONDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 TLS_FAILURES: Final[tuple[str, ...]] = get_args(TlsFailureReason)
+CONNECTION_REFUSALS: Final[tuple[str, ...]] = get_args(ConnectionRefusal)
 PHASES: Final[tuple[str, ...]] = get_args(Phase)
 OUTCOMES: Final[tuple[str, ...]] = get_args(Outcome)
 STATES: Final = ("active", "idle", "waiting")
@@ -135,6 +136,17 @@ FAMILIES: Final = (
         known=(
             *(("callers", reason) for reason in TLS_FAILURES),
             ("admin", "tls_on_plain_port"),
+        ),
+    ),
+    Family(
+        "connections_refused_total",
+        "counter",
+        ("listener", "reason"),
+        "Connections that were closed at once, because too many were open.",
+        known=tuple(
+            (listener, reason)
+            for listener in ("callers", "admin")
+            for reason in CONNECTION_REFUSALS
         ),
     ),
     Family(

@@ -23,6 +23,7 @@ from prometheus_client.registry import Collector
 from gateway import __version__, is_compiled
 from gateway.events import (
     ConfigReloaded,
+    ConnectionRefused,
     Events,
     ExchangeEnded,
     JwksRefreshed,
@@ -147,6 +148,10 @@ class PrometheusMetrics:
         events.subscribe(
             TlsHandshakeFailed,
             lambda e: child("tls_handshake_failures_total", e.listener, e.reason).inc(),
+        )
+        events.subscribe(
+            ConnectionRefused,
+            lambda e: child("connections_refused_total", e.listener, e.reason).inc(),
         )
         events.subscribe(KeyEchoed, lambda _: child("key_echo_total").inc())
         events.subscribe(KeyRejected, lambda e: child("key_rejected_total", e.tenant, e.slot).inc())

@@ -37,7 +37,8 @@ class LineWriter:
             self.dropped += 1
             return
         self._lines.append(line)
-        self._waiting += len(line)
+        size = len(line)  # taken first: no other thread can come between reading and adding
+        self._waiting += size
         if not self._awake.is_set():
             self._awake.set()
 
@@ -62,8 +63,10 @@ class LineWriter:
                 _renew(self._descriptor, self._path)
             lines, self._lines = self._lines, []
             batch = b"".join(lines)
+            del lines
+            size = len(batch)
             self._write_all(batch)
-            self._waiting -= len(batch)
+            self._waiting -= size
             if self._closing.is_set() and not self._lines:
                 return
 

@@ -12,7 +12,8 @@ from typing import Any, Final, Generic, TypeVar, cast
 from gateway.asgi import Scope
 from gateway.deadline import NEVER, Deadline
 from gateway.model import CALLER_LEFT, CALLER_STALLED
-from gateway.server.listener import Listener, OpenConnection, RequestInFlight
+from gateway.server.connections import OpenConnection
+from gateway.server.listener import READ_BLOCK, Listener, RequestInFlight
 from gateway.server.sockets import read_peer
 from gateway.socket_queues import unsent
 
@@ -34,20 +35,23 @@ _RESET: Final = struct.pack("ii", 1, 0)  # socket(7): SO_LINGER on, for no time
 C = TypeVar("C", bound=RequestInFlight)
 
 
-class CallerConnection(asyncio.Protocol, Generic[C]):
+class CallerConnection(asyncio.BufferedProtocol, Generic[C]):
     """The server's end of a connection. Once it is `_deaf` it takes no further request.
 
-    It replaces its TLS `handshake` among the connections, so that both count as one.
+    All connections of a listener are read into one block: what they keep of it is their own copy.
+    One replaces its TLS `handshake` among the connections, so that both count as one.
     """
 
     def __init__(self, listener: Listener, handshake: OpenConnection | None = None) -> None:
         self.listener = listener
         self._handshake = handshake
         self.limits = listener.limits
+        self._block = listener.block
         self.cycle: C | None = None
         self.write_paused = False
         self._deaf = False
         self._retired = False
+        self._ended = False
         self._lingering = False
         self._linger_silence = LINGER_SILENCE
         self._linger_until = NEVER
@@ -67,11 +71,14 @@ class CallerConnection(asyncio.Protocol, Generic[C]):
         if self._handshake is not None:
             self.listener.connections.discard(self._handshake)
             self._handshake = None
-        if self.listener.is_full():
+            # Of what is still encrypted.
+            cast("Any", transport).set_read_buffer_limits(high=READ_BLOCK)
+        self.peer = read_peer(transport)
+        name = self.peer.address or f"unix:{self.peer.uid}"
+        if not self.listener.admits(name):
             self.abort()
             return
         self._transport.set_write_buffer_limits(high=HIGH_WATER)
-        self.peer = read_peer(transport)
         self._scope: dict[str, Any] = {
             "type": "http",
             "asgi": _ASGI,
@@ -80,13 +87,30 @@ class CallerConnection(asyncio.Protocol, Generic[C]):
             "client": _address(transport, "peername"),
             "server": _address(transport, "sockname"),
         }
-        self.listener.connections.add(self)
+        self.listener.connections.add(self, name)
         self._read_deadline.set(self.limits.header_timeout)
 
-    def eof_received(self) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
+        """Where the next bytes are read to: never more than `listener.READ_BLOCK` at once."""
+        return self._block
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """So many bytes have come."""
+        self.data_received(self._block[:nbytes].tobytes())
+
+    def data_received(self, data: bytes) -> None:
+        """Takes bytes from the caller."""
+        raise NotImplementedError
+
+    def eof_received(self) -> bool:
         """A caller that ends its side while it has no reply yet counts as gone."""
-        if self.cycle is not None:
-            self._leave(CALLER_LEFT)
+        if self.cycle is None:
+            return False
+        if self.cycle.at_hand and self._transport.can_write_eof():
+            self._ended = True
+            return True  # it gets the rest
+        self._leave(CALLER_LEFT)
+        return False
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Ends the request in flight, and every wait for this connection."""
@@ -119,7 +143,7 @@ class CallerConnection(asyncio.Protocol, Generic[C]):
         if self._drain is not None and not self._drain.done():
             self._drain.set_result(None)
 
-    # For requests: see `cycle.CycleConnection`.
+    # For requests: see `cycle_connection.CycleConnection`.
 
     def scope(self) -> Scope:
         scope = self._scope.copy()
@@ -144,7 +168,7 @@ class CallerConnection(asyncio.Protocol, Generic[C]):
         else:
             self._close()
 
-    # Deadlines and ends; the public ones are for the listener: see `listener.OpenConnection`.
+    # Deadlines and ends; the public ones are for the listener: see `connections.OpenConnection`.
 
     def _read_expired(self) -> None:
         """What the caller should have sent has not come in time."""
@@ -220,7 +244,8 @@ class CallerConnection(asyncio.Protocol, Generic[C]):
 
     def _look(self) -> None:
         """Polls whether the caller has left: a connection that is not read does not report it."""
-        if self._reading or self.cycle is None or self._transport.is_closing():
+        cycle = self.cycle
+        if self._reading or cycle is None or cycle.at_hand or self._transport.is_closing():
             return
         poll = select.poll()
         poll.register(self._transport.get_extra_info("socket"), _HUNG_UP)

@@ -4,65 +4,26 @@ Rule: knows ASGI and how replies are framed; the connection alone knows sockets 
 """
 
 import asyncio
-from typing import Protocol
+from typing import Final
 
 from gateway.asgi import CONTENT_LENGTH, PEER, TARGET, Message, Scope
 from gateway.errors import GatewayError, GatewayFault
 from gateway.events import Noticed
-from gateway.framing import LAST_CHUNK, chunk
-from gateway.model import Peer
+from gateway.framing import LAST_CHUNK, chunk, compact
 from gateway.observe.logs import describe_exception
+from gateway.server.cycle_connection import CycleConnection
 from gateway.server.http1 import RequestHead
 from gateway.server.listener import Listener
 from gateway.server.reply import Mode, frame_reply, hold, needs_whole
 
-
-class CycleConnection(Protocol):
-    """What a request needs of the connection that it came by."""
-
-    write_paused: bool
-    peer: Peer
-    keep_alive: bytes  # the field that announces the idle time, and the end of the head
-
-    def scope(self) -> Scope:
-        """What all scopes of this connection share, as a copy that the app may change."""
-        ...
-
-    def write(self, data: bytes) -> None:
-        """Sends bytes of a reply; if many are unsent, `write_paused` becomes true."""
-        ...
-
-    async def drained(self) -> None:
-        """Returns once writing is no longer paused."""
-        ...
-
-    def await_body(self) -> None:
-        """Starts the time in which the caller must send more of its body."""
-        ...
-
-    def body_taken(self) -> None:
-        """The app has taken all of the body that had come."""
-        ...
-
-    def closes_after(self, cycle: "Cycle") -> bool:
-        """Whether this reply must be the connection's last."""
-        ...
-
-    def replied(self, cycle: "Cycle", *, closes: bool) -> None:
-        """The reply is whole."""
-        ...
-
-    def cut(self, *, reset: bool) -> None:
-        """Ends the connection within a reply; `reset` where an orderly close would complete it."""
-        ...
-
-    def refuse(self, error: GatewayError, cycle: "Cycle") -> None:
-        """Answers with an error in place of the app."""
-        ...
+PIECE: Final = 64 * 1024  # of a reply's body: the most that is written before the caller has room
 
 
 class Cycle:
-    """A request in flight. `whole` says that all of its body has arrived."""
+    """A request in flight. `whole` says that all of its body has arrived.
+
+    `at_hand`: all of a long reply is here, and the caller is taking it.
+    """
 
     __slots__ = (
         "_arrival",
@@ -78,6 +39,7 @@ class Cycle:
         "_mode",
         "_start",
         "_task",
+        "at_hand",
         "buffered",
         "complete",
         "gone",
@@ -86,7 +48,7 @@ class Cycle:
     )
 
     def __init__(
-        self, connection: CycleConnection, listener: Listener, request: RequestHead
+        self, connection: CycleConnection["Cycle"], listener: Listener, request: RequestHead
     ) -> None:
         self.request = request
         self._connection = connection
@@ -94,6 +56,7 @@ class Cycle:
         self.whole = request.content_length == 0
         self.buffered = 0
         self.gone = False
+        self.at_hand = False
         self.complete = False
         self._chunks: list[bytes] = []
         self._arrival: asyncio.Future[None] | None = None
@@ -114,6 +77,7 @@ class Cycle:
         """Takes more of the body; a caller that has begun needs no 100 (RFC 9110 10.1.1)."""
         self._expected = False
         self._chunks.append(body)
+        compact(self._chunks)
         self.buffered += len(body)
         self._wake()
 
@@ -199,9 +163,26 @@ class Cycle:
                 if more:
                     return
                 body = bytes(self._held)
+            if len(body) > PIECE:
+                self.at_hand = not more
+                body = await self._write_beginning(body, more)
             self._write(body, more)
             if more and self._connection.write_paused:
                 await self._connection.drained()
+
+    async def _write_beginning(self, body: bytes, more: bool) -> bytes:
+        """Writes a long body piece by piece, as the caller takes it; returns the last piece.
+
+        Else a reply as a whole would wait in memory, with no request left that counts for it.
+        """
+        if self._mode is None:
+            self._connection.write(self._take_head(None if more else len(body)))
+        last = (len(body) - 1) // PIECE * PIECE
+        for start in range(0, last, PIECE):
+            self._write(body[start : start + PIECE], True)
+            if self._connection.write_paused:
+                await self._connection.drained()
+        return body[last:]
 
     def _flush_head(self) -> None:
         if self._start is None or self.gone:

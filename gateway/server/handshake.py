@@ -13,7 +13,7 @@ from typing import Final
 
 from gateway.errors import CallerError
 from gateway.network.server_tls import WATCHER
-from gateway.server.listener import Listener
+from gateway.server.listener import READ_BLOCK, Listener
 from gateway.server.protocol import HttpProtocol
 from gateway.server.reply import refusal
 from gateway.server.sockets import unmapped
@@ -38,6 +38,8 @@ class TlsServer:
         self._tls = tls
         self._resuming: asyncio.TimerHandle | None = None
         sock.setblocking(False)
+        # This alone bounds what one read brings: the event loop's TLS has a buffer of 256 KiB.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, READ_BLOCK)
         sock.listen(backlog)
         self._resume()
 
@@ -65,10 +67,11 @@ class TlsServer:
                     self._resuming = self._listener.loop.call_later(_PAUSE, self._resume)
                     return
                 continue  # that one caller has gone again
-            if self._listener.is_full():
-                caller.close()
+            peer = unmapped(address[0])
+            if self._listener.admits(peer):
+                Handshake(self._listener, caller, self._tls, peer)
             else:
-                Handshake(self._listener, caller, self._tls, unmapped(address[0]))
+                caller.close()
 
 
 class Handshake:
@@ -84,7 +87,7 @@ class Handshake:
         self._peer = peer
         self._rest: socket.socket | None = None  # what is left of the connection for the alert
         caller.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        listener.connections.add(self)
+        listener.connections.add(self, peer)
         self._task = listener.loop.create_task(self._shake(caller, tls))
         self._task.add_done_callback(self._gone)
 

@@ -4,11 +4,12 @@ uvicorn only reports that start-up failed, and logs a traceback: neither gives t
 of problems.
 """
 
+import asyncio
+
 import uvicorn
 from uvicorn.lifespan.on import LifespanOn
 
 from gateway.asgi import App, Receive, Scope, Send
-from gateway.server.protocol import HttpProtocol
 
 
 class Lifespan:
@@ -19,7 +20,7 @@ class Lifespan:
         self._failure: BaseException | None = None
         config = uvicorn.Config(
             self._record,
-            http=HttpProtocol,
+            http=asyncio.Protocol,  # none is made: it only keeps uvicorn from importing its own
             lifespan="on",
             interface="asgi3",
             ws="none",

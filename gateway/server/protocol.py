@@ -18,9 +18,10 @@ from gateway.server.connection import (
     LINGER_WHOLE,
     CallerConnection,
 )
+from gateway.server.connections import OpenConnection
 from gateway.server.cycle import Cycle
 from gateway.server.http1 import NEVER_IN_HEAD, parse_request_head
-from gateway.server.listener import Listener, OpenConnection
+from gateway.server.listener import Listener
 from gateway.server.reply import record, refusal
 from gateway.socket_queues import unread
 
@@ -51,7 +52,7 @@ class HttpProtocol(CallerConnection[Cycle]):
             self._read_body(self._body, self.cycle, data)
         else:
             self._buffer += data
-            if len(self._buffer) > HIGH_WATER:
+            if len(self._buffer) + self.cycle.buffered > HIGH_WATER:
                 self._pause_reading()
 
     def _read_head(self, data: bytes) -> None:
@@ -133,7 +134,7 @@ class HttpProtocol(CallerConnection[Cycle]):
         self._read_deadline.at = NEVER
         cycle.fail(error)
 
-    # For the request in flight: see `cycle.CycleConnection`.
+    # For the request in flight: see `cycle_connection.CycleConnection`.
 
     def await_body(self) -> None:
         self._read_deadline.set(self.limits.body_timeout)
@@ -152,12 +153,16 @@ class HttpProtocol(CallerConnection[Cycle]):
         self.cycle = None
         self._body = None
         self._served = True
-        if cycle.whole and not cycle.request.keep_alive and not self._transport.can_write_eof():
-            self._close()  # TLS cannot end our side alone; as the caller asked, it sends no more
+        if self._ended or self._ends_whole(cycle):
+            self._close()
         elif closes or self._retired or (self.listener.stopping and not self._buffer):
             self._linger(LINGER_WHOLE if cycle.whole else LINGER_SILENCE)
         else:
             self._read_on()
+
+    def _ends_whole(self, cycle: Cycle) -> bool:
+        """TLS cannot end our side alone; where the caller asked for the end, it sends no more."""
+        return cycle.whole and not cycle.request.keep_alive and not self._transport.can_write_eof()
 
     def _read_on(self) -> None:
         """Reads the next request, once the caller has read enough of the replies so far."""

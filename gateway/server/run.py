@@ -20,6 +20,7 @@ from gateway.errors import ConfigurationError, Problem
 from gateway.events import Emit, Event, ExchangeEnded, Noticed
 from gateway.identity.listener_tls import Renew
 from gateway.observe.logs import describe_exception
+from gateway.server.connections import per_peer
 from gateway.server.listener import ConnectionLimits, Listener
 from gateway.server.listener_server import ListenerServer
 from gateway.server.sockets import Sockets, open_admin, open_callers
@@ -110,8 +111,8 @@ async def _live(service: Service, settings: Settings, asked: asyncio.Event) -> i
     async def renew(new: Settings, tls: ssl.SSLContext | None, *, retire: bool) -> None:
         nonlocal listen
         listen = new.listen
-        for server in (admin, callers):
-            server.limit(_limits(new))
+        callers.limit(_callers_limits(new))
+        admin.limit(_admin_limits(new))
         if tls is not None:
             await callers.renew(tls, retire=retire)
 
@@ -170,13 +171,13 @@ def _bound_servers(service: Service, settings: Settings) -> tuple[ListenerServer
         for sockets in opened:
             sockets.close()
         raise ConfigurationError(problems)
-    limits, request_id = _limits(settings), service.new_request_id
-    admin = Listener(service.admin, limits, request_id, _uncounted(service.emit), "admin")
-    callers = Listener(service.callers, limits, request_id, service.emit)
+    request_id, uncounted = service.new_request_id, _uncounted(service.emit)
+    admin = Listener(service.admin, _admin_limits(settings), request_id, uncounted, "admin")
+    callers = Listener(service.callers, _callers_limits(settings), request_id, service.emit)
     return ListenerServer("admin", admin, opened[0]), ListenerServer("callers", callers, opened[1])
 
 
-def _limits(settings: Settings) -> ConnectionLimits:
+def _callers_limits(settings: Settings) -> ConnectionLimits:
     listen, limits = settings.listen, settings.limits
     return ConnectionLimits(
         header_timeout=listen.header_timeout,
@@ -186,6 +187,15 @@ def _limits(settings: Settings) -> ConnectionLimits:
         max_header_bytes=limits.max_header_bytes,
         max_headers=limits.max_headers,
         max_connections=listen.max_connections,
+        max_connections_per_peer=per_peer(listen.max_connections_per_peer, listen.max_connections),
+    )
+
+
+def _admin_limits(settings: Settings) -> ConnectionLimits:
+    """The callers' limits, but for the number of connections."""
+    most = settings.admin.max_connections
+    return _callers_limits(settings)._replace(
+        max_connections=most, max_connections_per_peer=per_peer(0, most)
     )
 
 

@@ -5,13 +5,10 @@ Rule: decides and emits; does no I/O.
 
 import ssl
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
-from gateway.events import Emit, Noticed, TlsFailureReason, TlsHandshakeFailed
-
-EVERY: Final = 60.0  # seconds between two lines about one peer and reason
-MOST_LINES: Final = 10  # per second, of all peers together
-_MOST_KNOWN: Final = 1024
+from gateway.events import Emit, TlsFailureReason, TlsHandshakeFailed
+from gateway.server.sparse_lines import SparseLines
 
 # X509_V_ERR_… of OpenSSL's x509_vfy.h
 _VERIFY: Final[dict[int, TlsFailureReason]] = {
@@ -52,37 +49,9 @@ class TlsFailures:
     def __init__(self, listener: str, emit: Emit, clock: Callable[[], float]) -> None:
         self._listener = listener
         self._emit = emit
-        self._clock = clock
-        self._next: dict[tuple[str, str], float] = {}  # when a line may follow, by peer and reason
-        self._second = 0.0
-        self._lines = 0
-        self._unlogged = 0
+        self._lines = SparseLines("tls_handshake_failed", listener, emit, clock)
 
     def add(self, peer: str, reason: TlsFailureReason, detail: str = "") -> None:
         """Counts one, and logs it if it is due. `detail` is OpenSSL's own words."""
         self._emit(TlsHandshakeFailed(self._listener, reason))
-        if not self._due(peer, reason):
-            self._unlogged += 1
-            return
-        fields: dict[str, Any] = {"listener": self._listener, "peer": peer, "reason": reason}
-        if detail:
-            fields["detail"] = detail
-        if self._unlogged:
-            fields["unlogged"] = self._unlogged
-            self._unlogged = 0
-        self._emit(Noticed("tls_handshake_failed", "warning", fields))
-
-    def _due(self, peer: str, reason: str) -> bool:
-        now, about = self._clock(), (peer, reason)
-        if now < self._next.get(about, now):
-            return False
-        if now >= self._second + 1.0:
-            self._second, self._lines = now, 0
-        if self._lines >= MOST_LINES:
-            return False
-        self._lines += 1
-        self._next.pop(about, None)
-        if len(self._next) >= _MOST_KNOWN:
-            del self._next[next(iter(self._next))]
-        self._next[about] = now + EVERY
-        return True
+        self._lines.add(peer, reason, detail=detail)

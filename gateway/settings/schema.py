@@ -80,8 +80,11 @@ class ListenSettings(Table):
     """Longest time in which a caller reads nothing of its reply."""
     idle_timeout: Seconds = 75.0
     """Longest time between requests on a kept connection."""
-    max_connections: Count = 4096
+    max_connections: Count = 2048
     """Most connections from callers; further ones are closed at once. 0 = no limit."""
+    max_connections_per_peer: Count = 0
+    """Most connections from one address (IPv6: one /64 network), or of one user of the socket.
+    0 = three quarters of `max_connections`."""
     drain_delay: SecondsOrZero = 0.0
     """Time after SIGTERM in which the gateway still listens while `/readyz` answers 503."""
     drain_timeout: SecondsOrZero = 25.0
@@ -100,6 +103,9 @@ class AdminSettings(Table):
     """The address on which metrics, probes and the status page are served."""
     port: Port = 9585
     """The admin port, never the callers' port; 0 takes any free one."""
+    max_connections: Positive = 32
+    """Most connections of scrapers, probes and browsers; further ones are closed at once. One
+    address may have three quarters of them."""
     status_networks: tuple[Network, ...] = ()
     """Networks besides loopback from which `/` and `/status` may be seen."""
 

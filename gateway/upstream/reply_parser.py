@@ -9,7 +9,7 @@ from typing import Final
 
 import httptools
 
-from gateway.framing import BODILESS, ChunkedDecoder, ChunkRules, FramingError
+from gateway.framing import BODILESS, MOST_PIECES, ChunkedDecoder, ChunkRules, FramingError, compact
 from gateway.model import Headers
 from gateway.upstream.failures import failure
 
@@ -118,6 +118,8 @@ class ReplyParser:
 
     def _keep(self, data: bytes) -> None:
         self._chunks.append(data)
+        if len(self._chunks) >= MOST_PIECES:
+            compact(self._chunks)
         self.buffered += len(data)
 
     def _feed_head(self, data: bytes) -> bytes:
@@ -216,6 +218,7 @@ class ReplyParser:
             raise failure("protocol", sent=True) from None
         finally:
             self.buffered += decoder.decoded - before
+            compact(self._chunks)
         if rest is not None:
             self.complete = True
             self.keep_alive = self.keep_alive and not rest

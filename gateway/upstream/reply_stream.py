@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from gateway.upstream.reply_parser import ReplyParser
 
-HIGH_WATER: Final = 256 * 1024  # bytes of body held before the upstream has to wait
+HIGH_WATER: Final = 128 * 1024  # bytes of body held before the upstream has to wait
 
 
 class ReplySource(Protocol):

@@ -13,8 +13,11 @@ from typing import Final, Protocol, cast
 from gateway.socket_queues import unsent
 
 HIGH_WATER: Final = 64 * 1024  # unsent bytes above which writers wait
+READ_BLOCK: Final = 64 * 1024  # the most that one read takes; uvloop would take 250 KiB at once
 _RECORD: Final = 16 * 1024  # the most that one TLS record holds
 _RECORD_HEADER: Final = 5  # its last two bytes are the length of what follows
+
+Buffer = bytes | memoryview
 
 
 class WireReader(Protocol):
@@ -27,12 +30,13 @@ class WireReader(Protocol):
         """Nothing more will come; `clean` after a close_notify. `kind` is "closed" or "tls"."""
 
 
-class Wire(asyncio.Protocol):
+class Wire(asyncio.BufferedProtocol):
     """One TCP connection with TLS on it. Use: `handshake`, then set `reader`, then write."""
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext, server_name: str) -> None:
         self.reader: WireReader | None = None
         self._sock = sock
+        self._block = memoryview(bytearray(READ_BLOCK))
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
@@ -118,13 +122,20 @@ class Wire(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    # asyncio.Protocol
+    # asyncio.BufferedProtocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=HIGH_WATER)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
+        return self._block
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.data_received(self._block[:nbytes])
+
+    def data_received(self, data: Buffer) -> None:
+        """Takes bytes as they came, encrypted; keeps none of `data` itself."""
         self._incoming.write(data)
         self._count(data)
         if self.reader is None:
@@ -147,13 +158,13 @@ class Wire(asyncio.Protocol):
         self._paused = False
         self._wake()
 
-    def _count(self, data: bytes) -> None:
+    def _count(self, data: Buffer) -> None:
         """Tracks where TLS records end (RFC 8446 5.1), which OpenSSL does not report."""
         data = self._begun + data if self._begun else data
         end, size = self._due, len(data)
         while end <= size - _RECORD_HEADER:
             end += _RECORD_HEADER + (data[end + 3] << 8 | data[end + 4])
-        self._begun = data[end:]
+        self._begun = bytes(data[end:])
         self._due = max(end - size, 0)
 
     def _rescue(self) -> None:

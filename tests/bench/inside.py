@@ -90,9 +90,9 @@ class _Caller(asyncio.Transport):
         self._left = 0
         self._loop = asyncio.get_running_loop()
         self._done = self._loop.create_future()
-        self._protocol: asyncio.Protocol | None = None
+        self._protocol: HttpProtocol | None = None
 
-    def connect(self, protocol: asyncio.Protocol) -> None:
+    def connect(self, protocol: HttpProtocol) -> None:
         self._protocol = protocol
         protocol.connection_made(self)
 
@@ -103,7 +103,7 @@ class _Caller(asyncio.Transport):
         await self._done
 
     def _next(self) -> None:
-        cast("asyncio.Protocol", self._protocol).data_received(self._request)
+        cast("HttpProtocol", self._protocol).data_received(self._request)
 
     def write(self, data: Any) -> None:
         if not bytes(data[:12]) == b"HTTP/1.1 200":

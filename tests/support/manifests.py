@@ -1,5 +1,6 @@
 """Kubernetes manifests as parsed YAML, and what the tests read off them."""
 
+import re
 import tomllib
 from typing import Any, Protocol
 
@@ -126,6 +127,20 @@ def violations(template: Manifest) -> list[str]:
         }
         found += [f"{each['name']}: {name}" for name, kept in rules.items() if not kept]
     return found
+
+
+def in_mib(quantity: str) -> int:
+    """An amount of memory as Kubernetes and Docker write it (`512Mi`, `2g`), in MiB."""
+    found = re.fullmatch(r"([0-9]+)([MGmg])i?", quantity)
+    assert found is not None, quantity
+    return int(found[1]) * (1024 if found[2] in "Gg" else 1)
+
+
+def worst_case(output: str) -> int:
+    """The sum that `check` printed, in MiB."""
+    found = re.search(r"^memory at worst ([0-9]+) MiB", output, re.MULTILINE)
+    assert found is not None, output
+    return int(found[1])
 
 
 def is_within(labels: Manifest, selector: Manifest) -> bool:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from gateway import __version__
+from gateway.cli.worst_case import MIB, PROGRAM
 from tests.support.certificates import Authority
 from tests.support.gateway import run
 from tests.support.manifests import (
@@ -20,11 +21,13 @@ from tests.support.manifests import (
     caller,
     check_foreign,
     container,
+    in_mib,
     is_within,
     one,
     pod,
     settings,
     violations,
+    worst_case,
 )
 from tests.support.prometheus import DEPLOY
 from tests.support.prometheus_rule import FILE, rule_text
@@ -141,7 +144,8 @@ def test_the_gateway_accepts_its_configuration(
 ) -> None:
     """`check` finds nothing wrong with what is mounted, each key being where it is mounted.
 
-    It warns of the ports that other pods reach: network policies say which pods.
+    It warns of the ports that other pods reach: network policies say which pods. The worst case
+    that it prints fits the container's memory limit.
     """
     manifests = build(overlay)
     for name, text in one(manifests, "ConfigMap")["data"].items():
@@ -158,6 +162,8 @@ def test_the_gateway_accepts_its_configuration(
     assert code == 0, output
     warnings = [line for line in output.splitlines() if line.startswith("warning ")]
     assert [warning.split()[1].rstrip(":") for warning in warnings] == open_on_purpose
+    limit = container(manifests)["resources"]["limits"]["memory"]
+    assert worst_case(output) + PROGRAM // MIB < in_mib(limit)
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

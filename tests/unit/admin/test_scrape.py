@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from gateway.admin.scrape import Scrapes
+from gateway.admin.scrape import MOST_BODIES, Scrapes, TooManyBodiesError
 
 
 class Exposition:
@@ -38,8 +38,8 @@ async def test_who_comes_while_one_is_rendered_shares_the_next() -> None:
     others = [asyncio.ensure_future(scrapes.scrape("*/*")) for _ in range(50)]
     await asyncio.sleep(0)
     exposition.go.set()
-    assert (await first)[0] == b"1"
-    assert {body for body, _ in await asyncio.gather(*others)} == {b"2"}
+    assert (await first).body == b"1"
+    assert {rendered.body for rendered in await asyncio.gather(*others)} == {b"2"}
     assert len(exposition.formats) == 2
 
 
@@ -51,7 +51,7 @@ async def test_a_scraper_that_leaves_takes_nothing_from_others() -> None:
     await exposition.begun(1)
     leaving.cancel()
     exposition.go.set()
-    assert (await staying)[0] == b"1"
+    assert (await staying).body == b"1"
 
 
 async def test_a_failure_is_not_kept() -> None:
@@ -68,7 +68,7 @@ async def test_a_failure_is_not_kept() -> None:
     scrapes = Scrapes(failing)
     with pytest.raises(ValueError, match="once"):
         await scrapes.scrape("")
-    assert (await scrapes.scrape(""))[0] == b"well"
+    assert (await scrapes.scrape("")).body == b"well"
 
 
 async def test_after_a_long_rendering_there_is_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,3 +91,14 @@ async def test_after_a_long_rendering_there_is_a_pause(monkeypatch: pytest.Monke
     await scrapes.scrape("")
     await scrapes.scrape("")
     assert slept[1] == pytest.approx(0.6)
+
+
+async def test_bodies_that_are_still_read_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scrapers that read slowly hold a few renderings at most; the next is refused meanwhile."""
+    monkeypatch.setattr("gateway.admin.scrape.LONGEST_PAUSE", 0.0)
+    scrapes = Scrapes(lambda _: (b"body", "text/plain"))
+    held = [await scrapes.scrape("") for _ in range(MOST_BODIES)]
+    with pytest.raises(TooManyBodiesError):
+        await scrapes.scrape("")
+    held.pop()
+    assert (await scrapes.scrape("")).body == b"body"

@@ -4,6 +4,8 @@ import asyncio
 
 from gateway.asgi import Receive, Scope, Send
 from gateway.server.connection import HIGH_WATER
+from gateway.server.cycle import PIECE
+from gateway.server.listener import READ_BLOCK
 from tests.unit.server.conftest import Serve, Served, answer
 
 GET = b"GET /x HTTP/1.1\r\nHost: gw\r\n\r\n"
@@ -29,7 +31,7 @@ async def test_requests_in_a_row_are_read_no_further_than_they_are_served(serve:
     wire.writer.write(padded * 2000)
     for _ in range(2000):
         assert (await wire.response()).body == b"ok"
-    assert HIGH_WATER / 2 < most <= HIGH_WATER + 256 * 1024
+    assert HIGH_WATER / 2 < most <= HIGH_WATER + READ_BLOCK
 
 
 async def test_no_request_is_begun_while_replies_pile_up(serve: Serve) -> None:
@@ -56,3 +58,28 @@ async def test_no_request_is_begun_while_replies_pile_up(serve: Serve) -> None:
     for _ in range(600):
         assert len((await wire.response()).body) == 60_000
     assert begun == 600
+
+
+async def test_a_long_reply_is_written_as_it_is_taken(serve: Serve) -> None:
+    """What the app hands over at once does not lie unsent, in a copy of the connection's own."""
+    body, most = bytes(range(256)) * 32_768, 0
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await answer(send, body)
+
+    served = await serve(app)
+    wire = await served.wire(receive_buffer=4096)
+    wire.stop_reading()
+    await wire.send(GET)
+    async with asyncio.timeout(5):
+        while not (wires := list(served.listener.connections)) or not served.listener.running:
+            await asyncio.sleep(0.001)
+        transport = served.connection._transport
+        while not served.connection.write_paused:
+            await asyncio.sleep(0.001)
+            most = max(most, transport.get_write_buffer_size())
+    assert len(wires) == 1
+    assert 0 < transport.get_write_buffer_size() <= HIGH_WATER + PIECE + 4096
+    assert most <= HIGH_WATER + PIECE + 4096
+    wire.read_on()
+    assert (await wire.response()).body == body

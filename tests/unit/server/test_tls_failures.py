@@ -69,7 +69,7 @@ def test_many_peers_make_few_lines(
     for number in range(3000):
         clock.now += 0.11
         failures.add(f"other-{number}", "closed")
-    assert len(failures._next) == 1024
+    assert len(failures._lines._next) == 1024
     assert len(lines(events)) > 2000
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from gateway.errors import UpstreamError
+from gateway.framing import MOST_PIECES
 from gateway.upstream.reply_parser import (
     CHUNK_RULES,
     MAX_HEAD,
@@ -57,3 +58,18 @@ def test_bounds_hold_to_the_byte(begun: bytes, most: bytes, more: bytes, rest: b
     for pieces in ((begun + most + more + rest,), (begun, most + more, rest)):
         with pytest.raises(UpstreamError):
             parse(*pieces)
+
+
+@pytest.mark.parametrize(
+    ("framing", "piece"),
+    [(b"Content-Length: 100000", b"xy"), (b"Transfer-Encoding: chunked", b"xy")],
+)
+def test_a_body_in_crumbs_takes_no_more_than_its_bytes(framing: bytes, piece: bytes) -> None:
+    """However small the records that bring it: they are not kept as so many objects."""
+    parser = parse(OK + framing + b"\r\n\r\n")
+    if b"chunked" in framing:
+        parser.feed(b"186a0\r\n")
+    for _ in range(20_000):
+        parser.feed(piece)
+    assert len(parser._chunks) <= MOST_PIECES
+    assert parser.take() == piece * 20_000
