@@ -25,12 +25,14 @@ class ConnectionWire(Protocol):
     @property
     def congested(self) -> bool:
         """Whether `drain` would wait."""
+        ...
 
     def attach(self, reader: WireReader) -> None:
         """From now on `reader` gets what comes."""
 
     def readable(self) -> bool:
         """Whether anything has come that the reader has not seen."""
+        ...
 
     def write(self, data: bytes) -> None:
         """Sends without blocking: after many bytes, await `drain`."""
@@ -40,6 +42,7 @@ class ConnectionWire(Protocol):
 
     def not_taken(self) -> int:
         """How many bytes the peer has not taken yet."""
+        ...
 
     def pause_reading(self) -> None:
         """Lets the peer wait."""
