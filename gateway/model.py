@@ -22,6 +22,7 @@ CREDENTIAL_FIELDS: Final[tuple[bytes, ...]] = (b"proxy-authorization", b"authori
 # The server cancels a request's task with one of these messages; nothing else cancels it.
 CALLER_LEFT: Final = "caller left"
 CALLER_STALLED: Final = "caller does not read its reply"
+CALLER_SLOW: Final = "caller reads its reply too slowly"
 DRAIN_CUT: Final = "drain timeout"
 
 Party = tuple[str, str]

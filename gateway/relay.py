@@ -10,9 +10,10 @@ from typing import Final
 
 from gateway.asgi import Send
 from gateway.errors import GatewayError, GatewayFault, UpstreamError, error_response
-from gateway.model import CALLER_STALLED, DRAIN_CUT, Exchange, Headers, Reply
+from gateway.model import CALLER_SLOW, CALLER_STALLED, DRAIN_CUT, Exchange, Headers, Reply
 
 LEFT: Final = 499  # the status of an exchange whose caller left before the end of its reply
+_CAUSES: Final = {CALLER_STALLED: "caller_stalled", CALLER_SLOW: "caller_too_slow"}
 
 
 class Answer:
@@ -93,7 +94,7 @@ def cut(x: Exchange, reason: CancelledError) -> None:
         x.cause = "drain_timeout"
         x.status = x.status or 503
         return
-    x.cause = "caller_stalled" if message == CALLER_STALLED else "caller_left"
+    x.cause = _CAUSES.get(message, "caller_left")
     x.status = LEFT
 
 

@@ -39,6 +39,8 @@ BY_CAUSE: Final = {
     "deadline": "The time in X-Request-Timeout is over: allow more, or compare the latency above.",
     "caller_left": "The caller gave up: compare its timeout with the latency above.",
     "caller_stalled": "The caller did not read its reply.",
+    "caller_too_slow": "The caller read its reply more slowly than listen.min_rate.",
+    "body_rate": "The caller sent its body more slowly than listen.min_rate.",
     "drain_timeout": "The request was cut at the end of a drain: raise listen.drain_timeout.",
     "truncated": "Invopop broke its reply off; the connection to the caller was cut as well.",
     "connect_refused": "Nothing listens at upstream.url: correct it, or start what should.",

@@ -94,6 +94,13 @@ FAMILIES: Final = (
         known=_each(PHASES),
     ),
     Family(
+        "slow_callers_total",
+        "counter",
+        ("direction",),
+        "Requests ended because their caller sent or read more slowly than listen.min_rate.",
+        known=_each(("body", "reply")),
+    ),
+    Family(
         "upstream_errors_total",
         "counter",
         ("kind",),

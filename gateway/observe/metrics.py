@@ -40,6 +40,8 @@ from gateway.observe.families import FAMILIES, LOOKUP_SECONDS, Family
 from gateway.observe.negotiation import format_for
 from gateway.observe.request_counters import COUNTED_HERE, OTHER, PREFIX, RequestCounters
 
+# The cause of an exchange's end -> what its caller was too slow at.
+_TOO_SLOW: Final = {"body_rate": "body", "caller_too_slow": "reply"}
 _BOUNDED: Final = frozenset({"tenant", "caller"})
 
 
@@ -178,6 +180,8 @@ class PrometheusMetrics:
         self._counters.count(x)
         if x.error:
             self.child("rejected_total", x.error).inc()
+        if x.cause in _TOO_SLOW:
+            self.child("slow_callers_total", _TOO_SLOW[x.cause]).inc()
         if x.would_deny:
             self.child("would_deny_total", x.caller, x.route).inc()
         if x.status == 499:

@@ -11,11 +11,12 @@ from typing import Any, Final, Generic, TypeVar, cast
 
 from gateway.asgi import Scope
 from gateway.deadline import NEVER, Deadline
-from gateway.model import CALLER_LEFT, CALLER_STALLED
+from gateway.model import CALLER_LEFT, CALLER_SLOW, CALLER_STALLED
 from gateway.server.connections import OpenConnection
 from gateway.server.listener import READ_BLOCK, Listener, RequestInFlight
+from gateway.server.pace import Pace
 from gateway.server.sockets import read_peer
-from gateway.socket_queues import unsent
+from gateway.socket_queues import acknowledged, unsent
 
 # How many bytes may be held unread by the app, or unsent to the caller, until no more are taken.
 HIGH_WATER: Final = 64 * 1024
@@ -28,7 +29,9 @@ LINGER_WHOLE: Final = 2.0  # the silence, where all of the request had been read
 IDLE_MARGIN: Final = 1.0
 # How often a connection that is not read for now is checked for its caller's having left.
 LOOK_SECONDS = 1.0
+_LOOKS: Final = 4  # how often within `write_timeout` or the grace a caller that lags is looked at
 _HUNG_UP: Final = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
+_CLOCK_STEP: Final = 0.002  # timers count whole milliseconds, and may be early by one
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
 _RESET: Final = struct.pack("ii", 1, 0)  # socket(7): SO_LINGER on, for no time
 
@@ -57,7 +60,10 @@ class CallerConnection(asyncio.BufferedProtocol, Generic[C]):
         self._linger_until = NEVER
         self.keep_alive = b"keep-alive: timeout=%d\r\n\r\n" % self.limits.idle_timeout
         self._reading = True
-        self._unsent = 0
+        self._taken = 0  # as `_taken_so_far`, when the write deadline was set last
+        self._moved_at = 0.0  # when it was last seen to grow, in loop time
+        self._look_again = min(self.limits.write_timeout, self.limits.grace) / _LOOKS
+        self._reading_pace = Pace(self.limits.min_rate, self.limits.grace)
         self._drain: asyncio.Future[None] | None = None
         self._read_deadline = Deadline(listener.loop, self._read_expired)
         self._write_deadline = Deadline(listener.loop, self._write_expired)
@@ -134,6 +140,7 @@ class CallerConnection(asyncio.BufferedProtocol, Generic[C]):
     def resume_writing(self) -> None:
         """The caller has caught up, almost: the rest of a last reply must still leave in time."""
         self.write_paused = False
+        self._reading_pace.hold(self._taken_since(), self.listener.loop.time())
         self._write_deadline.at = NEVER
         if self._deaf:
             self._watch_flush()
@@ -178,16 +185,26 @@ class CallerConnection(asyncio.BufferedProtocol, Generic[C]):
             self._close()
 
     def _watch_flush(self) -> None:
-        """From now on, bytes must leave at least every `write_timeout`."""
+        """From now on, bytes must leave at least every `write_timeout`, and at `min_rate`."""
         if self._transport.get_write_buffer_size():
-            self._unsent = self._not_taken()
-            self._write_deadline.set(self.limits.write_timeout)
+            self._moved_at = now = self.listener.loop.time()
+            self._taken = self._taken_so_far()
+            self._reading_pace.turn(now)
+            self._write_deadline.set(self._look_again)
 
     def _write_expired(self) -> None:
-        if self._not_taken() < self._unsent:
-            self._watch_flush()
-        else:
+        now, taken = self.listener.loop.time(), self._taken_since()
+        if not self._transport.get_write_buffer_size():
+            self._reading_pace.hold(taken, now)
+            return
+        if taken:
+            self._moved_at = now
+        if now - self._moved_at >= self.limits.write_timeout - _CLOCK_STEP:
             self._leave(CALLER_STALLED)
+        elif taken and not self._reading_pace.moved(taken, now):
+            self._leave(CALLER_SLOW)
+        else:
+            self._write_deadline.set(self._look_again)
 
     def _linger(self, silence: float) -> None:
         """Ends our side; what the caller sends is read and dropped for a while (RFC 9112 9.6).
@@ -259,10 +276,18 @@ class CallerConnection(asyncio.BufferedProtocol, Generic[C]):
             self._reading = True
             self._transport.resume_reading()
 
-    def _not_taken(self) -> int:
-        """How many bytes the caller has not taken yet, the kernel's among them."""
+    def _taken_since(self) -> int:
+        """How many bytes the caller has taken since this was asked last; nothing was written."""
+        before, self._taken = self._taken, self._taken_so_far()
+        return max(self._taken - before, 0)
+
+    def _taken_so_far(self) -> int:
+        """Grows by what the caller takes, while nothing is written."""
         sock = self._transport.get_extra_info("socket")
-        return self._transport.get_write_buffer_size() + unsent(sock)
+        taken = acknowledged(sock)
+        return (
+            taken if taken is not None else -self._transport.get_write_buffer_size() - unsent(sock)
+        )
 
 
 def _address(transport: asyncio.BaseTransport, which: str) -> tuple[str, int | None] | None:

@@ -23,12 +23,15 @@ class ConnectionLimits(NamedTuple):
     """Bounds of a connection. Times are seconds, sizes bytes; the names are the settings'.
 
     Beyond `max_connections` in all, and `max_connections_per_peer`, new connections are closed as
-    soon as they are taken (0 = no limit).
+    soon as they are taken (0 = no limit). `min_rate` is bytes per second, 0 for none; a caller may
+    fall `grace` seconds behind it.
     """
 
     header_timeout: float = 10.0
     body_timeout: float = 15.0
     write_timeout: float = 30.0
+    min_rate: int = 0
+    grace: float = 10.0  # no setting
     idle_timeout: float = 75.0
     max_header_bytes: int = 32768
     max_headers: int = 128

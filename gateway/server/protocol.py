@@ -22,6 +22,7 @@ from gateway.server.connections import OpenConnection
 from gateway.server.cycle import Cycle
 from gateway.server.http1 import NEVER_IN_HEAD, parse_request_head
 from gateway.server.listener import Listener
+from gateway.server.pace import Pace
 from gateway.server.reply import record, refusal
 from gateway.socket_queues import unread
 
@@ -37,6 +38,7 @@ class HttpProtocol(CallerConnection[Cycle]):
     def __init__(self, listener: Listener, handshake: OpenConnection | None = None) -> None:
         super().__init__(listener, handshake)
         self._body: Body | None = None
+        self._sending_pace: Pace | None = None  # of a body that did not come with its head
         self._buffer = b""  # of a head that is not whole, or what is behind the request in flight
         self._blank_lines = 0
         self._head_since = 0.0
@@ -102,6 +104,7 @@ class HttpProtocol(CallerConnection[Cycle]):
             self._buffer = rest
             return
         length = request.content_length
+        self._sending_pace = None
         self._body = ChunkedBody() if length is None else SizedBody(length)
         if rest:
             self._read_body(self._body, cycle, rest)
@@ -109,6 +112,8 @@ class HttpProtocol(CallerConnection[Cycle]):
             self.await_body()
 
     def _read_body(self, body: Body, cycle: Cycle, data: bytes) -> None:
+        pace = self._sending_pace
+        in_pace = pace is None or pace.moved(len(data), self.listener.loop.time())
         try:
             piece, rest = body.decode(data)
         except CallerError as error:
@@ -123,7 +128,11 @@ class HttpProtocol(CallerConnection[Cycle]):
             cycle.end()
         elif cycle.buffered > HIGH_WATER:
             self._read_deadline.at = NEVER  # until the app has caught up, the caller need not send
+            if pace is not None:
+                pace.hold(0, self.listener.loop.time())
             self._pause_reading()
+        elif not in_pace:
+            self._break_body(cycle, _too_slow(self.limits.min_rate))
         else:
             self.await_body()
 
@@ -137,7 +146,11 @@ class HttpProtocol(CallerConnection[Cycle]):
     # For the request in flight: see `cycle_connection.CycleConnection`.
 
     def await_body(self) -> None:
-        self._read_deadline.set(self.limits.body_timeout)
+        limits, pace = self.limits, self._sending_pace
+        self._read_deadline.set(limits.body_timeout)
+        if pace is None:
+            pace = self._sending_pace = Pace(limits.min_rate, limits.grace)
+        pace.turn(self.listener.loop.time())
 
     def body_taken(self) -> None:
         if not self._reading:
@@ -238,3 +251,8 @@ class HttpProtocol(CallerConnection[Cycle]):
             self._read_deadline.set(self.limits.header_timeout)
         else:
             self._close()
+
+
+def _too_slow(rate: int) -> CallerError:
+    detail = f"Send the body faster: it must come at {rate} bytes a second or more."
+    return CallerError("request_timeout", detail, cause="body_rate")

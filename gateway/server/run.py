@@ -183,6 +183,7 @@ def _callers_limits(settings: Settings) -> ConnectionLimits:
         header_timeout=listen.header_timeout,
         body_timeout=listen.body_timeout,
         write_timeout=listen.write_timeout,
+        min_rate=listen.min_rate,
         idle_timeout=listen.idle_timeout,
         max_header_bytes=limits.max_header_bytes,
         max_headers=limits.max_headers,

@@ -78,6 +78,11 @@ class ListenSettings(Table):
     """Longest pause within a request body."""
     write_timeout: Seconds = 30.0
     """Longest time in which a caller reads nothing of its reply."""
+    min_rate: Size = 240
+    """Bytes a second, on average, that a caller must send of a body or read of a reply; 0 = none.
+
+    Only time in which the gateway waits for the caller counts, and a caller may fall 10 s behind.
+    """
     idle_timeout: Seconds = 75.0
     """Longest time between requests on a kept connection."""
     max_connections: Count = 2048

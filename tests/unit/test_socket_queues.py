@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from gateway.socket_queues import unread, unsent
+from gateway.socket_queues import acknowledged, unread, unsent
 
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])
@@ -31,6 +31,31 @@ def test_a_peer_that_does_not_read_leaves_bytes_unsent(family: socket.AddressFam
         assert held > 0
         peers.recv(held)
         assert unsent(ours) < held
+
+
+def test_what_a_peer_acknowledges_is_counted() -> None:
+    """It grows while the peer reads, and only then once every buffer is full."""
+    ours, peers = connected(socket.AF_INET)
+    with ours, peers:
+        ours.setblocking(False)
+        filled(ours)
+        before = acknowledged(ours)
+        assert before is not None
+        assert before > 0
+        held = unsent(ours)
+        while held > 0:
+            held -= len(peers.recv(held))
+        after = acknowledged(ours)
+        assert after is not None
+        assert after > before
+
+
+def test_a_unix_socket_counts_nothing() -> None:
+    """Nor does a socket that is closed."""
+    ours, peers = connected(socket.AF_UNIX)
+    with ours, peers:
+        assert acknowledged(ours) is None
+    assert acknowledged(ours) is None
 
 
 def test_a_closed_socket_holds_nothing() -> None:

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from gateway.errors import UpstreamError
-from gateway.model import CALLER_LEFT, CALLER_STALLED, DRAIN_CUT, Party
+from gateway.model import CALLER_LEFT, CALLER_SLOW, CALLER_STALLED, DRAIN_CUT, Party
 from gateway.upstream.breaker import Breaker
 from gateway.upstream.failures import failure
 from gateway.upstream.retry import Retries, RetryRules
@@ -48,6 +48,7 @@ async def test_a_defect_of_ours_is_a_bare_500(world: World) -> None:
     [
         (CALLER_LEFT, 499, "caller_left"),
         (CALLER_STALLED, 499, "caller_stalled"),
+        (CALLER_SLOW, 499, "caller_too_slow"),
         (DRAIN_CUT, 503, "drain_timeout"),
     ],
 )

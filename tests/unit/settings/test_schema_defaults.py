@@ -22,6 +22,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "header_timeout": 10.0,
         "body_timeout": 15.0,
         "write_timeout": 30.0,
+        "min_rate": 240,
         "idle_timeout": 75.0,
         "drain_delay": 0.0,
         "drain_timeout": 25.0,
