@@ -11,6 +11,7 @@ from typing import Final, Literal, NamedTuple, Protocol
 
 from gateway.errors import ErrorKey, UpstreamError
 from gateway.secret import Secret
+from gateway.shares import Party
 from gateway.trace import Trace, TraceContext
 
 Headers = list[tuple[bytes, bytes]]
@@ -24,9 +25,6 @@ CALLER_LEFT: Final = "caller left"
 CALLER_STALLED: Final = "caller does not read its reply"
 CALLER_SLOW: Final = "caller reads its reply too slowly"
 DRAIN_CUT: Final = "drain timeout"
-
-Party = tuple[str, str]
-"""On whose account a request is sent: its tenant and its caller."""
 
 IdentifiedBy = Literal["token", "jwt", "certificate", "network"]
 """How a caller was identified."""

@@ -60,7 +60,7 @@ class Pipeline:
         grant = await admission.admit()
         x.waited_seconds += await services.count(grant)
         body = InboundBody(receive, services.max_body)
-        permit = services.permits.acquire(grant.tenant)
+        permit = services.permits.acquire((grant.tenant, grant.caller))
         attempts_at = FileAttempts if head.inbound.file_host else Attempts
         try:
             if head.timeout is None:

@@ -40,6 +40,9 @@ BY_CAUSE: Final = {
     "caller_left": "The caller gave up: compare its timeout with the latency above.",
     "caller_stalled": "The caller did not read its reply.",
     "caller_too_slow": "The caller read its reply more slowly than listen.min_rate.",
+    "fair_share": (
+        "The caller, or its tenant, has so many requests in flight that the rest is for others."
+    ),
     "body_rate": "The caller sent its body more slowly than listen.min_rate.",
     "drain_timeout": "The request was cut at the end of a drain: raise listen.drain_timeout.",
     "truncated": "Invopop broke its reply off; the connection to the caller was cut as well.",

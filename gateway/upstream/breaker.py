@@ -9,7 +9,7 @@ from typing import Final
 
 from gateway.errors import GatewayFault
 from gateway.events import CircuitChanged
-from gateway.model import Party
+from gateway.shares import Party
 from gateway.upstream.window import SlidingCount
 
 WINDOW: Final = 10.0  # seconds of attempts that are judged

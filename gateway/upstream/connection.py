@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple, Protocol
 from gateway.deadline import NEVER, Deadline
 from gateway.errors import UpstreamError
 from gateway.model import RequestBody
+from gateway.shares import Party
 from gateway.upstream.failures import failure
 from gateway.upstream.reply_parser import ReplyParser
 from gateway.upstream.reply_stream import HIGH_WATER, ReplyStream
@@ -85,6 +86,7 @@ class Connection:
     def __init__(self, wire: ConnectionWire, hooks: Hooks, lifetime: Lifetime) -> None:
         self.closed = False
         self.served = 0
+        self.party: Party | None = None  # who holds it: its pool's to say
         self._wire = wire
         self._hooks = hooks
         self._lifetime = lifetime

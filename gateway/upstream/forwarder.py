@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from gateway.errors import GatewayFault, UpstreamError
 from gateway.events import Emit, KeyEchoed, UpstreamFailed
 from gateway.framing import NO_CONTENT
-from gateway.model import Inbound, Key, Outbound, Party, Reply, RequestBody
+from gateway.model import Inbound, Key, Outbound, Reply, RequestBody
 from gateway.network.failures import told
+from gateway.shares import Party
 from gateway.upstream.headers import (
     keyless_headers,
     keyless_reply_headers,

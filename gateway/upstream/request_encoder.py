@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from gateway.errors import GatewayFault
 from gateway.framing import LAST_CHUNK, chunk, joined_lines
 from gateway.model import Headers, Outbound, RequestBody
+from gateway.shares import Party
 
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 
@@ -26,7 +27,7 @@ class Encoded(NamedTuple):
     """A request ready to be written. `data` is its head, with the body if that is all there.
 
     `stream` is the body still to come, `length` its declared size, None if it is chunked.
-    `fresh` and `in_force` are those of the request.
+    `fresh`, `in_force` and `party` are those of the request.
     """
 
     data: bytes
@@ -36,6 +37,7 @@ class Encoded(NamedTuple):
     fresh: bool
     timeouts: Timeouts
     in_force: Callable[[], bool] | None = None
+    party: Party = ("", "")
 
 
 def encode(outbound: Outbound, timeouts: Timeouts) -> Encoded:
@@ -43,7 +45,7 @@ def encode(outbound: Outbound, timeouts: Timeouts) -> Encoded:
 
     Raises GatewayFault("internal_error") for a body that is not of its declared length.
     """
-    method, target, headers, body, fresh, in_force, _ = outbound
+    method, target, headers, body, fresh, in_force, party = outbound
     head, length = encode_head(method, target, headers)
     ready = b"" if body is None else body.ready
     if ready is not None and (ready or length != 0):
@@ -51,7 +53,7 @@ def encode(outbound: Outbound, timeouts: Timeouts) -> Encoded:
         head += encoder.piece(ready) + encoder.end()
     stream = body if ready is None else None
     # By position: keywords would cost half a percent of a request.
-    return Encoded(head, length, stream, method == "HEAD", fresh, timeouts, in_force)
+    return Encoded(head, length, stream, method == "HEAD", fresh, timeouts, in_force, party)
 
 
 def encode_head(method: str, target: bytes, headers: Headers) -> tuple[bytes, int | None]:

@@ -10,7 +10,8 @@ from time import perf_counter, time
 
 from gateway.errors import GatewayError, UpstreamError
 from gateway.events import CircuitChanged, Emit, UpstreamFailed, UpstreamRetried
-from gateway.model import Exchange, Key, Outbound, Party, Reply, Superseded
+from gateway.model import Exchange, Key, Outbound, Reply, Superseded
+from gateway.shares import Party
 from gateway.trace import Trace
 from gateway.upstream.breaker import FAILING_STATUSES, Breaker
 from gateway.upstream.connection import StaleConnectionError

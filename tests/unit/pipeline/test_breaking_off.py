@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from gateway.errors import UpstreamError
-from gateway.model import CALLER_LEFT, CALLER_SLOW, CALLER_STALLED, DRAIN_CUT, Party
+from gateway.model import CALLER_LEFT, CALLER_SLOW, CALLER_STALLED, DRAIN_CUT
+from gateway.shares import Party
 from gateway.upstream.breaker import Breaker
 from gateway.upstream.failures import failure
 from gateway.upstream.retry import Retries, RetryRules

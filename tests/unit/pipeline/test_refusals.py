@@ -103,14 +103,14 @@ async def test_a_name_that_was_not_looked_up_is_no_label(
     services = world.gateway.services
     monkeypatch.setattr(services.vault, "require", lambda _: None)  # a store may know it
     for _ in range(2):
-        services.permits.acquire("acme")
+        services.permits.acquire(("acme", "billing"))
     status, _, _ = await world.call(headers={"x-invopop-tenant": "ghost"})
     assert (status, world.exchanges[-1].tenant) == (503, "")
 
 
 async def test_no_permit_no_request(world: World) -> None:
     """Past `max_in_flight` the answer is 503 with `Retry-After`, and costs no upstream call."""
-    held = [world.gateway.services.permits.acquire("acme") for _ in range(2)]
+    held = [world.gateway.services.permits.acquire(("acme", "billing")) for _ in range(2)]
     status, headers, _ = await world.call(headers=ACME)
     assert (status, headers["x-gateway-error"]) == (503, "overloaded")
     assert headers["retry-after"] == "1"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.events import CircuitChanged
-from gateway.model import Party
+from gateway.shares import Party
 from gateway.upstream.breaker import Breaker
 
 OPEN_FOR = 5.0

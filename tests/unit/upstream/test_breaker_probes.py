@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import GatewayFault
 from gateway.events import CircuitChanged
-from gateway.model import Party
+from gateway.shares import Party
 from gateway.upstream.breaker import Breaker, Probe
 
 OPEN_FOR = 5.0
