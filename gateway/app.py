@@ -16,6 +16,7 @@ from gateway.admin.app import admin_app
 from gateway.compiled import (
     attempt,
     compile_configuration,
+    new_enrollment_call,
     new_file_hosts,
     new_sender,
     new_transport,
@@ -34,7 +35,9 @@ from gateway.policy.rates import RateRules, Rates
 from gateway.reload import InUse, Reloader
 from gateway.services import Services
 from gateway.settings.load import Loaded
+from gateway.upstream.enrollment import EnrollmentCalls
 from gateway.upstream.workspace import WorkspaceCheck
+from gateway.vault.upkeep import InvopopCalls
 from gateway.vault.vault import Vault
 
 RESTART_SECONDS: Final = 1.0  # after a defect ended a background loop
@@ -70,6 +73,7 @@ class Gateway:
     async def aclose(self) -> None:
         """Closes the connections to stores and to Invopop."""
         await self.services.vault.aclose()
+        await self.in_use.enrollments.aclose()
         await self.in_use.transport.aclose()
         if self.services.shared_rates is not None:
             await self.services.shared_rates.aclose()
@@ -116,7 +120,12 @@ async def _wire(
         transport = new_transport(upstream, trust.context, emit)
         on_failure.push_async_callback(transport.aclose)
         check = WorkspaceCheck(new_sender(transport, upstream, emit, circuit=False))
-        vault = Vault(settings, loaded.vault, environ, emit, check.ask)
+        enrollments = EnrollmentCalls(
+            new_enrollment_call(upstream, trust.context, emit, transport.resolver)
+        )
+        on_failure.push_async_callback(enrollments.aclose)
+        calls = InvopopCalls(check.ask, enrollments.post)
+        vault = Vault(settings, loaded.vault, environ, emit, calls)
         on_failure.push_async_callback(vault.aclose)
         rates = Rates(RateRules.of(limits, settings.callers))
         compiled = await attempt(compile_configuration(loaded, vault, rates, emit), problems)
@@ -137,7 +146,7 @@ async def _wire(
         shared_rates=compiled.shared_rates,
     )
     listener_tls = CurrentListenerTls(compiled.listener)
-    return InUse(loaded, trust, transport, services, check, listener_tls)
+    return InUse(loaded, trust, transport, services, check, enrollments, listener_tls)
 
 
 async def _supervise(loop: Callable[[], Awaitable[None]], emit: Emit) -> None:

@@ -24,11 +24,12 @@ from gateway.policy.grants import Grants, compile_grants
 from gateway.policy.rates import Rates
 from gateway.policy.rates_shared import SharedRates, connect, is_shared
 from gateway.secret import Secret
-from gateway.settings.key_sources import STORES, KeySource
+from gateway.settings.key_sources import LOCAL, STORES, KeySource
 from gateway.settings.load import Loaded
 from gateway.settings.schema import Settings, UpstreamSettings
 from gateway.settings.wording import shown_path
 from gateway.upstream.breaker import Breaker
+from gateway.upstream.enrollment import EnrollmentCall
 from gateway.upstream.file_hosts import RETRIED, FileSenders, file_connections, file_hosts
 from gateway.upstream.forwarder import Forwarder
 from gateway.upstream.request_encoder import Timeouts
@@ -86,6 +87,7 @@ async def compile_configuration(
     problems += wrong
     listener = await attempt(asyncio.to_thread(listener_tls, settings.listen), problems)
     shared_rates = await attempt(_shared_rates(loaded, vault, rates, emit), problems)
+    await attempt(_application(loaded, vault), problems)
     if problems:
         raise ConfigurationError(with_file(problems, str(loaded.file)))
     return CompiledConfiguration(authenticator, grants, shared_rates, listener)
@@ -137,9 +139,16 @@ def new_transport(
 ) -> Transport:
     """Connections to Invopop, verified by `trust`. `resolver` outlives them, with what it knows."""
     limits = PoolLimits(max_connections=upstream.max_connections)
+    return Transport(trust, emit, limits=limits, proxy=_proxy_of(upstream), resolver=resolver)
+
+
+def _proxy_of(upstream: UpstreamSettings) -> tuple[str, int] | None:
     proxy = urlsplit(upstream.proxy) if upstream.proxy else None
-    way = (proxy.hostname or "", proxy.port or 80) if proxy else None
-    return Transport(trust, emit, limits=limits, proxy=way, resolver=resolver)
+    return (proxy.hostname or "", proxy.port or 80) if proxy else None
+
+
+def _timeouts_of(upstream: UpstreamSettings) -> Timeouts:
+    return Timeouts(connect=upstream.connect_timeout, read=upstream.read_timeout)
 
 
 def new_sender(
@@ -147,7 +156,7 @@ def new_sender(
 ) -> Sender:
     """Forwarding with retries, and, if `circuit`, with a circuit breaker of its own."""
     authority = authority_of(upstream.url)
-    exchange = transport.exchange_with(authority, _timeouts(upstream))
+    exchange = transport.exchange_with(authority, _timeouts_of(upstream))
     return _sender(Forwarder(exchange, authority, emit), upstream, emit, circuit=circuit)
 
 
@@ -157,14 +166,10 @@ def new_file_hosts(transport: Transport, upstream: UpstreamSettings, emit: Emit)
     most = file_connections(upstream.max_connections)
     for host in upstream.file_hosts:
         authority = authority_of(f"https://{host}")
-        exchange = transport.exchange_with(authority, _timeouts(upstream), most)
+        exchange = transport.exchange_with(authority, _timeouts_of(upstream), most)
         forwarder = Forwarder(exchange, authority, emit, keyless=True)
         senders[authority] = _sender(forwarder, upstream, emit, circuit=True)
     return file_hosts(senders)
-
-
-def _timeouts(upstream: UpstreamSettings) -> Timeouts:
-    return Timeouts(connect=upstream.connect_timeout, read=upstream.read_timeout)
 
 
 def _sender(
@@ -178,12 +183,36 @@ def _sender(
     return Sender(forwarder, retries, Breaker(ratio, upstream.circuit_open_for), emit)
 
 
+async def _application(loaded: Loaded, vault: Vault) -> None:
+    """Raises `ConfigurationError` if the secret of `[vault.invopop]` is here, and unusable."""
+    invopop = loaded.settings.vault.invopop
+    if invopop is not None and invopop.client_secret.kind in LOCAL:
+        key = "vault.invopop.client_secret"
+        await vault.resolve(invopop.client_secret, str(loaded.file), key)
+
+
+# Keys are short to ask for: so many connections carry hundreds of calls a second.
+_ISSUING: Final = PoolLimits(max_connections=32)
+
+
+def new_enrollment_call(
+    upstream: UpstreamSettings, trust: ssl.SSLContext, emit: Emit, resolver: Resolver
+) -> EnrollmentCall:
+    """Asks Invopop for keys, over connections of its own, made as those for requests are."""
+    transport = Transport(
+        trust, emit, limits=_ISSUING, proxy=_proxy_of(upstream), resolver=resolver
+    )
+    return EnrollmentCall(transport, authority_of(upstream.url), _timeouts_of(upstream))
+
+
 def files_of(loaded: Loaded) -> set[Path]:
     """Every file but tenants' keys whose change makes a reload due."""
     settings = loaded.settings
     files = {loaded.file, loaded.vault_path}
     sources = [issuer.secret for issuer in settings.issuers]
     sources += [settings.limits.storage_password, settings.vault.identity]
+    invopop = settings.vault.invopop
+    sources += [invopop.client_secret] if invopop is not None else []
     files |= {source.file for source in sources if source is not None and source.file}
     listen, openbao = settings.listen, settings.vault.openbao
     named = [settings.upstream.ca_file, listen.tls_certificate, listen.tls_key, listen.client_ca]

@@ -75,7 +75,7 @@ class Observers:
     def watch(self, services: Services, transport: Callable[[], Transport]) -> None:
         """Lets gauges and health checks read what the services know, whenever they are asked."""
         watch = self.metrics.watch
-        self.metrics.watch_expiries(services.vault.expiries)
+        self.metrics.watch_expiries(services.vault.expiries, services.vault.issued)
         watch("requests_in_flight", lambda: services.permits.in_flight)
         watch("circuit_open", lambda: services.sender.circuit_open)
         watch("audit_failing", lambda: bool(self._audit.trouble()))

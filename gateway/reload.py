@@ -19,6 +19,7 @@ from gateway.compiled import (
     attempt,
     compile_configuration,
     files_of,
+    new_enrollment_call,
     new_file_hosts,
     new_sender,
     new_transport,
@@ -32,6 +33,7 @@ from gateway.policy.rates import RateRules
 from gateway.services import Services
 from gateway.settings.load import Loaded, load
 from gateway.settings.positions import located
+from gateway.upstream.enrollment import EnrollmentCall, EnrollmentCalls
 from gateway.upstream.sender import Sender
 from gateway.upstream.transport import Transport
 from gateway.upstream.workspace import WorkspaceCheck
@@ -48,6 +50,7 @@ class InUse:
     transport: Transport
     services: Services
     workspace_check: WorkspaceCheck
+    enrollments: EnrollmentCalls
     listener_tls: CurrentListenerTls
 
 
@@ -156,17 +159,22 @@ class Reloader:
         services.rates.rules = RateRules.of(limits, settings.callers)
         shared, transport = services.shared_rates, current.transport
         services.shared_rates = compiled.shared_rates
+        retired: list[Transport | EnrollmentCall] = []
         if new.transport is not transport:
             current.trust, current.transport = new.trust, new.transport
             services.sender = self._new_sender(circuit=True)
             services.files = new_file_hosts(new.transport, settings.upstream, self._emit)
             current.workspace_check.sender = self._new_sender(circuit=False)
+            retired += [transport, current.enrollments.current]
+            current.enrollments.current = new_enrollment_call(
+                settings.upstream, new.trust.context, self._emit, new.transport.resolver
+            )
         if self._refreshing is not None:
             self._refreshing.cancel()
         self._watch_files()
         await current.listener_tls.apply(settings, compiled.listener)
-        if transport is not current.transport:
-            await transport.aclose()
+        for old in retired:
+            await old.aclose()
         if shared is not None:
             await shared.aclose()
 

@@ -53,12 +53,14 @@ BY_CAUSE: Final = {
 BY_KEY_STATE: Final = {
     "ok": "",
     "loading": "The key has not been read yet.",
+    "on_demand": "Invopop issues the key when it is used next.",
     "unchecked": "The key is used once Invopop has confirmed its workspace.",
     "rejected": "Invopop answered 401 to the key: rotate it.",
     "not_found": "The key is not at its source: put it there.",
     "denied": "The source refuses access to the key: check the gateway's permissions there.",
     "unavailable": "The source does not answer; the last good key is used meanwhile.",
     "malformed": "What is at the source is not a key; see check.",
+    "disabled": "The workspace has disabled the application: enable its enrollment at Invopop.",
     "pin_unchecked": "Invopop did not say whose workspace the key opens; it is asked again soon.",
     "pin_mismatch": (
         "The key opens another workspace than vault.toml says: put the right key there."

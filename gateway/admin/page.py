@@ -90,7 +90,8 @@ def _tone(status: Status) -> str:
 
 
 def _key_tone(key: KeyRow) -> str:
-    return {"ok": "good", "loading": "quiet", "unchecked": "warn"}.get(key.state, "bad")
+    quiet = {"ok": "good", "loading": "quiet", "on_demand": "quiet", "unchecked": "warn"}
+    return quiet.get(key.state, "bad")
 
 
 class Minute:

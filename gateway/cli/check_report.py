@@ -55,9 +55,9 @@ def key_warnings(seen: Look, *, real: bool) -> list[str]:
     now, texts = time.time(), []
     for row in seen.rows:
         place = key_path(("tenants", row.tenant, row.slot))
-        if not row.fingerprint:
+        if not row.fingerprint and row.state != "on_demand":
             texts.append(f"{place}: the key is unavailable now: {row.state}")
-        if row.expires_at is not None and ends_soon(row.expires_at, now):
+        if row.expires_at is not None and not row.issued and ends_soon(row.expires_at, now):
             word = "expired" if row.expires_at <= now else "expires"
             texts.append(f"{place}: the key {word} on {_day(row.expires_at)}")
     if real:

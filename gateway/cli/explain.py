@@ -129,6 +129,8 @@ async def _key(vault: Vault, tenant: str, caller: str) -> str:
     try:
         key = vault.key(tenant)
     except KeyNeeded:
+        if (source := vault.issued_from(tenant)) is not None:
+            return f"one that Invopop issues when it is needed ({source.describe()})"
         holder = vault.holder(tenant)
         await vault.read_stores(holder)
         for row in vault.tenants():

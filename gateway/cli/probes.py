@@ -19,7 +19,7 @@ from gateway.network.resolver import Resolver
 from gateway.network.tls import client_context
 from gateway.pin import WorkspaceFacts
 from gateway.sandbox.signing import is_of_sandbox
-from gateway.settings.key_sources import STORES
+from gateway.settings.key_sources import ISSUED, STORES
 from gateway.settings.load import Loaded
 from gateway.settings.schema import TracingSettings
 from gateway.settings.wording import key_path, masked
@@ -41,10 +41,13 @@ class WorkspaceFound(NamedTuple):
     problem: str
 
 
+ProbeKind = Literal["store", "application", "issuer", "rate storage", "collector"]
+
+
 class ProbeResult(NamedTuple):
     """Something outside that was tried. `problem` says what failed and how; "" if nothing did."""
 
-    kind: Literal["store", "issuer", "rate storage", "collector"]
+    kind: ProbeKind
     name: str
     problem: str
 
@@ -66,11 +69,12 @@ class Look(NamedTuple):
 async def look(loaded: Loaded, *, online: bool) -> Look:
     """Reads all keys; online, asks Invopop of each, and tries everything else outside.
 
-    Offline, only stores are read: of keys, and of issuers' secrets. Raises `ConfigurationError`.
+    Offline, only stores are read: of keys, and of issuers' secrets; Invopop issues no key. Raises
+    `ConfigurationError`.
     """
     async with wired(loaded) as gateway:
         vault = gateway.services.vault
-        await vault.read_stores()
+        await vault.read_stores(issued=online)
         held = vault.held()
         scopes: dict[Slot, str] = {(key.tenant, key.slot): scope(key.secret) for key in held}
         foreign: list[Slot] = [
@@ -120,12 +124,13 @@ async def _stores(gateway: Gateway, rows: list[TenantRow]) -> list[ProbeResult]:
     """Each store that has keys, by what reading the listed ones brought, or by a look-up."""
     discover = gateway.in_use.loaded.vault.discover
     probes = []
-    for kind in STORES:
+    for kind in (*STORES, *ISSUED):
+        what: ProbeKind = "store" if kind in STORES else "application"
         of_kind = [row for row in rows if row.source.partition(" ")[0] == kind]
         if of_kind:
-            probes.append(ProbeResult("store", kind, _worst(of_kind)))
+            probes.append(ProbeResult(what, kind, _worst(of_kind)))
         elif discover is not None and discover.key.kind == kind:
-            probes.append(ProbeResult("store", kind, await _looked_up(gateway)))
+            probes.append(ProbeResult(what, kind, await _looked_up(gateway)))
     return probes
 
 

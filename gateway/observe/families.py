@@ -180,7 +180,13 @@ FAMILIES: Final = (
         "key_expiry_timestamp_seconds",
         "gauge",
         ("tenant", "slot"),
-        "When a key expires, if it is a JWT that says so.",
+        "When a key expires, if it is issued, or a JWT that says so.",
+    ),
+    Family(
+        "key_issued",
+        "gauge",
+        ("tenant", "slot"),
+        "Always 1: the key is issued by Invopop for a short time, and renewed by the gateway.",
     ),
     Family(
         "key_refresh_total",

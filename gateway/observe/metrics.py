@@ -45,8 +45,8 @@ _TOO_SLOW: Final = {"body_rate": "body", "caller_too_slow": "reply"}
 _BOUNDED: Final = frozenset({"tenant", "caller"})
 
 
-class _Expiries(Collector):
-    """When keys expire, read from the vault at each scrape: tenant, slot, seconds since 1970."""
+class _OfKeys(Collector):
+    """A gauge of keys, read from the vault at each scrape: tenant, slot, value."""
 
     def __init__(self, family: Family, limit: int) -> None:
         self._family = family
@@ -54,17 +54,17 @@ class _Expiries(Collector):
         self.read: Callable[[], Iterable[tuple[str, str, float]]] = tuple
 
     def collect(self) -> Iterable[Metric]:
-        """One gauge. Past `limit` series the tenants share `other`: the earliest of theirs."""
+        """One gauge. Past `limit` series the tenants share `other`: the least of theirs."""
         family = self._family
         gauge = GaugeMetricFamily(PREFIX + family.name, family.meaning, labels=family.labels)
-        expiries = iter(self.read())
-        for tenant, slot, expires_at in islice(expiries, self._limit):
-            gauge.add_metric((tenant, slot), expires_at)
+        values = iter(self.read())
+        for tenant, slot, value in islice(values, self._limit):
+            gauge.add_metric((tenant, slot), value)
         rest: dict[str, float] = {}
-        for _, slot, expires_at in expiries:
-            rest[slot] = min(expires_at, rest.get(slot, inf))
-        for slot, expires_at in rest.items():
-            gauge.add_metric((OTHER, slot), expires_at)
+        for _, slot, value in values:
+            rest[slot] = min(value, rest.get(slot, inf))
+        for slot, value in rest.items():
+            gauge.add_metric((OTHER, slot), value)
         yield gauge
 
 
@@ -89,8 +89,10 @@ class PrometheusMetrics:
         self._counters = RequestCounters(max_series)
         self.registry.register(self._counters)
         tables = {f.name: f for f in FAMILIES if f.name not in COUNTED_HERE}
-        self._expiries = _Expiries(tables.pop("key_expiry_timestamp_seconds"), max_series)
+        self._expiries = _OfKeys(tables.pop("key_expiry_timestamp_seconds"), max_series)
+        self._issued = _OfKeys(tables.pop("key_issued"), max_series)
         self.registry.register(self._expiries)
+        self.registry.register(self._issued)
         ProcessCollector(registry=self.registry)
         self._families = {name: (f, _new(f, self.registry)) for name, f in tables.items()}
         self._series = dict.fromkeys(self._families, 0)
@@ -125,9 +127,13 @@ class PrometheusMetrics:
         """Lets a gauge read its value at each scrape."""
         self.child(name, *values).set_function(read)
 
-    def watch_expiries(self, read: Callable[[], Iterable[tuple[str, str, float]]]) -> None:
-        """Lets the expiry of keys be read at each scrape, from the thread that scrapes."""
-        self._expiries.read = read
+    def watch_expiries(
+        self,
+        read: Callable[[], Iterable[tuple[str, str, float]]],
+        issued: Callable[[], Iterable[tuple[str, str, float]]] = tuple,
+    ) -> None:
+        """Lets the expiry of keys, and which are issued, be read at each scrape, by its thread."""
+        self._expiries.read, self._issued.read = read, issued
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """The scrape's body and content type, as `Accept` asks: text or OpenMetrics."""

@@ -15,7 +15,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
-from gateway.settings.key_sources import ListedSource
+from gateway.settings.key_sources import SecretSource
 from gateway.settings.values import (
     Algorithm,
     Count,
@@ -63,7 +63,7 @@ class Issuer(Table):
     """Keys from a file: a JSON Web Key Set."""
     public_key_file: FilePath | None = None
     """The key from a file: one public key in PEM."""
-    secret: ListedSource | None = None
+    secret: SecretSource | None = None
     """A secret shared with the issuer, at least as long as the hash of its algorithm."""
     jwks_url: HttpsUrl | None = None
     """Keys from a URL: a JSON Web Key Set."""

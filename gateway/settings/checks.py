@@ -213,7 +213,11 @@ def _algorithms(at: KeyPath, issuer: Issuer, origins: Sequence[str]) -> Iterator
 def _shared_secrets(settings: Settings, positions: Sequence[int]) -> Iterator[Violation]:
     known = {table for table in STORE_TABLES if getattr(settings.vault, table)}
     both = zip(positions, settings.issuers, strict=True)
-    found = ((("issuers", at, "secret"), issuer.secret) for at, issuer in both)
+    found: list[tuple[KeyPath, KeySource | None]] = [
+        (("issuers", at, "secret"), issuer.secret) for at, issuer in both
+    ]
+    if (invopop := settings.vault.invopop) is not None:
+        found.append((("vault", "invopop", "client_secret"), invopop.client_secret))
     return _unreachable(((path, source) for path, source in found if source), known)
 
 

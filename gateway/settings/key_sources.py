@@ -14,7 +14,15 @@ from pydantic import AfterValidator, BeforeValidator, GetCoreSchemaHandler, GetJ
 from pydantic_core import core_schema
 
 from gateway.secret import Secret
-from gateway.settings.values import EnvironmentName, FilePath, Reference, Text, expects, refuse
+from gateway.settings.values import (
+    EnvironmentName,
+    FilePath,
+    Reference,
+    Text,
+    Word,
+    expects,
+    refuse,
+)
 from gateway.settings.wording import is_token, masked, masked_name
 
 
@@ -38,22 +46,25 @@ class SourceKind(NamedTuple):
 
     `reference` is the type of what a file writes as its value. `opener` is the class that reads
     it, imported when the first key of that kind is configured. A `local` kind needs no store, so
-    a start waits for it; a `constant` one changes only with a restart or a reload; `documents`
-    may be JSON, of which `field` names a member. `table` is the table `[vault.TABLE]` that says
-    how to reach a store; it is needed if `needs_table` says so of a reference. `names` is there
-    if the store allows less in a name than a tenant's may have. A template of `[discover]` must not
-    begin with `no_template`.
+    a start waits for it; an `issued` key is made by Invopop, and short-lived; a `constant` one
+    changes only with a restart or a reload; `documents` may be JSON, of which `field` names a
+    member. `table` is the table `[vault.TABLE]` that says how to reach a store; it is needed if
+    `needs_table` says so of a reference. `names` is there if the store allows less in a name than
+    a tenant's may have. `[discover]` may name a kind that `finds` tenants, by a literal prefix and
+    the tenant's name, or by that alone if keys are `issued`; it must not begin with `no_template`.
     """
 
     meaning: str
     reference: Any
     opener: str
     local: bool = False
+    issued: bool = False
     constant: bool = False
     documents: bool = True
     table: str = ""
     needs_table: Callable[[str], bool] = _never
     names: NameRule | None = None
+    finds: bool = True
     no_template: str = ""
 
 
@@ -113,10 +124,34 @@ SOURCE_KINDS: Final[Mapping[str, SourceKind]] = {
         # to many tenants, whatever a caller's `tenants` say.
         names=NameRule(re.compile(r"[a-z0-9-]+"), 127),
     ),
+    "invopop": SourceKind(
+        "The id of an owner (a workspace) for which Invopop issues keys to an application.",
+        Word,
+        "gateway.vault.sources.invopop:InvopopSource",
+        issued=True,
+        documents=False,
+        table="invopop",
+        needs_table=_always,
+        # Ids are UUIDs, in which letter case means nothing: as for azure, one spelling is a tenant.
+        names=NameRule(re.compile(r"[a-z0-9._-]+"), 128),
+    ),
+    "invopop_enrollment": SourceKind(
+        "The id of an enrollment for which Invopop issues keys to an application.",
+        Word,
+        "gateway.vault.sources.invopop:InvopopSource",
+        issued=True,
+        documents=False,
+        table="invopop",
+        needs_table=_always,
+        finds=False,
+    ),
 }
 LOCAL: Final = tuple(name for name, kind in SOURCE_KINDS.items() if kind.local)
-STORES: Final = tuple(name for name, kind in SOURCE_KINDS.items() if not kind.local)
+ISSUED: Final = tuple(name for name, kind in SOURCE_KINDS.items() if kind.issued)
+STORES: Final = tuple(k for k in SOURCE_KINDS if k not in LOCAL and k not in ISSUED)
+FINDERS: Final = tuple(n for n, kind in SOURCE_KINDS.items() if kind.finds and not kind.local)
 STORE_TABLES: Final = tuple(dict.fromkeys(k.table for k in SOURCE_KINDS.values() if k.table))
+_UUID: Final = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 FIELD: Final = "field"
 FIELD_MEANING: Final = "The member to take, if the file or secret is a JSON document."
 
@@ -203,11 +238,13 @@ def _read(value: Any, handler: core_schema.ValidatorFunctionWrapHandler) -> KeyS
         return KeySource(kind, "", field, place)
     if is_token(f"{place}#{field}"):
         raise refuse("where the key is; a key itself can stand in `value` only")
+    if kind in ISSUED and _UUID.fullmatch(place):
+        place = place.lower()  # RFC 9562 4: two spellings of one id are one id
     return KeySource(kind, str(place), field)
 
 
 def _listed(source: KeySource) -> KeySource:
-    if source.kind in STORES and not {"{", "}"}.isdisjoint(source.reference):
+    if source.kind not in LOCAL and not {"{", "}"}.isdisjoint(source.reference):
         raise refuse("no braces: {tenant} is for [discover]")
     return source
 
@@ -215,12 +252,16 @@ def _listed(source: KeySource) -> KeySource:
 def _in_store(source: Any) -> Any:
     # First of all: that a variable's name cannot hold `{tenant}` is not the point.
     named = [kind for kind in SOURCE_KINDS if isinstance(source, dict) and kind in source]
-    if len(named) == 1 and named[0] not in STORES:
-        raise refuse(f"a store ({', '.join(STORES)}): {named[0]} cannot find tenants")
+    if len(named) == 1 and named[0] not in FINDERS:
+        raise refuse(f"one of {', '.join(FINDERS)}: {named[0]} cannot find tenants")
     return source
 
 
 def _discovering(source: KeySource) -> KeySource:
+    if source.kind in ISSUED:
+        if source.reference != "{tenant}":
+            raise refuse("\"{tenant}\" alone: the tenant's name is the owner's id")
+        return source
     prefix, found, suffix = source.reference.partition("{tenant}")
     if not found or not prefix or not {"{", "}"}.isdisjoint(prefix + suffix):
         raise refuse("a literal prefix, then {tenant} once")
@@ -236,8 +277,15 @@ def _local(source: KeySource) -> KeySource:
     return source
 
 
+def _secret(source: KeySource) -> KeySource:
+    if source.kind in ISSUED:
+        raise refuse(f"one of {', '.join((*LOCAL, *STORES))}: Invopop issues tenants' keys only")
+    return _listed(source)
+
+
 ListedSource = Annotated[KeySource, AfterValidator(_listed)]
+SecretSource = Annotated[KeySource, AfterValidator(_secret), _Only((*LOCAL, *STORES))]
 LocalSource = Annotated[KeySource, AfterValidator(_local), _Only(LOCAL)]
 DiscoverySource = Annotated[
-    KeySource, BeforeValidator(_in_store), AfterValidator(_discovering), _Only(STORES)
+    KeySource, BeforeValidator(_in_store), AfterValidator(_discovering), _Only(FINDERS)
 ]

@@ -1,4 +1,4 @@
-"""How to reach the secret stores: the tables `[vault.openbao]`, `.aws`, `.gcp` and `.azure`.
+"""How to reach the secret stores, and Invopop's issue of keys: the tables `[vault.NAME]`.
 
 Rule: credentials of a store come from the environment or a file, never from a store.
 """
@@ -8,8 +8,8 @@ from typing import Final, Literal
 
 from pydantic import model_validator
 
-from gateway.settings.key_sources import LocalSource
-from gateway.settings.values import FilePath, Seconds, StoreUrl, Table, Text, refuse
+from gateway.settings.key_sources import LocalSource, SecretSource
+from gateway.settings.values import FilePath, Rate, Seconds, StoreUrl, Table, Text, Word, refuse
 
 _SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
@@ -86,10 +86,23 @@ class Azure(Table):
     """The vault."""
 
 
+class Invopop(Table):
+    """An application of Invopop's, for which it issues short-lived keys: one secret, many
+    tenants."""
+
+    client_id: Word
+    """The application's client id."""
+    client_secret: SecretSource
+    """The application's client secret, read again at a reload and when Invopop refuses it."""
+    requests_per_second: Rate = 1000.0
+    """Most calls to Invopop for keys, of all tenants together. 0 = no limit."""
+
+
 class Stores(Table):
-    """The tables `[vault.NAME]`: how to reach each store."""
+    """The tables `[vault.NAME]`: how to reach each store, and an application of Invopop's."""
 
     openbao: OpenBao | None = None
     aws: Aws | None = None
     gcp: Gcp | None = None
     azure: Azure | None = None
+    invopop: Invopop | None = None

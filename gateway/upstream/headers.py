@@ -6,10 +6,12 @@ Rule: names are lower-case; order and repeats are kept; the key is the only cred
 import re
 from typing import Final, NamedTuple
 
+from gateway import __version__
 from gateway.model import CREDENTIAL_FIELDS, Headers, Inbound, Key
 
 NAME: Final = b"invopop-gateway"
 VIA: Final = (b"via", b"1.1 " + NAME)
+USER_AGENT: Final = (b"user-agent", NAME + b"/" + __version__.encode("ascii"))
 REDACTED: Final = b"[redacted]"
 
 # RFC 9110 7.6.1, and what only makes sense between two neighbours.

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from gateway.errors import GatewayError, tenant_denied
-from gateway.settings.key_sources import SOURCE_KINDS, KeySource
+from gateway.settings.key_sources import ISSUED, SOURCE_KINDS, KeySource
 from gateway.settings.schema import VaultSettings
 from gateway.settings.vault_file import Discover
 from gateway.vault.background import SingleFlight, wait_until
@@ -36,9 +36,8 @@ class Absent(NamedTuple):
 class Discovery:
     """One `[discover]` section at work."""
 
-    def __init__(self, discover: Discover, negative_ttl: float) -> None:
+    def __init__(self, discover: Discover) -> None:
         self.discover = discover
-        self._negative_ttl = negative_ttl
         self._absent: dict[str, Absent] = {}
         self._misses: dict[str, tuple[float, float]] = {}
 
@@ -65,12 +64,15 @@ class Discovery:
             return None
         return absent
 
-    def missed(self, tenant: str, reason: str, now: float) -> Absent:
-        """Remembers that a name is unavailable; beyond `MAX_ABSENT` the oldest is forgotten."""
+    def missed(self, tenant: str, reason: str, until: float) -> Absent:
+        """Remembers until then that a name is unavailable.
+
+        Beyond `MAX_ABSENT` the oldest is forgotten.
+        """
         self._absent.pop(tenant, None)
         while len(self._absent) >= MAX_ABSENT:
             del self._absent[next(iter(self._absent))]
-        absent = self._absent[tenant] = Absent(reason, now + self._negative_ttl)
+        absent = self._absent[tenant] = Absent(reason, until)
         return absent
 
     def may_look(self, caller: str, now: float) -> bool:
@@ -158,9 +160,15 @@ class LookUps:
     def adopt(self, discover: Discover | None, settings: VaultSettings) -> None:
         """Looks by this section from now on."""
         if not self.keeps(discover, settings):
-            ttl = settings.negative_ttl
-            self.discovery = Discovery(discover, ttl) if discover is not None else None
+            self.discovery = Discovery(discover) if discover is not None else None
         self._settings = settings
+
+    def issued_from(self, tenant: str) -> KeySource | None:
+        """By what Invopop would issue an unlisted tenant's key, if that is how keys are found."""
+        discovery = self.discovery
+        if discovery is None or discovery.discover.key.kind not in ISSUED:
+            return None
+        return discovery.source(tenant)
 
     def missing(self, tenant: str) -> GatewayError | KeyNeeded:
         """What to raise for a tenant that is not in memory."""
@@ -203,7 +211,7 @@ class LookUps:
         if self.discovery is not discovery:
             return None  # reloaded meanwhile: what was found may be allowed no more
         if slot.key is None:
-            return discovery.missed(slot.tenant, slot.failure, self._clock())
+            return discovery.missed(slot.tenant, slot.failure, slot.retry_at)
         discovery.found(caller)
         self._found(slot)
         return None

@@ -18,8 +18,8 @@ from gateway.events import Emit, KeyChanged
 from gateway.model import Key, SlotName
 from gateway.pin import Pin, PinMismatch
 from gateway.secret import Secret
-from gateway.settings.key_sources import KeySource
-from gateway.vault.sources.source import ReadFailure
+from gateway.settings.key_sources import ISSUED, KeySource
+from gateway.vault.sources.source import NOT_FOUND, KeyRead, ReadFailure
 
 
 class KeyNeeded(Exception):
@@ -78,6 +78,20 @@ MISMATCHES: Final[Mapping[PinMismatch, str]] = {
     "pin_mismatch_country": "the key's workspace is not based in the pinned country",
 }
 
+
+class KeyLife(NamedTuple):
+    """The life of a key that Invopop issued: it ends, and is due for renewal before.
+
+    `ends` and `renew_at` are monotonic seconds, `life` seconds, `expires_at` seconds since the
+    epoch.
+    """
+
+    ends: float
+    renew_at: float
+    life: float
+    expires_at: float
+
+
 SlotFailure = ReadFailure | PinMismatch | Literal["pin_unchecked"]
 """Why a slot gave no new key: its source, or its pin."""
 
@@ -102,7 +116,8 @@ class Slot:
     `max_age` bounds how long a key outlives the last read that gave it. `candidate` is a value
     that was read but whose pin is not checked yet. `expires_at` is a hint, in seconds since
     the epoch; `mark` is how its source looked before the last reload's read. The tenant of a
-    `discovered` slot is not listed; a `retired` one left the configuration.
+    `discovered` slot is not listed; a `retired` one left the configuration. `term` is there if the
+    newest value, candidate or key, was issued.
     """
 
     tenant: str
@@ -122,6 +137,29 @@ class Slot:
     mark: Hashable = None
     discovered: bool = False
     retired: bool = False
+    term: KeyLife | None = None
+
+    @property
+    def issued(self) -> bool:
+        """Whether its keys are issued, and so live short and change often."""
+        return self.source.kind in ISSUED
+
+    def leased(self, lease: KeyRead, started: float, term: KeyLife) -> None:
+        """As `loaded`, of an issued key. Of which workspace it is, Invopop has said with it."""
+        if started < self.read_started:
+            return
+        self.term = term
+        self.loaded(lease.secret, started)
+        if self.candidate is not None and self.pin is not None:
+            workspace = self.pin.workspace or ""
+            said = workspace.lower() == lease.workspace.lower()
+            if said and self.pin == Pin(workspace):  # of anything else it said nothing
+                self.confirmed(self.candidate)
+
+    def lapsed(self) -> None:
+        """Its issued key has ended, or may not be used any longer: the next use gets another."""
+        self.key = self.candidate = self.expires_at = self.term = None
+        self.good_until = NEVER
 
     def loaded(self, secret: Secret, started: float) -> None:
         """A read begun at `started` gave this value; ignored if a later read has ended already."""
@@ -164,6 +202,8 @@ class Slot:
             self.expires_at = expiry(key.secret)
         self.key = key
         self.good_until = self.read_started + self.max_age
+        if self.term is not None:
+            self.good_until, self.expires_at = self.term.ends, self.term.expires_at
         self.candidate = None
         self.failure = self.detail = ""
         self.retry_at = NEVER
@@ -172,15 +212,22 @@ class Slot:
 class KeyRing:
     """The slots of one tenant, in the order of preference: `key`, then `previous`.
 
-    `used_at` is when its key was last asked for.
+    `used_at` is when its key was last asked for. Until `absent_until` the tenant does not exist:
+    Invopop has said that there are no such enrollments.
     """
 
-    __slots__ = ("reread_at", "slots", "used_at")
+    __slots__ = ("absent_until", "reread_at", "slots", "used_at")
 
     def __init__(self, slots: tuple[Slot, ...], *, used_at: float = NEVER) -> None:
         self.slots = slots
         self.used_at = used_at
         self.reread_at = NEVER
+        self.absent_until = NEVER
+
+    def note_absence(self) -> None:
+        """Takes up what the slots' last reads have shown of `absent_until`."""
+        absent = all(slot.issued and slot.failure == NOT_FOUND for slot in self.slots)
+        self.absent_until = max(slot.retry_at for slot in self.slots) if absent else NEVER
 
     def current(self, now: float) -> Key | NeedsRead | Unavailable:
         """The key to send: one never rejected, else the one whose rejection is longest ago.
@@ -223,7 +270,10 @@ class KeyRing:
 
 
 def report_change(slot: Slot, before: Key | None, emit: Emit) -> None:
-    """Emits `KeyChanged` if the slot's key is not the one `before`; a first key is no change."""
+    """Emits `KeyChanged` if the slot's key is not the one `before`; a first key is no change.
+
+    Nor is an issued one, which is replaced all the time.
+    """
     key = slot.key
-    if before is not None and key is not None and key.secret != before.secret:
+    if slot.term is None and before is not None and key is not None and key.secret != before.secret:
         emit(KeyChanged(slot.tenant, slot.name, key.fingerprint, before.fingerprint))

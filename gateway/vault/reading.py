@@ -6,21 +6,30 @@ event carries more of a key than its fingerprint and where it comes from.
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import inf
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.events import Emit, KeyRefreshed, Outcome
 from gateway.secret import Secret
-from gateway.settings.key_sources import SOURCE_KINDS, STORES, KeySource
+from gateway.settings.key_sources import LOCAL, SOURCE_KINDS, KeySource
 from gateway.settings.schema import VaultSettings
 from gateway.vault.background import Schedule, SingleFlight
 from gateway.vault.key_ring import NEVER, KeyRing, Slot, report_change
 from gateway.vault.pins import Pins
+from gateway.vault.renewal import new_term, next_look, step
 from gateway.vault.snapshot import slots_of
 from gateway.vault.sources.key_check import check_key, check_secret
-from gateway.vault.sources.source import NOT_FOUND, UNAVAILABLE, Source, SourceError
+from gateway.vault.sources.source import (
+    DISABLED,
+    NOT_FOUND,
+    UNAVAILABLE,
+    KeyRead,
+    Source,
+    SourceError,
+)
 
 READ_TIMEOUT: Final = 10.0  # seconds; a store that takes longer counts as hanging
 PER_KIND: Final = 32  # reads at once; the background loop takes at most half of them
@@ -50,9 +59,12 @@ class Reader:
         """Reads from these sources from now on; sources no longer among them are closed."""
         old, self.sources = self.sources, sources
         self.negative_ttl = negative_ttl
-        for kind, source in old.items():
-            if sources.get(kind) is not source:
+        kept = set(map(id, sources.values()))
+        for source in old.values():
+            if id(source) not in kept:
                 self._flights.join(id(source), source.aclose)
+            else:
+                source.reloaded()
 
     def read(self, slot: Slot) -> asyncio.Task[None]:
         """The read of that slot in progress, or a new one; it never raises."""
@@ -80,13 +92,21 @@ class Reader:
 
     async def fetch(self, source: KeySource) -> Secret:
         """One valid secret from its source; raises `SourceError`, whatever goes wrong."""
+        return (await self._lease(source)).secret
+
+    async def ready(self, kind: str) -> None:
+        """Returns once a read of that kind may succeed; for those that nobody waits for."""
+        if (opened := self.sources.get(kind)) is not None:
+            await opened.ready()
+
+    async def _lease(self, source: KeySource) -> KeyRead:
         place = source.describe()
         opened = self.sources.get(source.kind)
         if opened is None:
             raise SourceError(UNAVAILABLE, f"{place}: no such store is configured")
         try:
             async with asyncio.timeout(READ_TIMEOUT):
-                secret = await opened.read(source)
+                lease = await opened.lease(source)
         except SourceError:
             raise
         except TimeoutError:
@@ -94,8 +114,8 @@ class Reader:
         except Exception as error:  # noqa: BLE001 - a source's bug must harm its own keys only
             # Messages of others' code may quote the reply, and so the key: the type's name must do.
             raise SourceError(UNAVAILABLE, f"{place}: {type(error).__name__}") from None
-        check_secret(secret)
-        return secret
+        check_secret(lease.secret)
+        return lease
 
     async def aclose(self) -> None:
         """Ends the reads in progress, then closes the sources."""
@@ -107,11 +127,14 @@ class Reader:
         kind = slot.source.kind
         async with self._gates[kind]:
             started = self._begun[slot] = self._clock()
-            before = slot.key
+            before, wall = slot.key, time.time()
             try:
-                key = await self.fetch(slot.source)
-                check_key(key)
-                slot.loaded(key, started)
+                lease = await self._lease(slot.source)
+                check_key(lease.secret)
+                if lease.expires_at is None:
+                    slot.loaded(lease.secret, started)
+                else:
+                    slot.leased(lease, started, new_term(lease.expires_at, started, wall))
             except SourceError as error:
                 self._failed(slot, error)
             else:
@@ -124,9 +147,14 @@ class Reader:
 
     def _failed(self, slot: Slot, error: SourceError) -> None:
         kind = slot.source.kind
-        slot.failed(error.outcome, self._clock() + self.negative_ttl, error.reason)
+        if slot.issued and error.outcome in {NOT_FOUND, DISABLED}:
+            slot.lapsed()  # Invopop has withdrawn it
+        wait = min(self.negative_ttl, error.retry_after)
+        slot.failed(error.outcome, self._clock() + wait, error.reason)
         # The store did answer: that it does not have the name is the caller's error, not a failure.
         answered = slot.discovered and error.outcome == NOT_FOUND
+        if error.reported:
+            return
         self.outcomes[kind] = "" if answered else error.outcome
         outcome: Outcome = "success" if answered else "failure"
         self._emit(KeyRefreshed(slot.tenant, kind, outcome, f"{slot.name}: {error}"))
@@ -134,7 +162,7 @@ class Reader:
     def _changed(self, rings: Mapping[str, KeyRing]) -> list[Slot]:
         changed = []
         for slot in slots_of(rings):
-            if slot.source.kind in STORES:
+            if slot.source.kind not in LOCAL:
                 continue
             mark = self.sources[slot.source.kind].mark(slot.source)
             if slot.failure or mark is None or mark != slot.mark:
@@ -148,11 +176,20 @@ AT_ONCE: Final = PER_KIND // 2  # the rest is for reads that requests wait for
 REFRESHED: Final = tuple(name for name, kind in SOURCE_KINDS.items() if not kind.constant)
 
 
+class Uses(NamedTuple):
+    """When a slot's tenant last asked for its key, and what to do once its issued key has ended
+    that nobody uses."""
+
+    used_at: Callable[[Slot], float]
+    let_go: Callable[[Slot], None]
+
+
 class Refresher:
     """When each slot is read next."""
 
-    def __init__(self, reader: Reader, clock: Callable[[], float]) -> None:
+    def __init__(self, reader: Reader, uses: Uses, clock: Callable[[], float]) -> None:
         self._reader = reader
+        self._uses = uses
         self._clock = clock
         self._schedules = {kind: Schedule(clock) for kind in REFRESHED}
         self._permits = {kind: asyncio.Semaphore(AT_ONCE) for kind in REFRESHED}
@@ -167,6 +204,10 @@ class Refresher:
 
         Jittered, so that keys that were loaded together are not read again all at once.
         """
+        if slot.issued:
+            now = self._clock()
+            self._schedules[slot.source.kind].put(slot, next_look(slot, settings, now))
+            return
         wait = settings.refresh
         if slot.failure:
             wait = max(1.0, min(wait, settings.negative_ttl))
@@ -182,8 +223,20 @@ class Refresher:
     async def _serve(self, kind: str, group: asyncio.TaskGroup) -> None:
         while True:
             slot = await self._schedules[kind].next()
+            if slot.issued and not self._due(slot):
+                continue
+            await self._reader.ready(kind)
             await self._permits[kind].acquire()
             group.create_task(self._refresh(kind, slot))
+
+    def _due(self, slot: Slot) -> bool:
+        """Whether an issued key is to be renewed now."""
+        action, at = step(slot, self._uses.used_at(slot), self._clock())
+        if action == "let_go":
+            self._uses.let_go(slot)
+        elif action == "wait":
+            self._schedules[slot.source.kind].put(slot, at)
+        return action == "read"
 
     async def _refresh(self, kind: str, slot: Slot) -> None:
         try:
@@ -227,5 +280,6 @@ class RejectedKeyReread:
         except TimeoutError:
             pass  # what was read in time counts; the reads themselves go on
         finally:
-            fruitless = before == [slot.key for slot in ring.slots]
+            # Each read of an issued key brings another, whatever the 401 was about.
+            fruitless = before == [slot.key for slot in ring.slots] or ring.slots[0].issued
             ring.reread_at = self._clock() + COOL_DOWN if fruitless else NEVER

@@ -114,7 +114,13 @@ class Rejections:
         return True
 
     def suspect(self, key: Key) -> None:
-        """Finds out in the background whether this key is `condemned`."""
+        """Finds out in the background whether this key is `condemned`.
+
+        Not of an issued one, which another has replaced already.
+        """
+        ring = self._find(key.tenant)
+        if ring is not None and ring.slots[0].issued:
+            return
         self._suspects.join((key.tenant, key.secret), partial(self.condemned, key))
 
     async def aclose(self) -> None:

@@ -27,14 +27,16 @@ WARN_BEFORE: Final = 14 * DAY
 REJECTED: Final = "rejected"
 _TROUBLED, _ENDING, _WELL = range(3)
 
-SlotState = Literal["ok", "loading", "unchecked"] | SlotFailure
-"""What can be said of a slot's source; "unchecked": its pin waits for Invopop."""
+SlotState = Literal["ok", "loading", "unchecked", "on_demand"] | SlotFailure
+"""What can be said of a slot's source; "unchecked": its pin waits for Invopop; "on_demand": its key
+is issued when it is used next."""
 
 
 class TenantRow(NamedTuple):
     """One slot of one tenant. `expires_at` is seconds since the epoch, None if unknown.
 
-    A key may be in use in any `state` but "loading". `detail` says more, for operators.
+    A key may be in use in any `state` but "loading" and "on_demand". `detail` says more, for
+    operators. An `issued` key is always near its end.
     """
 
     tenant: str
@@ -45,6 +47,7 @@ class TenantRow(NamedTuple):
     workspace: str | None
     state: SlotState
     detail: str
+    issued: bool = False
     sandbox: bool | None = None
     country: str | None = None
 
@@ -78,9 +81,14 @@ def ends_soon(expires_at: float | None, now: float) -> bool:
     return expires_at is not None and expires_at - now < WARN_BEFORE
 
 
+def _ends_soon(slot: Slot, now: float) -> bool:
+    return not slot.issued and ends_soon(slot.expires_at, now)
+
+
 def _row(slot: Slot) -> TenantRow:
     key, pin = slot.key or slot.candidate, slot.pin or Pin()
-    state = slot.failure or ("unchecked" if slot.candidate else "ok" if slot.key else "loading")
+    without: SlotState = "on_demand" if slot.issued else "loading"
+    state = slot.failure or ("unchecked" if slot.candidate else "ok" if slot.key else without)
     waiting = slot.candidate if slot.key is None else None
     expires_at = slot.expires_at if waiting is None else expiry(waiting.secret)
     return TenantRow(
@@ -92,6 +100,7 @@ def _row(slot: Slot) -> TenantRow:
         pin.workspace,
         state,
         slot.detail,
+        slot.issued,
         pin.sandbox,
         pin.country,
     )
@@ -167,7 +176,7 @@ def _rank(ring: KeyRing, wall: float) -> int:
     for slot in ring.slots:
         if slot.failure or slot.rejected_at != NEVER:
             return _TROUBLED
-        if slot.expires_at is not None and ends_soon(slot.expires_at, wall):
+        if _ends_soon(slot, wall):
             rank = _ENDING
     return rank
 
@@ -223,7 +232,7 @@ def expiry_warnings(slots: Iterable[Slot], warned: dict[Slot, float]) -> list[No
     `warned` remembers when each slot was warned of; slots no longer near their end are removed.
     """
     now = time.time()
-    due = {slot: slot.expires_at for slot in slots if ends_soon(slot.expires_at, now)}
+    due = {slot: slot.expires_at for slot in slots if _ends_soon(slot, now)}
     for gone in warned.keys() - due.keys():
         del warned[gone]
     warnings = []

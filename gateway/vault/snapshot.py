@@ -15,7 +15,7 @@ from gateway.errors import Problem
 from gateway.model import SlotName
 from gateway.pin import Pin
 from gateway.settings.callers import Issuer
-from gateway.settings.key_sources import LOCAL, STORES, KeySource
+from gateway.settings.key_sources import ISSUED, LOCAL, STORES, KeySource
 from gateway.settings.schema import VaultSettings
 from gateway.settings.vault_file import Discover, TenantEntry, VaultFile
 from gateway.settings.wording import key_path
@@ -60,9 +60,9 @@ def new_slot(
     settings: VaultSettings,
     pin: Pin | None = None,
 ) -> Slot:
-    """A slot that was never read. Keys of this machine never become too old."""
-    local = source.kind in LOCAL
-    max_age = inf if local else settings.refresh + settings.stale_grace
+    """A slot that was never read. Only keys of stores become too old; issued ones have an end."""
+    stored = source.kind in STORES
+    max_age = settings.refresh + settings.stale_grace if stored else inf
     return Slot(tenant, name, source, pin, max_age)
 
 
@@ -88,11 +88,14 @@ def _continued(slot: Slot, known: tuple[Slot, ...]) -> Slot:
     heirs = [old for old in known if old.source == slot.source]
     heirs += [old for old in known if old.name == slot.name]
     for old in heirs:
+        if slot.issued and old.issued and slot.source != old.source:
+            continue  # certainly another workspace's
         if old.key is not None and (slot.pin is None or slot.pin.within(old.pin)):
             slot.key = replace(old.key, slot=slot.name)
             slot.good_until = old.good_until
             slot.rejected_at = old.rejected_at
             slot.expires_at = old.expires_at
+            slot.term = old.term if slot.source == old.source else None
             break
     return slot
 
@@ -119,10 +122,27 @@ class Snapshot(NamedTuple):
 
 
 class RingsInUse(NamedTuple):
-    """The rings of listed tenants, and of those that `[discover]` found."""
+    """The rings of listed tenants, and of those that `[discover]` found.
+
+    Keys that were issued by another upstream, or to another application, are not inherited.
+    """
 
     listed: Mapping[str, KeyRing]
     discovered: Mapping[str, KeyRing]
+    inherit_issued: bool = True
+
+    def known(self) -> dict[str, KeyRing]:
+        """Those whose keys may be inherited."""
+        known = {**self.discovered, **self.listed}
+        return known if self.inherit_issued else _not_issued(known)
+
+
+def _not_issued(rings: Mapping[str, KeyRing]) -> dict[str, KeyRing]:
+    kept = {}
+    for tenant, ring in rings.items():
+        slots = tuple(slot for slot in ring.slots if not slot.issued)
+        kept[tenant] = KeyRing(slots, used_at=ring.used_at)
+    return kept
 
 
 class _NewRings(NamedTuple):
@@ -153,6 +173,9 @@ async def prepare(
     places = {kind: (str(settings.file), key) for kind, key in new.kinds.items()}
     if discover is not None:
         places.setdefault(discover.key.kind, (str(settings.file), "discover.key"))
+    invopop = settings.invopop
+    if invopop is not None and not set(ISSUED).isdisjoint(places):
+        places.setdefault(invopop.client_secret.kind, ("", "vault.invopop.client_secret"))
     for index, issuer in enumerate(issuers):
         if issuer.secret is not None:
             places.setdefault(issuer.secret.kind, ("", f"issuers[{index}].secret"))
@@ -177,10 +200,10 @@ async def prepare(
 
 
 def _new_rings(vault_file: VaultFile, settings: VaultSettings, in_use: RingsInUse) -> _NewRings:
-    rings = rings_of(vault_file, settings, {**in_use.discovered, **in_use.listed})
+    rings = rings_of(vault_file, settings, in_use.known())
     before, after = set(slots_of(in_use.listed)), set(slots_of(rings))
     files = frozenset(slot.source.file for slot in after if slot.source.file)
-    due = (s for s in slots_of(rings) if s not in before or s.source.kind in STORES)
+    due = (s for s in slots_of(rings) if s not in before or s.source.kind not in LOCAL)
     sharing = Sharing(vault_file.sharing, rings)
     covered = frozenset(filter(sharing.covers, in_use.discovered if vault_file.sharing else ()))
     return _NewRings(

@@ -10,25 +10,31 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from gateway.errors import CallerError, GatewayError, Problem, refused
+from gateway.errors import CallerError, GatewayError, Problem, refused, tenant_denied
 from gateway.events import Emit
 from gateway.model import Key
 from gateway.network.resolver import Resolver
 from gateway.secret import Secret
-from gateway.settings.key_sources import LOCAL, STORES, KeySource
+from gateway.settings.key_sources import ISSUED, LOCAL, STORES, KeySource
 from gateway.settings.schema import Settings
 from gateway.settings.vault_file import VaultFile
-from gateway.vault.background import Backlog, wait_until
 from gateway.vault.discovery import DiscoveredTenants, LookUps
-from gateway.vault.key_ring import KeyNeeded, KeyRing, NeedsRead, Slot, Unavailable, key_unavailable
-from gateway.vault.pins import CheckWorkspace, Pins
-from gateway.vault.reading import Reader, Refresher, RejectedKeyReread
+from gateway.vault.key_ring import (
+    NEVER,
+    KeyNeeded,
+    KeyRing,
+    Slot,
+    Unavailable,
+    key_unavailable,
+)
+from gateway.vault.reading import RejectedKeyReread
 from gateway.vault.rejections import KeyTrials, Rejections
 from gateway.vault.report import TenantRow, rows, unresolved, warn_of_expiry
 from gateway.vault.sharing import Sharing
 from gateway.vault.snapshot import RingsInUse, Snapshot, prepare, slots_of
 from gateway.vault.sources.registry import open_sources
-from gateway.vault.sources.source import NOT_FOUND, Connections, SourceError
+from gateway.vault.sources.source import Connections, SourceError
+from gateway.vault.upkeep import InvopopCalls, Known, Upkeep
 
 PATIENCE: Final = 2.0  # seconds that a request waits for a read
 
@@ -42,24 +48,30 @@ class Vault:
         vault_file: VaultFile,
         environ: Mapping[str, str],
         emit: Emit,
-        check: CheckWorkspace,
+        calls: InvopopCalls,
     ) -> None:
         self._first = (vault_file, settings)
-        self._connections = Connections(settings.vault, environ, resolver=Resolver(emit))
         self._emit = emit
         self._clock = time.monotonic
         self._rings: dict[str, KeyRing] = {}  # of listed tenants; replaced as a whole only
         self._found = DiscoveredTenants()
         self.sharing = Sharing({}, self._rings)
-        self._reader = Reader(emit, self._read_ended, self._clock)
+        known = Known(self._ring, lambda: self.sharing, self._found)
+        self._upkeep = Upkeep(known, calls.check, emit, self._clock)
+        self._reader = self._upkeep.reader
         self.fetch = self._reader.fetch  # any other secret, from any source
-        self._refresher = Refresher(self._reader, self._clock)
-        self._pins = Pins(check, emit, self._clock)
-        self._lookups = LookUps(self._reader, self._discovered, self._clock)
-        rereads = RejectedKeyReread(self._reader, self._pins, self._clock)
-        trials = KeyTrials(check, self._clock)
+        self._connections = Connections(
+            settings.vault,
+            environ,
+            resolver=Resolver(emit),
+            upstream=settings.upstream.url,
+            authorize=calls.authorize,
+            fetch=self.fetch,
+        )
+        self._lookups = LookUps(self._reader, self._upkeep.discovered, self._clock)
+        rereads = RejectedKeyReread(self._reader, self._upkeep.pins, self._clock)
+        trials = KeyTrials(calls.check, self._clock)
         self.rejections = Rejections(self._ring, rereads, trials, emit, self._clock)
-        self._backlog = Backlog(self._take_up_committed)
         self._files: frozenset[Path] = frozenset()
         self._kinds: frozenset[str] = frozenset()
         local, _ = open_sources(LOCAL, self._connections, {})
@@ -79,13 +91,15 @@ class Vault:
             sharing = self.sharing.find(tenant)
             if sharing is None:
                 raise self._lookups.missing(tenant)
-            found = sharing.current(now)
+            found, ring = sharing.current(now), sharing.ring
         else:
             ring.used_at = now
             found = ring.current(now)
         if isinstance(found, Key):
             return found
         if isinstance(found, Unavailable):
+            if now < ring.absent_until:
+                raise tenant_denied("unknown_tenant")
             raise key_unavailable(found.reason, found.retry_after)
         raise KeyNeeded
 
@@ -94,10 +108,13 @@ class Vault:
 
         A tenant that a store may have passes: `read` asks the store.
         """
-        if tenant not in self._rings and not self.has(tenant):
+        ring = self._ring(tenant)
+        if ring is None:
             missing = self._lookups.missing(tenant)
             if isinstance(missing, CallerError):
                 raise missing
+        elif ring.absent_until != NEVER and self._clock() < ring.absent_until:
+            raise tenant_denied("unknown_tenant")
 
     async def read(self, tenant: str, caller: str) -> Key:
         """The tenant's key, waited for at most 2 s: its first read, look-up or workspace check.
@@ -111,7 +128,9 @@ class Vault:
         if ring is None:
             missing = await self._lookups.look(tenant, caller, deadline)
         else:
-            await self._first_read(ring, deadline)
+            await self._upkeep.first_read(ring, deadline)
+            if ring.absent_until != NEVER:
+                missing = tenant_denied("unknown_tenant")
         try:
             return self.key(tenant)
         except KeyNeeded:
@@ -137,9 +156,11 @@ class Vault:
 
         Do not commit a snapshot with `problems`. A single key that cannot be read is not a problem.
         """
-        connections = await asyncio.to_thread(self._connections.renewed, settings.vault)
+        renewed = self._connections.renewed
+        connections = await asyncio.to_thread(renewed, settings.vault, settings.upstream.url)
         kept = self._reader.sources if connections == self._connections else {}
-        in_use = RingsInUse(self._rings, self._found.copy())
+        same = connections.application == self._connections.application
+        in_use = RingsInUse(self._rings, self._found.copy(), inherit_issued=same)
         snapshot = await prepare(vault_file, connections, in_use, kept, settings.issuers)
         if not snapshot.problems:
             await self._reader.read_local(snapshot.rings)
@@ -153,6 +174,7 @@ class Vault:
         """
         settings = snapshot.connections.settings
         keeps = self._lookups.keeps(snapshot.discover, settings)
+        keeps &= snapshot.connections.application == self._connections.application
         found = self._found.tenants()
         gone = found & snapshot.rings.keys() | found & snapshot.covered
         for tenant in gone if keeps else list(found):
@@ -162,10 +184,11 @@ class Vault:
         self._files, self._kinds = snapshot.files, snapshot.kinds
         self._reader.adopt(snapshot.sources, settings.negative_ttl)
         self._lookups.adopt(snapshot.discover, settings)
+        self._upkeep.adopt(settings)
         for slot in snapshot.gone:
             slot.retired = True
-        self._backlog.add(snapshot.due)
-        self._backlog.add(slots_of(self._found.copy()))
+        self._upkeep.take_up(snapshot.due)
+        self._upkeep.take_up(slots_of(self._found.copy()))
 
     async def reread(self) -> None:
         """Reads changed keys on this machine under the configuration in use.
@@ -174,9 +197,13 @@ class Vault:
         """
         await self._reader.read_local(self._rings)
 
-    async def read_stores(self, tenant: str = "") -> None:
-        """Reads every listed key of a store now, or one tenant's: for commands that show keys."""
-        stored = (slot for slot in slots_of(self._rings) if slot.source.kind in STORES)
+    async def read_stores(self, tenant: str = "", *, issued: bool = False) -> None:
+        """Reads every listed key of a store now, or one tenant's: for commands that show keys.
+
+        With `issued`, also has Invopop issue those that it issues.
+        """
+        kinds = (*STORES, *ISSUED) if issued else STORES
+        stored = (slot for slot in slots_of(self._rings) if slot.source.kind in kinds)
         if slots := [slot for slot in stored if tenant in {"", slot.tenant}]:
             await self._reader.read_since(slots, self._clock())
 
@@ -195,9 +222,7 @@ class Vault:
     async def run(self) -> None:
         """Refreshes keys, checks pins and warns of expiry, until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._refresher.run())
-            group.create_task(self._pins.run())
-            group.create_task(self._backlog.run())
+            self._upkeep.begin(group)
             group.create_task(warn_of_expiry(self._slots, self._emit))
 
     async def aclose(self) -> None:
@@ -225,6 +250,18 @@ class Vault:
         """Tenant, slot and expiry (seconds since 1970) of keys with a known expiry. Any thread."""
         known = ((slot.tenant, slot.name, slot.expires_at) for slot in self._slots())
         return [(tenant, name, at) for tenant, name, at in known if at is not None]
+
+    def issued(self) -> list[tuple[str, str, float]]:
+        """Tenant, slot and 1.0 of each key that Invopop issued. Any thread."""
+        held = (slot for slot in self._slots() if slot.issued and slot.key is not None)
+        return [(slot.tenant, slot.name, 1.0) for slot in held]
+
+    def issued_from(self, tenant: str) -> KeySource | None:
+        """By what Invopop would issue the tenant's key, if it is issued."""
+        ring = self._ring(tenant)
+        if ring is None:
+            return self._lookups.issued_from(tenant)
+        return ring.slots[0].source if ring.slots[0].issued else None
 
     def has(self, tenant: str) -> bool:
         """Whether the tenant is known here: listed, discovered, or covered by a `use`."""
@@ -259,42 +296,3 @@ class Vault:
 
     def _deadline(self) -> float:
         return asyncio.get_running_loop().time() + PATIENCE
-
-    async def _first_read(self, ring: KeyRing, deadline: float) -> None:
-        found = ring.current(self._clock())
-        if not isinstance(found, NeedsRead):
-            return
-        for slot in found.slots:
-            if slot.candidate is None:
-                await wait_until(self._reader.read(slot), deadline)
-            if slot.candidate is not None:
-                await self._pins.urge(slot, deadline)
-            if isinstance(ring.current(self._clock()), Key):
-                return
-
-    def _take_up(self, slot: Slot) -> None:
-        if slot.candidate is not None:
-            self._pins.want(slot)
-        self._refresher.later(slot, self._connections.settings)
-
-    def _take_up_committed(self, slot: Slot) -> None:
-        (self._refresher.now if slot.source.kind in STORES else self._take_up)(slot)
-
-    def _read_ended(self, slot: Slot) -> None:
-        ring = self._ring(slot.tenant)
-        if ring is None or slot not in ring.slots:
-            return  # being prepared, or removed meanwhile
-        # Idle: its next use finds it again. Covered: by a reload that began before it was found.
-        idle = self._clock() - ring.used_at > slot.max_age
-        gone = slot.failure == NOT_FOUND or idle or self.sharing.covers(slot.tenant)
-        if slot.discovered and gone:
-            self._found.remove(slot.tenant)
-        else:
-            self._take_up(slot)
-
-    def _discovered(self, slot: Slot) -> None:
-        if not self.has(slot.tenant):
-            ring = KeyRing((slot,), used_at=self._clock())
-            settings = self._connections.settings
-            self._found.add(ring, settings.max_discovered)
-            self._refresher.later(slot, settings)

@@ -11,13 +11,15 @@ from pydantic import TypeAdapter
 
 from gateway.errors import Problem, UpstreamError
 from gateway.events import Event
+from gateway.model import Headers
 from gateway.pin import WorkspaceFacts
 from gateway.secret import Secret
 from gateway.settings.key_sources import KeySource
 from gateway.settings.schema import Settings
 from gateway.settings.vault_file import VaultFile
 from gateway.vault.sources import registry
-from gateway.vault.sources.source import Connections, Source, SourceError
+from gateway.vault.sources.source import Authorize, Connections, Source, SourceError
+from gateway.vault.upkeep import InvopopCalls
 from gateway.vault.vault import Vault
 
 _KEY_SOURCE = TypeAdapter(KeySource)
@@ -111,12 +113,20 @@ async def never_checked(secret: Secret) -> WorkspaceFacts:
     raise unanswered()
 
 
+async def never_authorized(body: bytes) -> tuple[int, Headers, bytes]:
+    """Issues no key."""
+    del body
+    raise unanswered()
+
+
 def vault_of(
     file: VaultFile,
     settings: Settings | None = None,
     environ: Mapping[str, str] | None = None,
     events: list[Event] | None = None,
     check: Callable[[Secret], Awaitable[str | WorkspaceFacts]] = never_checked,
+    *,
+    authorize: Authorize = never_authorized,
 ) -> Vault:
     """A vault that is not loaded yet; what it tells goes to `events`.
 
@@ -128,7 +138,8 @@ def vault_of(
         found = await check(secret)
         return WorkspaceFacts(found) if isinstance(found, str) else found
 
-    return Vault(settings or vault_settings(), file, environ or {}, told.append, workspace)
+    calls = InvopopCalls(workspace, authorize)
+    return Vault(settings or vault_settings(), file, environ or {}, told.append, calls)
 
 
 async def loaded(vault: Vault) -> Vault:

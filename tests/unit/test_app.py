@@ -64,7 +64,7 @@ async def test_all_problems_are_reported_at_once(
         "tenants.acme.key",
     }
     assert all(problem.file for problem in wrong.value.problems)
-    assert closed == [Vault, Transport]
+    assert closed == [Vault, Transport, Transport]  # for keys, and for requests
 
 
 async def test_a_defect_ends_no_background_loop(monkeypatch: pytest.MonkeyPatch) -> None:

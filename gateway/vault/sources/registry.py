@@ -16,12 +16,17 @@ def open_source(kind: str, connections: Connections) -> Source:
 def open_sources(
     kinds: Iterable[str], connections: Connections, kept: Mapping[str, Source]
 ) -> tuple[dict[str, Source], dict[str, SourceError]]:
-    """The sources of these kinds, the kept ones as they are; and why others cannot be opened."""
+    """The sources of these kinds, the kept ones as they are; and why others cannot be opened.
+
+    Kinds with one opener are one source.
+    """
     opened: dict[str, Source] = {}
     errors: dict[str, SourceError] = {}
+    alike = {SOURCE_KINDS[kind].opener: source for kind, source in kept.items()}
     for kind in kinds:
+        opener = SOURCE_KINDS[kind].opener
         try:
-            opened[kind] = kept.get(kind) or open_source(kind, connections)
+            opened[kind] = alike[opener] = alike.get(opener) or open_source(kind, connections)
         except SourceError as error:
             errors[kind] = error
     return opened, errors

@@ -131,7 +131,8 @@ def test_no_family_outgrows_max_series(family: Family) -> None:
     """Whatever bears a tenant or a caller has `max_series` of them, and then `other`."""
     metrics, events = PrometheusMetrics(3), Events()
     metrics.subscribe(events)
-    metrics.watch_expiries(lambda: [(f"t{n}", "key", 1.0) for n in range(9)])
+    keys = [(f"t{n}", "key", 1.0) for n in range(9)]
+    metrics.watch_expiries(lambda: keys, lambda: keys)
     for n in range(9):
         events.emit(ExchangeEnded(exchange(tenant=f"t{n}", caller=f"c{n}", would_deny=True)))
         events.emit(KeyRejected(f"t{n}", "key", "0123456789ab"))

@@ -59,7 +59,7 @@ def test_a_further_row_is_all_that_a_file_needs() -> None:
     source = read(other="keys/acme", field="key")
     assert source == KeySource("other", "keys/acme", "key")
     assert source.describe() == "other keys/acme#key"
-    with pytest.raises(ValidationError, match=r"exactly one of env, .*, azure, other"):
+    with pytest.raises(ValidationError, match=r"exactly one of env, .*, invopop_enrollment, other"):
         read()
     with pytest.raises(ValidationError, match="without empty or dot segments"):
         read(other="../acme")

@@ -17,7 +17,7 @@ CONFIG = Path(__file__).parents[3] / "config"
 SECTIONS = [
     *("listen", "admin", "upstream", "vault", "limits", "metrics", "log", "audit", "tracing"),
 ]
-STORES = ["openbao", "aws", "gcp", "azure"]
+STORES = ["openbao", "aws", "gcp", "azure", "invopop"]
 # Shown once more within another table, or as one of several that exclude each other.
 FOLDED = {"openbao": {"token", "approle", "kubernetes"}}
 

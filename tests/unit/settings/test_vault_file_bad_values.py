@@ -30,12 +30,12 @@ SOURCES = [
     ('{ openbao = "secret/{tenant}" }', "", "{tenant} is for [discover]"),
 ]
 DISCOVERIES = [
-    ('{ env = "X_{tenant}" }', "key", "a store (openbao, aws, gcp, azure): env cannot find"),
+    ('{ env = "X_{tenant}" }', "key", "one of openbao, aws, gcp, azure, invopop: env cannot find"),
     ('{ env = "A", openbao = "secret/{tenant}" }', "key", "exactly one of"),
     ('{ evn = "A" }', "key.evn", "`env`"),
     ('"A"', "key", "such as { openbao = "),
-    ('{ env = "A" }', "key", "a store"),
-    ('{ file = "keys/{tenant}" }', "key", "a store"),
+    ('{ env = "A" }', "key", "one of openbao"),
+    ('{ file = "keys/{tenant}" }', "key", "one of openbao"),
     ('{ openbao = "{tenant}" }', "key", "a literal prefix"),
     (
         '{ aws = "arn:aws:secretsmanager:eu-west-1:1:secret:a/{tenant}" }',

@@ -12,7 +12,7 @@ def discovery(**key: str) -> Discovery:
     """A section at work, whose misses are believed for 30 s."""
     file = vault_file(discover={"key": key or {"aws": "invopop/{tenant}"}})
     assert isinstance(file.discover, Discover)
-    return Discovery(file.discover, 30.0)
+    return Discovery(file.discover)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_name_that_the_store_cannot_have(
 def test_a_miss_is_believed_for_its_time() -> None:
     """What was not found is not asked for again before `negative_ttl` is over."""
     looked = discovery()
-    looked.missed("x", "not_found", 0.0)
+    looked.missed("x", "not_found", 30.0)
     absent = looked.absent("x", 29.9)
     assert absent is not None
     assert absent.reason == "not_found"
@@ -64,7 +64,7 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(discovery_module, "MAX_ABSENT", 3)
     looked = discovery()
     for name in "abcde":
-        looked.missed(name, "not_found", 0.0)
+        looked.missed(name, "not_found", 30.0)
     assert [name for name in "abcde" if looked.absent(name, 1.0)] == ["c", "d", "e"]
 
 
@@ -73,9 +73,9 @@ def test_a_name_missed_again_is_the_newest(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(discovery_module, "MAX_ABSENT", 3)
     looked = discovery()
     for name in "abcad":
-        looked.missed(name, "not_found", 0.0)
+        looked.missed(name, "not_found", 30.0)
     assert [name for name in "abcd" if looked.absent(name, 1.0)] == ["a", "c", "d"]
-    looked.missed("d", "not_found", 0.0)
+    looked.missed("d", "not_found", 30.0)
     assert looked.absent("c", 1.0)
 
 

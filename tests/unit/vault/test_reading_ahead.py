@@ -6,11 +6,12 @@ import pytest
 
 from gateway.vault import reading
 from gateway.vault.key_ring import Slot, SlotFailure
-from gateway.vault.reading import Reader, Refresher
+from gateway.vault.reading import Reader, Refresher, Uses
 from gateway.vault.snapshot import new_slot
 from tests.support.vaults import key_source, vault_settings
 
 NOW = 1000.0
+NOBODY = Uses(lambda _: NOW, lambda _: None)
 
 
 class Times:
@@ -19,7 +20,9 @@ class Times:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.put: list[float] = []
         self.drawn: list[tuple[float, float]] = []
-        self.refresher = Refresher(Reader(lambda _: None, lambda _: None, lambda: NOW), lambda: NOW)
+        self.refresher = Refresher(
+            Reader(lambda _: None, lambda _: None, lambda: NOW), NOBODY, lambda: NOW
+        )
         for schedule in self.refresher._schedules.values():
             monkeypatch.setattr(schedule, "put", lambda _, at: self.put.append(at))
         monkeypatch.setattr(reading.random, "uniform", self.uniform)  # type: ignore[attr-defined]

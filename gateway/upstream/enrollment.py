@@ -1,0 +1,93 @@
+"""`POST /access/v1/enrollment/authorize`: asks Invopop for a key of an application.
+
+Its connections are its own: requests that fill the pool hold up no renewal.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+from gateway.model import Headers, Outbound, Reply
+from gateway.upstream.connection import StaleConnectionError
+from gateway.upstream.failures import failure
+from gateway.upstream.forwarder import RoundTrip
+from gateway.upstream.headers import USER_AGENT, VIA
+from gateway.upstream.request_encoder import Timeouts
+from gateway.upstream.target import Authority
+from gateway.upstream.transport import Transport
+
+TARGET: Final = b"/access/v1/enrollment/authorize"
+LIMIT: Final = 64 * 1024  # bytes of the answer; an enrollment is a few hundred and its `data`
+
+
+class _Body:
+    """A body that is all here."""
+
+    replayable = True
+
+    def __init__(self, ready: bytes) -> None:
+        self.ready: bytes | None = ready
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        raise StopAsyncIteration
+
+
+class EnrollmentCall:
+    """Sends to one upstream, over connections of its own."""
+
+    def __init__(self, transport: Transport, authority: Authority, timeouts: Timeouts) -> None:
+        self._transport = transport
+        self._host = authority.host_field
+        self._exchange: RoundTrip = transport.exchange_with(authority, timeouts)
+
+    async def aclose(self) -> None:
+        """Closes its connections."""
+        await self._transport.aclose()
+
+    async def post(self, body: bytes) -> tuple[int, Headers, bytes]:
+        """Status, headers and body of Invopop's answer. Raises `GatewayError`."""
+        headers = [
+            (b"host", self._host),
+            (b"accept", b"application/json"),
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            USER_AGENT,
+            VIA,
+        ]
+        outbound = Outbound("POST", TARGET, headers, _Body(body))
+        try:
+            reply = await self._exchange(outbound)
+        except StaleConnectionError:  # closed while idle: asking twice does no harm
+            reply = await self._exchange(outbound._replace(fresh=True))
+        try:
+            return reply.status, reply.headers, await _whole(reply)
+        finally:
+            await reply.body.aclose()
+
+
+class EnrollmentCalls:
+    """Sends as `current` does; a reload replaces that."""
+
+    def __init__(self, current: EnrollmentCall) -> None:
+        self.current = current
+
+    async def post(self, body: bytes) -> tuple[int, Headers, bytes]:
+        """As `EnrollmentCall.post`."""
+        return await self.current.post(body)
+
+    async def aclose(self) -> None:
+        """Closes the connections in use."""
+        await self.current.aclose()
+
+
+async def _whole(reply: Reply) -> bytes:
+    if reply.body.ready is not None:
+        return reply.body.ready
+    body = b""
+    async for chunk in reply.body:
+        body += chunk
+        if len(body) > LIMIT:
+            raise failure("protocol", sent=True, cause="protocol: the answer is too long")
+    return body
