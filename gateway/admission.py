@@ -40,11 +40,13 @@ class Admission:
         Raises `CallerError`.
         """
         x = self._x
-        x.step("authenticate")
+        if x.trace is not None:
+            x.step("authenticate")
         caller = await self._authenticate()
         if self.head.trace is not None:
             x.join_trace(self.head.trace)
-        x.step("authorize")
+        if x.trace is not None:
+            x.step("authorize")
         grant = self._authorize(caller)
         x.operation, x.route, x.rule = grant.operation, grant.route, grant.rule
         limit = self._services.max_body

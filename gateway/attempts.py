@@ -55,9 +55,11 @@ class Attempts:
         x = self._x
         self._grant = grant
         self._services.sender.check((grant.tenant, grant.caller))
-        x.step("key")
+        if x.trace is not None:
+            x.step("key")
         self._key = await self._key_in_force()
-        x.step("")
+        if x.trace is not None:
+            x.step("")
         x.tenant, x.would_deny = grant.tenant, grant.would_deny  # admitted: no sooner
         if self._inbound.content_length != 0:
             self._waited = True

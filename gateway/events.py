@@ -191,6 +191,7 @@ class BatchingEvents(Events):
         super().__init__()
         self._events = events
         self._ended: list[ExchangeEnded] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
         events.subscribe(ExchangeEnded, self._keep)
 
     def subscribe(self, kind: type[E], subscriber: Callable[[E], None]) -> None:
@@ -202,7 +203,9 @@ class BatchingEvents(Events):
 
     def _keep(self, event: ExchangeEnded) -> None:
         if not self._ended:
-            asyncio.get_running_loop().call_soon(self._emit_batch)
+            if self._loop is None:
+                self._loop = asyncio.get_running_loop()
+            self._loop.call_soon(self._emit_batch)
         self._ended.append(event)
 
     def _emit_batch(self) -> None:

@@ -41,7 +41,8 @@ class Histogram:
     def __init__(self, bounds: Sequence[float]) -> None:
         self._bounds = bounds
         self._counts = [0] * (len(bounds) + 1)
-        self._exemplars: dict[int, Exemplar] = {}
+        # The last value of each bucket that has a trace: its id, itself, its time.
+        self._exemplars: dict[int, tuple[str, float, float]] = {}
         self._sum = 0.0
 
     def add(self, value: float, trace_id: str) -> None:
@@ -50,7 +51,7 @@ class Histogram:
         self._counts[index] += 1
         self._sum += value
         if trace_id:
-            self._exemplars[index] = Exemplar({"trace_id": trace_id}, value, time.time())
+            self._exemplars[index] = (trace_id, value, time.time())
 
     def into(self, family: HistogramMetricFamily, labels: Sequence[str]) -> None:
         """Adds what was counted, cumulated as Prometheus wants it, to a family."""
@@ -59,8 +60,12 @@ class Histogram:
         for index, count in enumerate(list(self._counts)):
             total += count
             bound = "+Inf" if index == len(self._bounds) else repr(self._bounds[index])
-            exemplar = self._exemplars.get(index)
-            buckets.append((bound, total, exemplar) if exemplar else (bound, total))
+            last = self._exemplars.get(index)
+            if last is None:
+                buckets.append((bound, total))
+            else:
+                exemplar = Exemplar({"trace_id": last[0]}, last[1], last[2])
+                buckets.append((bound, total, exemplar))
         family.add_metric(labels, buckets, self._sum)
 
 

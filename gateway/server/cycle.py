@@ -69,7 +69,8 @@ class Cycle:
         self._left = 0
         self._closes = False
         listener.running.add(self)
-        self._task = listener.loop.create_task(self._run())
+        # Named, because asyncio would make up a name for each.
+        self._task = asyncio.Task(self._run(), loop=listener.loop, name="request")
 
     # Called by the connection.
 

@@ -116,7 +116,7 @@ class Connection:
         """
         self._check_fit()
         self._read_timeout = request.timeouts.read
-        self._reply = reply = ReplyStream(self, ReplyParser(to_head=request.to_head))
+        self._reply = reply = ReplyStream(self, ReplyParser(to_head=request.to_head), self._loop)
         self._wire.write(request.data)
         if request.stream is None:
             self._expiring = "read_timeout"

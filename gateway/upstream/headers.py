@@ -192,7 +192,7 @@ def reply_headers(raw: Headers, key: Key, host: bytes, request_id: str) -> Clean
     headers: Headers = []
     for name, said in _without_named(raw):
         value = said
-        if secret in said:
+        if said.find(secret) >= 0:  # `in` raises and catches a TypeError before it looks
             value, echoed = said.replace(secret, REDACTED), True
         if len(name) >= len(secret) and secret.lower() in name.lower():
             echoed = True

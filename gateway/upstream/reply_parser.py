@@ -185,7 +185,7 @@ class ReplyParser:
                 elif name == b"transfer-encoding":
                     codings.append(value)
                 else:
-                    close = close or b"close" in value.lower()
+                    close = close or value.lower().find(b"close") >= 0
         _check_framing(lengths, codings, http11)
         self.keep_alive = http11 and not close
         self.status = status

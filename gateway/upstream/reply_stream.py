@@ -29,13 +29,16 @@ class ReplyStream:
     be called in the end. A cancelled wait closes the connection.
     """
 
-    def __init__(self, source: ReplySource, parser: ReplyParser) -> None:
+    def __init__(
+        self, source: ReplySource, parser: ReplyParser, loop: asyncio.AbstractEventLoop
+    ) -> None:
         self.source: ReplySource | None = source
         self.parser = parser
         self.upload: asyncio.Task[None] | None = None
         self.error: BaseException | None = None
         self.paused = False
         self._waiter: asyncio.Future[None] | None = None
+        self._loop = loop  # before Python 3.12 it is a system call to ask which one is running
 
     @property
     def ready(self) -> bytes | None:
@@ -58,7 +61,7 @@ class ReplyStream:
         while not self.parser.status:
             if self.error is not None:
                 raise self.error
-            self._waiter = asyncio.get_running_loop().create_future()
+            self._waiter = self._loop.create_future()
             await self._waiter
         if self.error is not None and not self.parser.buffered:
             raise self.error
@@ -106,7 +109,7 @@ class ReplyStream:
             waiter.set_result(None)
 
     async def _wait(self) -> None:
-        self._waiter = asyncio.get_running_loop().create_future()
+        self._waiter = self._loop.create_future()
         try:
             await self._waiter
         except BaseException:
