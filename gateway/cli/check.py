@@ -17,13 +17,13 @@ import typer
 from gateway.cli import rights
 from gateway.cli.certificates import certificate_notes
 from gateway.cli.check_report import Report, as_json, key_warnings, refused_as_json, show
-from gateway.cli.configuration import ConfigOption, fail, path_of, read, wired
+from gateway.cli.configuration import ConfigOption, draft_of, fail, path_of, read, wired
 from gateway.cli.probes import Look, look
 from gateway.cli.secret_files import secret_file_warnings
 from gateway.cli.worst_case import Part, worst_case
 from gateway.errors import ConfigurationError
 from gateway.policy.review import notes, review
-from gateway.settings.load import Loaded, load
+from gateway.settings.load import Loaded
 from gateway.settings.notices import is_invopop
 from gateway.settings.schema import Settings
 
@@ -102,7 +102,7 @@ def _take_rights(config: Path, as_user: str) -> list[str]:
         if user is not None and user.uid != os.geteuid():
             raise typer.BadParameter("only root can judge by another's rights", param_hint=_AS)
         return []
-    draft = _draft(config)
+    draft = draft_of(config)
     if user is None and draft is not None:
         user = rights.service_user(draft.vault_path)
         reason = "to whom the vault file belongs"
@@ -113,14 +113,6 @@ def _take_rights(config: Path, as_user: str) -> list[str]:
     _import_all(draft)
     rights.become(user)
     return [f"files are judged by the rights of {user.name}, {reason}"]
-
-
-def _draft(config: Path) -> Loaded | None:
-    """The configuration as root sees it, whatever is wrong with it."""
-    try:
-        return load(config, os.environ)
-    except ConfigurationError as error:
-        return error.draft if isinstance(error.draft, Loaded) else None
 
 
 def _import_all(draft: Loaded | None) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from gateway.app import Gateway, open_gateway
+from gateway.cli import rights
 from gateway.errors import ConfigurationError, Problem
 from gateway.observe.logs import Logger
 from gateway.observe.writer import LineWriter
@@ -50,6 +51,25 @@ def load_or_exit(config: Path | None) -> Loaded:
         return read(path_of(config))
     except ConfigurationError as error:
         fail(error)
+
+
+def load_as_administrator(config: Path | None) -> Loaded:
+    """As `load_or_exit`, for who edits or inspects what another user serves.
+
+    Root counts as one of the service's groups: a vault file that the service may read by its group
+    is as private to root as it is to the service.
+    """
+    if os.geteuid() == rights.ROOT and (draft := draft_of(path_of(config))) is not None:
+        rights.join_groups(rights.service_user(draft.vault_path))
+    return load_or_exit(config)
+
+
+def draft_of(path: Path) -> Loaded | None:
+    """The configuration as this user sees it, whatever is wrong with it."""
+    try:
+        return load(path, os.environ)
+    except ConfigurationError as error:
+        return error.draft if isinstance(error.draft, Loaded) else None
 
 
 def read(path: Path) -> Loaded:

@@ -9,7 +9,7 @@ from typing import Annotated, Final, NamedTuple
 import typer
 
 from gateway.app import Gateway
-from gateway.cli.configuration import ConfigOption, load_or_exit, offline
+from gateway.cli.configuration import ConfigOption, load_as_administrator, offline
 from gateway.errors import GatewayError
 from gateway.invopop.presets import PRESETS, expand
 from gateway.invopop.table import OTHER
@@ -64,7 +64,7 @@ def explain(
     config: ConfigOption = None,
 ) -> None:
     """Say what would happen to a request and why. Sends nothing."""
-    loaded = load_or_exit(config)
+    loaded = load_as_administrator(config)
     question = Question(caller, tenant, method, path)
     answer = asyncio.run(_answer(loaded, question))
     for name, text in answer.lines:

@@ -15,7 +15,7 @@ from typing import Annotated, Final
 import tomlkit
 import typer
 
-from gateway.cli.configuration import ConfigOption, fail, load_or_exit, wired
+from gateway.cli.configuration import ConfigOption, fail, load_as_administrator, wired
 from gateway.cli.vault_files import VaultText, change, convert, make_identity, open_vault, read
 from gateway.cli.vault_text import (
     EditError,
@@ -66,7 +66,7 @@ def keys() -> typer.Typer:
 
 def list_(config: ConfigOption = None) -> None:
     """List the keys that the vault file names, without showing any."""
-    loaded = load_or_exit(config)
+    loaded = load_as_administrator(config)
     with _vault(loaded) as vault:
         found = entries(read(vault))
         read_here = asyncio.run(_fingerprints(loaded))
@@ -108,7 +108,7 @@ def rotate(
 
 def remove(tenant: TenantArgument, config: ConfigOption = None) -> None:
     """Remove a tenant with its keys."""
-    with _vault(load_or_exit(config)) as vault:
+    with _vault(load_as_administrator(config)) as vault:
         change(vault, lambda text: without(text, tenant))
     typer.echo(f"removed {tenant}")
 
@@ -126,7 +126,7 @@ def encrypt(
 
     Its identity is what `vault.identity` names, or a new one.
     """
-    loaded = load_or_exit(config)
+    loaded = load_as_administrator(config)
     with _vault(loaded) as vault:
         if vault.sealed:
             raise EditError(f"{vault.path} is encrypted already")
@@ -144,7 +144,7 @@ def encrypt(
 
 def decrypt(config: ConfigOption = None) -> None:
     """Decrypt the vault file."""
-    loaded = load_or_exit(config)
+    loaded = load_as_administrator(config)
     with _vault(loaded) as vault:
         if not vault.sealed:
             raise EditError(f"{vault.path} is not encrypted")
@@ -179,7 +179,7 @@ def _change(
             refuse_source(text, tenant)
         return edit(text, tenant, key)
 
-    with _vault(load_or_exit(config)) as vault:
+    with _vault(load_as_administrator(config)) as vault:
         text = read(vault)
         refuse_shared(text, tenant)  # before anybody types a key
         if not replace_source:

@@ -6,6 +6,7 @@ A user's rights are taken on for good, by this whole process, before anything is
 import grp
 import os
 import pwd
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,6 +66,13 @@ def become(user: User) -> None:
     os.setgroups(user.groups)
     os.setresgid(user.gid, user.gid, user.gid)
     os.setresuid(user.uid, user.uid, user.uid)
+
+
+def join_groups(user: User | None) -> None:
+    """Belongs to that user's groups as well from now on, if this process may."""
+    if user is not None:
+        with suppress(PermissionError):
+            os.setgroups(sorted({*os.getgroups(), *user.groups}))
 
 
 def _of(entry: pwd.struct_passwd) -> User:

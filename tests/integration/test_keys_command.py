@@ -2,9 +2,11 @@
 
 import contextlib
 import os
+import pwd
 import resource
 import subprocess
 import sys
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -113,6 +115,26 @@ def test_a_plain_file_through_its_life(vault: Vault) -> None:
     assert vault.files() == {"vault.toml": 0o600, "gateway.toml": vault.files()["gateway.toml"]}
     config = str(vault.directory / "gateway.toml")
     assert run(["check", "--config", config], {"ACME": "sk_of_acme"})[0] == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has another's files to edit")
+def test_root_edits_what_the_service_reads_by_its_group(vault: Vault) -> None:
+    """As deploy/README.md installs it: the file is root's, and open to the service's group."""
+    owners = Counter(user.pw_gid for user in pwd.getpwall())
+    group = next(gid for gid, users in owners.items() if users == 1 and gid)
+    file = vault.directory / "vault.toml"
+    os.chown(file, 0, group)
+    file.chmod(0o640)
+    config = str(vault.directory / "gateway.toml")
+    for command in (["rotate", "globex"], ["set", "globex"], ["list"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "gateway", "keys", *command, "--config", config],
+            input=NEW, capture_output=True, text=True, timeout=60, check=False,
+            env={**os.environ, "ACME": NEWER},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    status = file.stat()
+    assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (0, group, 0o640)
 
 
 def test_an_encrypted_file_through_its_life(vault: Vault) -> None:

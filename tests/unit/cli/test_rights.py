@@ -48,3 +48,16 @@ def test_the_service_s_user_is_told_by_the_vault_file(tmp_path: Path) -> None:
     assert (rights.service_user(vault) is not None) == (len(own) == 1)
     os.chown(vault, 4000000, 0)
     assert rights.service_user(vault) is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has another's files to edit")
+def test_root_belongs_to_the_service_s_groups() -> None:
+    """And keeps its own: what the service's group may read is as private to root."""
+    before = os.getgroups()
+    try:
+        rights.join_groups(rights.named("4000000:4000001"))
+        assert set(os.getgroups()) == {*before, 4000001}
+        rights.join_groups(None)
+        assert set(os.getgroups()) == {*before, 4000001}
+    finally:
+        os.setgroups(before)
