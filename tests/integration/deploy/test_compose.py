@@ -1,5 +1,6 @@
 """`compose.yaml`, and its configuration for real: the sandbox and the gateway as processes."""
 
+import json
 import re
 import subprocess
 import tomllib
@@ -12,6 +13,7 @@ import yaml
 
 from gateway import __version__
 from gateway.identity.tokens import hash_token, is_genuine
+from gateway.settings.schema import ListenSettings
 from tests.support.gateway import GatewayProcess
 from tests.support.prometheus import DEPLOY
 
@@ -59,12 +61,38 @@ def test_nobody_phones_home() -> None:
     assert not any("INSTALL_PLUGINS" in name for name in environ)
 
 
+def test_each_can_be_restarted_alone() -> None:
+    """Only a container that does nothing else holds the network that all of them share."""
+    joined = {name: service.get("network_mode") for name, service in SERVICES.items()}
+    assert joined.pop("network") is None
+    assert set(joined.values()) == {"service:network"}
+    assert [name for name, service in SERVICES.items() if "ports" in service] == ["network"]
+    assert SERVICES["gateway"]["depends_on"] == {"sandbox": {"condition": "service_healthy"}}
+
+
+def test_it_has_a_name_and_a_health_check_of_its_own() -> None:
+    """Not the folder's name; and the check is the image's, which podman does not keep."""
+    assert yaml.safe_load((DEPLOY / "compose.yaml").read_text())["name"] == "invopop-gateway"
+    _, *words = SERVICES["gateway"]["healthcheck"]["test"]
+    image = (DEPLOY / "Dockerfile").read_text()
+    asked = "int(os.environ.get('INVOPOP_GATEWAY__ADMIN__PORT', '9585'))"
+    assert json.dumps(words[-1]) in image.replace(asked, "9585").replace("import os, ", "import ")
+
+
+def test_a_stop_waits_for_the_drain() -> None:
+    """The engine waits longer than the gateway does for requests in flight."""
+    listen = ListenSettings.model_validate(tomllib.loads(GATEWAY_TOML)["listen"])
+    grace = int(SERVICES["gateway"]["stop_grace_period"].removesuffix("s"))
+    assert grace >= listen.drain_delay + listen.drain_timeout + 5
+    assert SERVICES["gateway"]["stop_signal"] == "SIGTERM"
+
+
 def test_nobody_has_more_rights_than_needed() -> None:
     """No capability, none to be had; our own containers' file systems are read-only."""
     for name, service in SERVICES.items():
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
-        assert service.get("read_only", False) == (name in {"sandbox", "gateway"})
+        assert service.get("read_only", False) == (name in {"network", "sandbox", "gateway"})
 
 
 def test_tokens_are_public_by_design() -> None:

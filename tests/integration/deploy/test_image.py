@@ -1,6 +1,7 @@
 """The image: what goes into it is pinned and hashed, and what the Dockerfile says is true."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from gateway import __version__
 from tests.support.gateway import GatewayProcess
 from tests.support.prometheus import DEPLOY
 
@@ -58,10 +60,26 @@ def test_hadolint_finds_nothing(program: Callable[[str], str]) -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
+def test_any_engine_can_build_it() -> None:
+    """Nothing is fetched to read the Dockerfile, and its base can be named by digest."""
+    assert "syntax=" not in DOCKERFILE
+    assert re.findall(r"(?m)^FROM (\S+)", DOCKERFILE) == ["${BASE}", "${BASE}"]
+    assert re.search(r"(?m)^ARG BASE=python:3\.12-slim-bookworm$", DOCKERFILE)
+
+
+def test_its_labels_are_true() -> None:
+    """The version and the licence are the project's own."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="([^"]*)"', DOCKERFILE))
+    assert labels["title"] == project["name"]
+    assert labels["version"] == __version__
+    assert labels["licenses"] == project["license"]
+
+
 def test_what_is_copied_is_there() -> None:
     """Every COPY from the build context finds its source, and .dockerignore hides none."""
     sources = re.findall(r"(?m)^COPY (?!--from)(\S+) \S+$", DOCKERFILE)
-    assert sources == ["deploy/requirements.txt", "gateway"]
+    assert sources == ["deploy/requirements.txt", "gateway", "deploy/invopop-gateway"]
     ignored = (ROOT / ".dockerignore").read_text().split()
     for source in sources:
         assert (ROOT / source).exists()
@@ -72,10 +90,13 @@ def test_it_runs_as_nobody_and_without_a_shell() -> None:
     """A numeric user other than root; entry point and default command in exec form."""
     assert re.fullmatch(r"[1-9]\d+:[1-9]\d+", instruction("USER"))
     command = [*exec_form(instruction("ENTRYPOINT")), *exec_form(instruction("CMD"))]
-    assert command[0] == "python"
+    script = DEPLOY / command[0]
+    assert os.access(script, os.X_OK)  # COPY keeps the mode
+    assert f"COPY deploy/{script.name} /opt/gateway/bin/{script.name}\n" in DOCKERFILE
+    assert script.read_text().startswith("#!/opt/gateway/bin/python -P\n")
     help_text = subprocess.run(
-        [sys.executable, *command[1:], "--help"],
-        capture_output=True, text=True, cwd=ROOT, check=True, timeout=30,
+        [sys.executable, "-P", str(script), *command[1:], "--help"],
+        capture_output=True, text=True, cwd=ROOT, check=True, timeout=60,
         env={"PYTHONPATH": str(ROOT)},
     ).stdout  # fmt: skip
     assert "Run the gateway" in help_text
