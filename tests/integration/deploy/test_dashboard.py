@@ -44,6 +44,25 @@ def test_panels_do_not_overlap_and_have_names_of_their_own() -> None:
     assert len({panel["id"] for panel in CONTENT["panels"]}) == len(CONTENT["panels"])
 
 
+def test_each_panel_says_what_it_shows() -> None:
+    """A description, for whoever is woken by an alert and sees it for the first time."""
+    assert [panel["title"] for panel in PANELS if len(panel.get("description", "")) < 20] == []
+
+
+def test_no_panel_mixes_a_state_with_rates() -> None:
+    """A gauge of 0 or 1 on the axis of requests a second cannot be read."""
+    for panel in PANELS:
+        kinds = {"rate(" in t["expr"] or "increase(" in t["expr"] for t in panel["targets"]}
+        assert len(kinds) == 1, panel["title"]
+
+
+def test_the_process_is_on_it() -> None:
+    """Memory, processor, open files and start time."""
+    shown = " ".join(EXPRESSIONS)
+    for name in ("resident_memory_bytes", "cpu_seconds_total", "open_fds", "start_time_seconds"):
+        assert f"process_{name}{{" in shown
+
+
 def test_panels_follow_the_choice_of_data_source() -> None:
     """Each panel reads the data source that was chosen, and narrows by job and instance."""
     for panel in PANELS:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway import __version__
 from gateway.sandbox.sandbox import Sandbox
 from gateway.sandbox.serve import RunningSandbox, running
 from tests.support.gateway import GatewayProcess, eventually, token_hash
@@ -90,6 +91,19 @@ async def test_behind_a_mesh(stage: Stage) -> None:
     with stage.gateway.config.open("a") as file:
         file.write('networks = ["127.0.0.1/32"]\n')
     assert "networks" in await reader.run(look)
+
+
+async def test_restart_or_upgrade(stage: Stage) -> None:
+    """The check, and the version of what runs; a stop logs what the chapter names."""
+    check, look = chapter("Restart or upgrade").commands
+    reader = await stage.start()
+    assert "billing" in await reader.run(check)
+    told = await reader.run(look)
+    assert f'version="{__version__}"' in told
+    assert await asyncio.to_thread(stage.gateway.stop) == 0
+    names = {record.get("event") for record in stage.gateway.records()}
+    assert {"drain_started", "drain_ended", "process_stopped"} <= names
+    assert stage.gateway.events("drain_ended")[0]["requests_cut"] == 0
 
 
 async def test_add_a_tenant(stage: Stage) -> None:
