@@ -163,13 +163,14 @@ def test_files_sockets_and_credentials(machine: Machine) -> None:
         "chmod 600 environment-9587\n"
         "install -m 600 /var/lib/sandbox/acme.key root.key\n"
         "echo '[tenants.acme]' > root.toml\n"
-        """echo 'key = { file = "/run/credentials/invopop-gateway/acme" }' >> root.toml\n"""
+        """echo 'key = { file = "/run/invopop-gateway-credentials/acme" }' >> root.toml\n"""
         "chmod 640 root.toml\n"
         "mkdir -p /etc/systemd/system/invopop-gateway@9587.service.d\n"
         "printf '[Service]\\nLoadCredential=acme:/etc/invopop-gateway/root.key\\n"
-        "BindReadOnlyPaths=%%d:/run/credentials/invopop-gateway\\n'"
+        "BindReadOnlyPaths=%%d:/run/invopop-gateway-credentials\\n'"
         " > /etc/systemd/system/invopop-gateway@9587.service.d/credentials.conf\n"
-        "systemctl daemon-reload && systemctl start invopop-gateway@9587"
+        "systemctl daemon-reload\n"
+        "systemctl start invopop-gateway@9587 || { journalctl -u invopop-gateway@9587; exit 1; }"
     )
     ask = "curl -sS --unix-socket /run/invopop-gateway/9587.sock http://gateway/access/v1/workspace"
     assert '"acme"' in machine.run(f"runuser -u batch -- {ask}")

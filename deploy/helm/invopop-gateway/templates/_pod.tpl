@@ -41,7 +41,7 @@ livenessProbe:
   httpGet: { path: /livez, port: gateway-admin }
   periodSeconds: 10
   timeoutSeconds: 3
-resources: {{ toYaml .Values.resources | nindent 2 }}
+resources: {{ include "invopop-gateway.resources" . | nindent 2 }}
 volumeMounts: {{ include "invopop-gateway.mounts" . | nindent 2 }}
 {{- end -}}
 
@@ -91,5 +91,19 @@ securityContext:
     sources:
       - serviceAccountToken: { path: token, expirationSeconds: 3600 }
       - configMap: { name: kube-root-ca.crt, items: [{ key: ca.crt, path: ca.crt }] }
+{{- end }}
+{{- end -}}
+
+{{/* Above the worst case that `check` prints for the mode's limits. No CPU limit: one process uses one
+core at most. */}}
+{{- define "invopop-gateway.resources" -}}
+{{- if .Values.resources }}
+{{- toYaml .Values.resources }}
+{{- else if eq .Values.mode "shared" }}
+requests: { cpu: 500m, memory: 128Mi }
+limits: { memory: 1Gi }
+{{- else }}
+requests: { cpu: 100m, memory: 96Mi }
+limits: { memory: 320Mi }
 {{- end }}
 {{- end -}}

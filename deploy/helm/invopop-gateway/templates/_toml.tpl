@@ -20,13 +20,22 @@
 
 {{/* The tables of gateway.toml as JSON: what the mode needs, under what the values say. */}}
 {{- define "invopop-gateway.settings" -}}
-{{- $listen := dict "host" "127.0.0.1" "port" 8585 "drain_timeout" 75 }}
+{{- $admin := dict "host" "0.0.0.0" "port" 9585 }}
 {{- $vault := dict "file" "vault.toml" }}
+{{- $needed := dict "admin" $admin "vault" $vault }}
 {{- if eq .Values.mode "shared" }}
-{{- $listen = merge (dict "host" "0.0.0.0" "drain_delay" 10) $listen }}
+{{- $_ := set $needed "listen" (dict "host" "0.0.0.0" "port" 8585 "max_connections" 1024 "drain_delay" 10 "drain_timeout" 75) }}
+{{- $_ := set $needed "upstream" (dict "max_connections" 128) }}
+{{- $_ := set $needed "limits" (dict "max_in_flight" 512) }}
+{{- $_ := set $needed "metrics" (dict "max_series" 5000) }}
 {{- $_ := set $vault "strict" false }}
+{{- else }}
+{{- $_ := set $needed "listen" (dict "host" "127.0.0.1" "port" 8585 "max_connections" 128 "drain_timeout" 75) }}
+{{- $_ := set $needed "upstream" (dict "max_connections" 32) }}
+{{- $_ := set $needed "limits" (dict "max_in_flight" 64) }}
+{{- $_ := set $needed "metrics" (dict "max_series" 2000) }}
+{{- $_ := set $admin "max_connections" 16 }}
 {{- end }}
-{{- $needed := dict "listen" $listen "admin" (dict "host" "0.0.0.0" "port" 9585) "vault" $vault }}
 {{- mergeOverwrite $needed (deepCopy .Values.settings) | toJson }}
 {{- end -}}
 
