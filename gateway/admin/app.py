@@ -12,7 +12,6 @@ import re
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
-import orjson
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
@@ -25,6 +24,8 @@ from gateway.admin.health import Health
 from gateway.admin.overview import Overview
 from gateway.admin.page import CLOSED, HEADERS, Page
 from gateway.admin.scrape import Exposition, Rendered, Scrapes, TooManyBodiesError
+from gateway.observe.logs import json_line
+from gateway.settings.wording import readable
 
 NOT_YOUR_NETWORK: Final = (
     "The status page is shown to this machine and to the networks in admin.status_networks."
@@ -66,10 +67,10 @@ def admin_app(health: Health, exposition: Exposition, overview: Overview) -> Sta
     async def status_page(_: Request) -> Response:
         status = await overview.status()
         html = await asyncio.to_thread(page.render, status)
-        return HTMLResponse(html, headers={"content-security-policy": page.policy})
+        return HTMLResponse(readable(html), headers={"content-security-policy": page.policy})
 
     async def status_json(_: Request) -> Response:
-        body = orjson.dumps(await overview.status())
+        body = json_line(await overview.status())
         headers = {"content-security-policy": CLOSED}
         return Response(body, media_type="application/json", headers=headers)
 

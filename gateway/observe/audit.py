@@ -9,14 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import orjson
-
 from gateway import __version__
 from gateway.errors import ConfigurationError, GatewayFault, Problem
 from gateway.events import ConfigReloaded, Events, ExchangeEnded, KeyChanged, KeyRejected
 from gateway.model import Exchange
 from gateway.observe.audit_file import AuditFile, open_append
-from gateway.observe.logs import Logger
+from gateway.observe.logs import Logger, json_line
 from gateway.observe.refusal_floods import EVENT, RefusalFloods
 from gateway.settings.schema import AuditSettings
 from gateway.settings.wording import shown_path
@@ -116,7 +114,7 @@ class AuditLog:
         if self._file is not None:
             return self._file.trouble()
         lost = self._logger.dropped if self._settings.on_stdout else 0
-        return f"{lost} lines are lost: nobody reads stdout" if lost else ""
+        return f"{lost} lines are lost: stdout is not read, or its disk is full" if lost else ""
 
     async def record_before_send(self, x: Exchange) -> None:
         """Returns once it is on disk that the exchange's key is about to be used.
@@ -144,7 +142,7 @@ def _line(event: AuditEvent, fields: Fields) -> bytes:
     """A line with its time (RFC 3339, UTC), newline included. `log` sets it apart on stdout."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     made = {"time": now, "log": "audit", "event": event, **fields}
-    return orjson.dumps(made, option=orjson.OPT_APPEND_NEWLINE)
+    return json_line(made)
 
 
 def _ended(x: Exchange) -> tuple[AuditEvent, Fields]:

@@ -8,6 +8,7 @@ import random
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
@@ -25,6 +26,7 @@ from gateway.events import (
 )
 from gateway.observe.refusal_floods import EVENT, RefusalFloods
 from gateway.observe.writer import LineWriter
+from gateway.settings.wording import readable
 
 LEVELS: Final[dict[Level, int]] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _QUIET: Final = ("httpx", "httpcore", "hpack", "asyncio", "urllib3", "botocore", "watchfiles")
@@ -35,8 +37,22 @@ _MILLISECONDS: Final = tuple(f"{number:03d}+00:00" for number in range(1000))
 Fields = dict[str, Any]
 
 
-def _json_line(fields: Fields) -> bytes:
-    return orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
+def json_line(fields: object) -> bytes:
+    """The fields as one line of JSON; what is not UTF-8 in them, such as a path, is escaped."""
+    try:
+        return orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
+    except TypeError:
+        return orjson.dumps(_readable(fields), option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _readable(value: Any) -> Any:
+    if isinstance(value, str):
+        return readable(value)
+    if isinstance(value, dict):
+        return {_readable(key): _readable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_readable(item) for item in value]
+    return _readable(asdict(value)) if is_dataclass(value) else value  # type: ignore[arg-type]
 
 
 def _plain_line(fields: Fields) -> bytes:
@@ -51,7 +67,7 @@ def _coloured_line(fields: Fields) -> bytes:
 def _console_line(fields: Fields, level: str) -> bytes:
     rest = " ".join(f"{k}={v}" for k, v in fields.items() if k not in {"time", "level", "event"})
     text = f"{fields['time'][11:23]} {level} {fields['event']} {rest}\n"
-    return text.encode("utf-8", "backslashreplace")
+    return readable(text).encode()
 
 
 class Logger:
@@ -61,7 +77,7 @@ class Logger:
         self._writer = writer
         self._threshold = LEVELS[level]
         console = _coloured_line if writer.to_terminal else _plain_line
-        self._line: Callable[[Fields], bytes] = _json_line if style == "json" else console
+        self._line: Callable[[Fields], bytes] = json_line if style == "json" else console
         self._second = -1
         self._prefix = ""
 
@@ -93,7 +109,7 @@ class Logger:
 
     @property
     def dropped(self) -> int:
-        """How many lines were lost because nobody read them."""
+        """How many lines were lost because nobody read them, or the disk was full."""
         return self._writer.dropped
 
     def subscribe(self, events: Events) -> None:

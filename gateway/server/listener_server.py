@@ -40,6 +40,9 @@ class ListenerServer:
         self._listener.state = self._lifespan.state
         for sock in self._sockets.bound * _ACCEPTS_PER_TURN:
             self._servers.append(await self._serve(sock))
+        for address in self._sockets.missing:
+            fields = {"listener": self._name, "address": address}
+            self._listener.emit(Noticed("address_unavailable", "warning", fields))
         self._listener.emit(
             Noticed("listening", "info", {"listener": self._name, "url": self._sockets.url()})
         )

@@ -10,8 +10,9 @@ import socket
 import ssl
 import stat
 import struct
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from gateway.errors import ConfigurationError, Problem
 from gateway.identity.listener_tls import listener_tls
@@ -19,16 +20,25 @@ from gateway.model import Peer
 from gateway.settings.schema import AdminSettings, ListenSettings
 from gateway.settings.wording import masked, shown_path
 
+_ABSENT: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT})
 _UCRED: Final = struct.Struct("3i")  # pid, uid, gid: unix(7), SO_PEERCRED
 
 
 class Sockets:
-    """The sockets of one listener, bound but not yet listening; `host` is the configured one."""
+    """The sockets of one listener, bound but not yet listening; `host` is the configured one.
+
+    `missing` are addresses of `host` that this machine does not have.
+    """
 
     def __init__(
-        self, host: str, bound: list[socket.socket], tls: ssl.SSLContext | None = None
+        self,
+        host: str,
+        bound: list[socket.socket],
+        tls: ssl.SSLContext | None = None,
+        missing: Sequence[str] = (),
     ) -> None:
         self.bound = bound
+        self.missing = missing
         self.tls = tls
         self._host = host
         self._file = _file_of(bound[0])
@@ -57,13 +67,14 @@ def open_callers(listen: ListenSettings) -> Sockets:
     tls = listener_tls(listen)
     if listen.socket is not None:
         return Sockets("", [_open_unix(listen.socket, listen.socket_permissions)])
-    bound = _open_tcp("listen", listen.host, listen.port, reuse_port=listen.reuse_port)
-    return Sockets(listen.host, bound, tls.context if tls else None)
+    bound, missing = _open_tcp("listen", listen.host, listen.port, reuse_port=listen.reuse_port)
+    return Sockets(listen.host, bound, tls.context if tls else None, missing)
 
 
 def open_admin(admin: AdminSettings) -> Sockets:
     """The operators' listener."""
-    return Sockets(admin.host, _open_tcp("admin", admin.host, admin.port, reuse_port=False))
+    bound, missing = _open_tcp("admin", admin.host, admin.port, reuse_port=False)
+    return Sockets(admin.host, bound, missing=missing)
 
 
 def unmapped(address: str) -> str:
@@ -90,29 +101,53 @@ def read_peer(transport: asyncio.BaseTransport) -> Peer:
     )
 
 
-def _open_tcp(section: str, host: str, port: int, *, reuse_port: bool) -> list[socket.socket]:
-    """Sockets bound to every address of `host`; with port 0 all to the same free one."""
+def _open_tcp(
+    section: str, host: str, port: int, *, reuse_port: bool
+) -> tuple[list[socket.socket], list[str]]:
+    """Sockets bound to every address of `host`; with port 0 all to the same free one.
+
+    Addresses that this machine does not have, as `::1` where IPv6 is off, come second; if it has
+    none of them, that is an error.
+    """
     opened: list[socket.socket] = []
+    missing: list[str] = []
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        for family, _, protocol, _, address in dict.fromkeys(found):
-            sock = socket.socket(family, socket.SOCK_STREAM, protocol)
-            opened.append(sock)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if reuse_port:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            if family == socket.AF_INET6:
-                only = (
-                    len(found) > 1
-                )  # "::" alone accepts IPv4, too; "localhost" has both addresses anyway
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
-            chosen = port or (opened[0].getsockname()[1] if len(opened) > 1 else 0)
-            sock.bind((address[0], chosen, *address[2:]))
+        addresses = list(dict.fromkeys(found))
+        for family, _, protocol, _, address in addresses:
+            chosen = port or (opened[0].getsockname()[1] if opened else 0)
+            place = (address[0], chosen, *address[2:])
+            # "::" alone accepts IPv4, too; "localhost" has both addresses anyway
+            only = len(found) > 1
+            try:
+                opened.append(_bound(family, protocol, place, only=only, reuse_port=reuse_port))
+            except OSError as error:
+                if error.errno not in _ABSENT or len(missing) + 1 == len(addresses):
+                    raise
+                missing.append(str(address[0]))
     except OSError as error:
         for sock in opened:
             sock.close()
         raise _address_refused(section, host, port, error) from None
-    return opened
+    return opened, missing
+
+
+def _bound(
+    family: int, protocol: int, place: tuple[Any, ...], *, only: bool, reuse_port: bool
+) -> socket.socket:
+    """A socket bound to one address; `only`: where it is of IPv6, for IPv6 alone."""
+    sock = socket.socket(family, socket.SOCK_STREAM, protocol)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
+        sock.bind(place)
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 def _open_unix(path: Path, mode: int) -> socket.socket:

@@ -162,6 +162,22 @@ def render(problems: Sequence[Problem]) -> str:
     return "\n".join(printable(line) for line in lines)
 
 
+def readable(text: str) -> str:
+    r"""The text as UTF-8 can hold it: a byte of a path that is not UTF-8 is written `\xff`."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raw = text.encode("utf-8", "surrogateescape" if _only_bytes(text) else "backslashreplace")
+        return raw.decode("utf-8", "backslashreplace")
+    return text
+
+
+def _only_bytes(text: str) -> bool:
+    """Whether all surrogates stand for bytes, as `os.fsdecode` makes them (PEP 383)."""
+    return not any("\ud800" <= c < "\udc80" or "\udcff" < c <= "\udfff" for c in text)
+
+
 def printable(text: str) -> str:
     """The text with control characters written as escapes."""
+    text = readable(text)
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

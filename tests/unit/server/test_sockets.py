@@ -4,11 +4,14 @@ import asyncio
 import socket
 import ssl
 import stat
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
 
+from gateway.errors import ConfigurationError
 from gateway.server.sockets import open_callers
 from gateway.settings.schema import Settings
 from tests.support.async_caller import Wire
@@ -96,3 +99,60 @@ def test_tls_is_modern(tmp_path: Path) -> None:
     assert sockets.tls is not None
     assert sockets.tls.minimum_version is ssl.TLSVersion.TLSv1_2
     assert sockets.tls.verify_mode is ssl.CERT_NONE
+
+
+def resolving_to(*hosts: str) -> Callable[..., list[Any]]:
+    """A name service that finds these addresses for every name."""
+    family = {True: socket.AF_INET6, False: socket.AF_INET}
+
+    def look_up(name: str, port: int, **_: object) -> list[Any]:
+        return [
+            (
+                family[":" in host],
+                socket.SOCK_STREAM,
+                6,
+                "",
+                (host, port, 0, 0)[: 4 if ":" in host else 2],
+            )
+            for host in hosts
+        ]
+
+    return look_up
+
+
+@pytest.mark.parametrize("lacked", ["2001:db8::1", "192.0.2.1"])
+@pytest.mark.parametrize("first", [True, False])
+def test_an_address_that_the_machine_lacks_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, lacked: str, first: bool
+) -> None:
+    """`localhost` where IPv6 is off: the other address is served, and the lack is known."""
+    hosts = (lacked, "127.0.0.1") if first else ("127.0.0.1", lacked)
+    monkeypatch.setattr(socket, "getaddrinfo", resolving_to(*hosts))
+    opened = open_callers(
+        Settings.model_validate({"listen": {"host": "localhost", "port": 0}}).listen
+    )
+    try:
+        assert [sock.getsockname()[0] for sock in opened.bound] == ["127.0.0.1"]
+        assert list(opened.missing) == [lacked]
+    finally:
+        opened.close()
+
+
+def test_a_name_of_which_the_machine_has_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is an error that names the setting."""
+    monkeypatch.setattr(socket, "getaddrinfo", resolving_to("2001:db8::1", "192.0.2.1"))
+    with pytest.raises(ConfigurationError) as refused:
+        open_callers(Settings.model_validate({"listen": {"host": "elsewhere", "port": 0}}).listen)
+    assert [problem.key for problem in refused.value.problems] == ["listen.host"]
+
+
+def test_a_taken_address_is_an_error_however_many_others_are_free(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Only addresses that are not this machine's are left out."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        monkeypatch.setattr(socket, "getaddrinfo", resolving_to("127.0.0.2", "127.0.0.1"))
+        with pytest.raises(ConfigurationError) as refused:
+            open_callers(Settings.model_validate({"listen": {"port": port}}).listen)
+    assert [problem.key for problem in refused.value.problems] == ["listen.port"]
