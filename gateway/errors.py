@@ -47,6 +47,7 @@ UpstreamErrorKind = Literal[
     "truncated",
     "protocol",
     "invalid_status",
+    "edge_refused",  # answered 403 by Invopop's edge, which refuses the client as such
 ]
 """How an attempt at Invopop failed: the label of `upstream_errors_total`."""
 

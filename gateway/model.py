@@ -216,12 +216,12 @@ class Reply:
 class Exchange:
     """One request with its reply, for metrics, logs, audit and traces. Times are seconds.
 
-    It is only a record: nothing about a request is decided by it.
+    It is only a record: nothing about a request is decided by it, but for what its reply says.
 
     `started` is `time.perf_counter()`. `status` 499 means that the caller left. `overhead` is the
     gateway's own share; waiting for Invopop, for a store or for the caller is not in it. Without a
     `trace` the exchange is not traced. `issuer` and `subject` are set only where a verified
-    identity is no caller's.
+    identity is no caller's. An attempt that was repeated may have `took_effect`.
     """
 
     started: float
@@ -246,6 +246,7 @@ class Exchange:
     bytes_in: int = 0
     bytes_out: int = 0
     attempts: int = 0
+    took_effect: bool = False
     upstream_status: int = 0
     upstream_seconds: float | None = None
     overhead_seconds: float = 0.0

@@ -12,6 +12,11 @@ from gateway.asgi import Send
 from gateway.errors import GatewayError, GatewayFault, UpstreamError, error_response
 from gateway.model import CALLER_SLOW, CALLER_STALLED, DRAIN_CUT, Exchange, Headers, Reply
 
+# What Invopop answers to a request whose first attempt took effect though its reply was lost.
+_OWN_DOING: Final = frozenset(
+    {("PUT", 409), ("POST", 409), ("PATCH", 409), ("DELETE", 404), ("DELETE", 410), ("DELETE", 409)}
+)
+RETRIED: Final = (b"x-gateway-retried", b"earlier-attempt-may-have-succeeded")
 LEFT: Final = 499  # the status of an exchange whose caller left before the end of its reply
 _CAUSES: Final = {CALLER_STALLED: "caller_stalled", CALLER_SLOW: "caller_too_slow"}
 
@@ -38,6 +43,8 @@ class Answer:
         x.phase = "response"
         self._begun = True
         headers = _with_attempts(reply.headers, x.attempts)
+        if x.took_effect and (x.method, reply.status) in _OWN_DOING:
+            headers = [*headers, RETRIED]
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         whole = reply.body.ready
         if whole is None:

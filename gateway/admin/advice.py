@@ -17,6 +17,7 @@ from gateway.admin.view import (
     UpstreamStatus,
 )
 from gateway.errors import REMEDIES, ErrorKey
+from gateway.upstream.edge import ADVICE as EDGE_ADVICE
 
 _MOST_NAMES: Final = 5
 
@@ -47,6 +48,7 @@ BY_CAUSE: Final = {
     "drain_timeout": "The request was cut at the end of a drain: raise listen.drain_timeout.",
     "truncated": "Invopop broke its reply off; the connection to the caller was cut as well.",
     "connect_refused": "Nothing listens at upstream.url: correct it, or start what should.",
+    "edge_refused": f"{EDGE_ADVICE}.",
     "dns": "The name in upstream.url cannot be resolved: correct it, or the name server.",
 }
 

@@ -12,12 +12,14 @@ from typing import Any, Final
 import httpcore
 import httpx
 
+from gateway import __version__
 from gateway.network.connect import connect
 from gateway.network.failures import kind_of, reason_of, told
 from gateway.network.resolver import Resolver
 from gateway.network.tls import server_name
 
 KEEP_ALIVE: Final = 5.0  # seconds for which an idle connection is kept
+_AGENT: Final = f"invopop-gateway/{__version__}"
 
 
 class HttpTransport(httpx.AsyncHTTPTransport):
@@ -35,8 +37,9 @@ class HttpTransport(httpx.AsyncHTTPTransport):
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Sends a request; a final dot of the host's name is not in `Host` (RFC 9110 7.2)."""
+        """Sends a request, in our name; a final dot of the host is not in `Host` (RFC 9110 7.2)."""
         url = request.url
+        request.headers["user-agent"] = _AGENT
         if url.host.endswith("."):
             dotless = url.copy_with(host=server_name(url.host))
             request.headers["host"] = dotless.netloc.decode("ascii")

@@ -149,8 +149,16 @@ def has_own_via(headers: Headers) -> bool:
 
 
 def outbound_headers(inbound: Inbound, host: bytes, key: Key) -> Headers:
-    """The headers that go upstream: what the caller may say, and exactly one `authorization`."""
+    """The headers that go upstream: what the caller may say, and exactly one `authorization`.
+
+    Invopop's edge refuses some clients that do not say what they are.
+    """
     headers = _carried(inbound, host)
+    for field in headers:
+        if field[0] == b"user-agent":
+            break
+    else:
+        headers.append(USER_AGENT)
     headers.append((b"authorization", b"Bearer " + key.secret.reveal().encode("ascii")))
     headers.append((b"x-request-id", inbound.request_id.encode("ascii")))
     headers.append(VIA)

@@ -15,6 +15,7 @@ from gateway.shares import Party
 from gateway.trace import Trace
 from gateway.upstream.breaker import FAILING_STATUSES, Breaker
 from gateway.upstream.connection import StaleConnectionError
+from gateway.upstream.edge import EDGE_REFUSED, refused_by_edge
 from gateway.upstream.forwarder import Forwarder
 from gateway.upstream.retry import (
     STALE,
@@ -79,6 +80,7 @@ class Sender:
                 retry = self._retry(outbound, outcome, made, deadline)
                 if retry is None:
                     raise
+                x.took_effect = x.took_effect or error.sent
                 if kind == STALE:  # the others that were kept may be closed as well
                     outbound = outbound._replace(fresh=True)
             else:
@@ -89,6 +91,7 @@ class Sender:
                 retry = self._retry(outbound, outcome, made, deadline)
                 if retry is None:
                     return reply
+                x.took_effect = x.took_effect or reply.status != 429
                 await reply.body.aclose()
             await self._back_off(outbound, retry, made)
 
@@ -142,6 +145,9 @@ class Sender:
         reply.sender, reply.party = self, party
         ok = reply.status not in FAILING_STATUSES
         self._report(breaker.record(party, perf_counter(), ok, probe))
+        if reply.status == 403 and await refused_by_edge(reply):
+            x.cause = EDGE_REFUSED
+            self._emit(UpstreamFailed(EDGE_REFUSED, x.request_id))
         return reply
 
     def _retry(

@@ -8,6 +8,7 @@ from gateway.errors import GatewayFault, UpstreamError
 from gateway.model import Exchange, Inbound, Key, Peer, Reply
 from gateway.pin import WorkspaceFacts
 from gateway.secret import Secret
+from gateway.upstream.edge import ADVICE, is_signature
 from gateway.upstream.sender import Sender
 
 LIMIT = 64 * 1024  # bytes of the answer; a workspace's description is a few hundred
@@ -47,6 +48,8 @@ class WorkspaceCheck:
             await reply.body.aclose()
         if reply.status == 401:
             raise GatewayFault("key_rejected", "Invopop rejects this key (401).")
+        if reply.status == 403 and is_signature(body):
+            raise _unusable(f"{ADVICE}.")
         if reply.status != 200:
             raise _unusable(f"Invopop answered {reply.status}.")
         found = _workspace(body)

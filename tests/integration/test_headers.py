@@ -1,9 +1,14 @@
 """Which header fields pass, which are removed, and which are made here: both ways."""
 
+import json
+
 import pytest
 
+from gateway import __version__
+from tests.support.gateway import eventually
 from tests.support.world import KEY_A, TOK_A, World, fields, request
 
+FEW = {"host", "authorization", "via", "x-request-id", "user-agent"}
 HOP_BY_HOP = {
     "Keep-Alive": "timeout=5",
     "Proxy-Connection": "x",
@@ -165,7 +170,7 @@ def test_end_to_end_fields_are_untouched(world: World) -> None:
 def test_nothing_is_added(world: World) -> None:
     """Case 177: the origin sees the caller's fields and the few documented ones, no more."""
     _, seen = world.passed(request("GET /x"))
-    assert {name for name, _ in seen.headers} == {"host", "authorization", "via", "x-request-id"}
+    assert {name for name, _ in seen.headers} == FEW
 
 
 @pytest.mark.parametrize("own", ["req-1", "a" * 128, "!~"])
@@ -207,3 +212,48 @@ def test_long_target(world: World) -> None:
     assert seen.target == target.encode()
     world.origin.forget()
     world.refused(request("GET /x?q=" + "v" * 70_000), 400, 414, 431)
+
+
+def test_a_request_without_user_agent_is_sent_with_ours(world: World) -> None:
+    """Invopop's edge refuses some that have none; one that the caller sends stays."""
+    _, seen = world.passed(request("GET /x"))
+    assert seen.all("user-agent") == [f"invopop-gateway/{__version__}"]
+    world.origin.forget()
+    _, seen = world.passed(request("GET /x", "User-Agent: billing/2"))
+    assert seen.all("user-agent") == ["billing/2"]
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_a_refusal_by_invopops_edge_is_named(world: World, pieces: int) -> None:
+    """It passes as it is, also if its body comes after its head; log, metric and page name it."""
+    before = world.gateway.metric("upstream_errors_total", kind="edge_refused")
+    head = fields("403 Forbidden", "Content-Type: text/plain", "Content-Length: 16")
+    body, name = b"error code: 1010", f"edge-{pieces}"
+    if pieces == 1:
+        world.origin.answer(head + body)
+        reply = world.get("/x", f"X-Request-Id: {name}")
+    else:
+        with world.origin.holding(head, body) as held:
+            connection = world.connect()
+            connection.send(request("GET /x", f"X-Request-Id: {name}"))
+            eventually(lambda: world.origin.requests)
+            held.release()
+            reply = connection.reply()
+    assert (reply.status, reply.body, reply.get("x-gateway-error")) == (403, body, None)
+    assert world.gateway.exchange(name)["cause"] == "edge_refused"
+    assert world.gateway.metric("upstream_errors_total", kind="edge_refused") == before + 1
+    status = json.loads(world.gateway.admin("/status")[1])
+    failed = next(one for one in status["failures"] if one["request_id"] == name)
+    assert "User-Agent" in failed["advice"]
+
+
+def test_another_403_is_invopops_own(world: World) -> None:
+    """Of any length, and nothing is counted or waited for."""
+    before = world.gateway.metric("upstream_errors_total", kind="edge_refused")
+    for number, body in enumerate((b"", b"no", b"x" * 100_000)):
+        head = fields("403 Forbidden", f"Content-Length: {len(body)}")
+        world.origin.answer(head + body)
+        reply = world.get("/x", f"X-Request-Id: other-{number}")
+        assert (reply.status, reply.body) == (403, body)
+        assert "cause" not in world.gateway.exchange(f"other-{number}")
+    assert world.gateway.metric("upstream_errors_total", kind="edge_refused") == before

@@ -63,7 +63,7 @@ class World:
         gateway.events.subscribe(ExchangeEnded, lambda e: self.exchanges.append(e.exchange))
         emit = gateway.events.emit
         forwarder = Forwarder(HttpxExchange(wire), AUTHORITY, emit)
-        retries = Retries(RetryRules(2, frozenset({"GET", "PUT"})), lambda: 0.0)
+        retries = Retries(RetryRules(2, frozenset({"GET", "PUT", "DELETE"})), lambda: 0.0)
         gateway.services.sender = Sender(forwarder, retries, Breaker(0.5, 5.0), emit)
         gateway.in_use.workspace_check.sender = Sender(forwarder, retries, Breaker(0, 5.0), emit)
         self.pipeline = Pipeline(gateway.services, gateway.new_request_id, gateway.events.emit)

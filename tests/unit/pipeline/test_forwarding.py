@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from gateway import attempts, inbound, pipeline, relay, services
+from gateway.upstream.connection import StaleConnectionError
 from gateway.upstream.failures import failure
 from tests.unit.pipeline.conftest import ACME, TOKEN, World
 
@@ -115,6 +116,48 @@ async def test_a_reply_tells_its_attempts(world: World) -> None:
     status, headers, _ = await world.call("POST", "/silo/v1/entries", headers=ACME, body=b"{}")
     assert (status, headers["x-gateway-attempts"]) == (502, "3")
     assert [x.attempts for x in world.exchanges] == [2, 1, 1, 3]
+
+
+@pytest.mark.parametrize(
+    ("method", "answers", "told"),
+    [
+        ("PUT", [503, 409], True),
+        ("PUT", ["closed", 409], True),
+        ("PUT", ["connect", 409], False),
+        ("PUT", [409], False),
+        ("PUT", [503, 404], False),
+        ("PUT", [503, 200], False),
+        ("PUT", ["connect", 503, 409], True),
+        ("PUT", [503, "connect", 409], True),
+        ("DELETE", [502, 404], True),
+        ("DELETE", [502, 409], True),
+        ("DELETE", [404], False),
+        ("GET", [503, 404], False),
+        ("GET", [503, 409], False),
+        ("POST", ["connect", 409], False),
+    ],
+)
+async def test_a_conflict_after_a_retry_of_our_own_is_told(
+    world: World, method: str, answers: list[int | str], told: bool
+) -> None:
+    """But only if the first attempt may have taken effect: one that was never sent cannot."""
+    coming = iter(answers)
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        this = next(coming)
+        if isinstance(this, int):
+            return httpx.Response(this, stream=httpx.ByteStream(b""))
+        if this == "closed":
+            raise StaleConnectionError(sent=True)
+        raise failure("connect", sent=False)
+
+    world.wire.answer = answer
+    entry = "/silo/v1/entries/00000000-0000-4000-8000-000000000000"
+    paths = {"DELETE": "/silo/v1/spool/a", "POST": "/silo/v1/entries"}
+    status, headers, _ = await world.call(method, paths.get(method, entry), headers=ACME)
+    assert status == answers[-1]
+    expected = "earlier-attempt-may-have-succeeded" if told else None
+    assert headers.get("x-gateway-retried") == expected
 
 
 async def test_no_retry_outlasts_the_deadline(world: World) -> None:

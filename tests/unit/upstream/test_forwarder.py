@@ -10,6 +10,7 @@ from gateway.model import Headers, Inbound, Key, Outbound, Peer, Reply
 from gateway.secret import Secret
 from gateway.upstream.failures import failure
 from gateway.upstream.forwarder import Forwarder
+from gateway.upstream.headers import USER_AGENT
 from gateway.upstream.target import Authority, authority_of
 from gateway.upstream.transport import Transport
 from tests.support.origin import Origin, Script, answering, ok
@@ -63,6 +64,7 @@ async def test_an_exchange(origin: Origins, transport: Transports, events: list[
         (b"host", f"localhost:{u.port}".encode()),
         (b"accept", b"*/*"),
         (b"content-length", b"2"),
+        USER_AGENT,
         (b"authorization", b"Bearer " + SECRET.encode()),
         (b"x-request-id", b"req-1"),
         (b"via", b"1.1 invopop-gateway"),

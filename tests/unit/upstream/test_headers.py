@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway import __version__
 from gateway.model import Headers, Inbound, Key, Peer
 from gateway.secret import Secret
-from gateway.upstream.headers import has_own_via, outbound_headers, reply_headers
+from gateway.upstream.headers import USER_AGENT, has_own_via, outbound_headers, reply_headers
 
 SECRET = "key_" + "a1B2" * 9
 KEY = Key("acme", "key", Secret(SECRET), "env ACME")
@@ -25,7 +26,26 @@ def inbound(headers: Headers, method: str = "GET", length: int | None = 0) -> In
 
 
 def out(headers: Headers, method: str = "GET", length: int | None = 0) -> Headers:
-    return outbound_headers(inbound(headers, method, length), HOST, KEY)
+    """What goes up of these, without our `User-Agent`: see `test_a_request_without_user_agent`."""
+    sent = outbound_headers(inbound(headers, method, length), HOST, KEY)
+    return [field for field in sent if field != USER_AGENT]
+
+
+@pytest.mark.parametrize(
+    ("said", "sent"),
+    [
+        ([], [f"invopop-gateway/{__version__}".encode()]),
+        ([(b"user-agent", b"billing/1")], [b"billing/1"]),
+        ([(b"user-agent", b"")], [b""]),
+        ([(b"user-agent", b"a"), (b"user-agent", b"b")], [b"a", b"b"]),
+        ([(b"user-agent", b"a"), (b"connection", b"user-agent")], [USER_AGENT[1]]),
+        ([(b"x-user-agent", b"a")], [USER_AGENT[1]]),
+    ],
+)
+def test_a_request_without_user_agent_gets_ours(said: Headers, sent: list[bytes]) -> None:
+    """One that has its own keeps it."""
+    headers = outbound_headers(inbound(said), HOST, KEY)
+    assert [value for name, value in headers if name == b"user-agent"] == sent
 
 
 def back(headers: Headers) -> Headers:
