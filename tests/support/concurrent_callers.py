@@ -29,9 +29,18 @@ class Line:
 
     async def ask(self, raw: bytes) -> Answered:
         """Sends one request, whole, and reads its reply."""
+        return await self.ask_in_parts(raw, b"", None)
+
+    async def ask_in_parts(
+        self, raw: bytes, rest: bytes, between: Callable[[], Awaitable[object]] | None
+    ) -> Answered:
+        """Sends a request, its `rest` only once `between` is over, and reads its reply."""
         started = time.monotonic()
         reader, writer = self._streams or await self._connect()
         writer.write(raw)
+        if between is not None:
+            await between()
+            writer.write(rest)
         head = await reader.readuntil(b"\r\n\r\n")
         length = _LENGTH.search(head)
         body = await reader.readexactly(int(length[1])) if length and raw[:5] != b"HEAD " else b""

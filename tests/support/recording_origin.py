@@ -1,6 +1,7 @@
 """An origin that keeps for each request what it asked for and with which key, and fails at times.
 
-A request for `/TENANT/…` is lawful only with a key of that tenant: `key-of-TENANT-vN`.
+A request for `/TENANT/…` is lawful only with a key of that tenant: `key-of-TENANT-vN`. Version 0 is
+revoked: it is refused everywhere. Any other key is refused for some requests only.
 """
 
 import asyncio
@@ -11,17 +12,28 @@ from typing import Self
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _KEYS = re.compile(rb"\r\nauthorization: *([^\r]*)\r\n", re.IGNORECASE)
+_WHOSE = b"/access/v1/workspace"  # asked with any key, in the background
+_REFUSED = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"
+_REVOKED = b"v0"
 
 
 class RecordingOrigin:
-    """A context manager. `wrong` are the requests under another tenant's key, which must not be."""
+    """A context manager. `wrong` are the requests under another tenant's key, which must not be.
+
+    `oldest` is the lowest version of a key that a target may still be asked for with; `outdated`
+    are the targets that were asked for with an older one.
+    """
 
     def __init__(self, context: ssl.SSLContext, seed: int) -> None:
         self.seen = 0
         self.failed = 0
+        self.refused = 0
+        self.questions = 0
         self.tenants: set[str] = set()
         self.versions: set[str] = set()
         self.wrong: list[tuple[bytes, list[bytes]]] = []
+        self.oldest: dict[bytes, int] = {}
+        self.outdated: list[tuple[bytes, int]] = []
         self._context = context
         self._random = random.Random(seed)
         self._server: asyncio.Server | None = None
@@ -50,8 +62,8 @@ class RecordingOrigin:
                 head = await reader.readuntil(b"\r\n\r\n")
                 length = _LENGTH.search(head)
                 body = await reader.readexactly(int(length[1])) if length else b""
-                self._note(head, body)
-                if not await self._answer(head, writer):
+                version = self._note(head, body)
+                if not await self._answer(head, version, writer):
                     return
         except (asyncio.IncompleteReadError, OSError):
             return
@@ -59,23 +71,41 @@ class RecordingOrigin:
             self._writers.discard(writer)
             writer.close()
 
-    def _note(self, head: bytes, body: bytes) -> None:
-        """Holds the key against the tenant that the target, and the body if any, are about."""
-        self.seen += 1
+    def _note(self, head: bytes, body: bytes) -> bytes:
+        """Holds the key against the tenant that the target, and the body if any, are about.
+
+        Returns the key's version.
+        """
         target = head.split(b" ", 2)[1]
-        tenant = target.split(b"/")[1]
         shown = _KEYS.findall(head)
+        version = shown[0].rpartition(b"-")[2] if len(shown) == 1 else b""
+        if target == _WHOSE:
+            self.questions += 1
+            return version
+        self.seen += 1
+        tenant = target.split(b"/")[1]
         expected = b"Bearer key-of-" + tenant + b"-v"
         if len(shown) != 1 or not shown[0].startswith(expected) or body not in (b"", target):
             self.wrong.append((target, shown))
-            return
+            return version
+        number = int(version[1:])
+        if version != _REVOKED and number < self.oldest.get(target, 0):
+            self.outdated.append((target, number))
         self.tenants.add(tenant.decode())
-        self.versions.add(shown[0].rpartition(b"-")[2].decode())
+        self.versions.add(version.decode())
+        return version
 
-    async def _answer(self, head: bytes, writer: asyncio.StreamWriter) -> bool:
-        """Mostly the target, as the body; else a failure, or a pause. False: the end."""
+    async def _answer(self, head: bytes, version: bytes, writer: asyncio.StreamWriter) -> bool:
+        """Mostly the target, as the body; else a failure, a refusal or a pause. False: the end."""
         method, target, _ = head.split(b" ", 2)
         fate = self._random.random()
+        if version == _REVOKED or (target != _WHOSE and 0.07 < fate < 0.1):
+            self.refused += 1
+            writer.write(_REFUSED)
+            return True
+        if target == _WHOSE:
+            writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{"id":"x"}')
+            return True
         if fate < 0.01:  # broken off, so that idempotent requests are sent again
             self.failed += 1
             return False
@@ -87,7 +117,7 @@ class RecordingOrigin:
             await asyncio.sleep(0.02)
         body = b"" if method == b"HEAD" else target
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(target), body))
-        return fate > 0.07 or await self._closed(writer)
+        return not 0.06 < fate < 0.07 or await self._closed(writer)
 
     async def _closed(self, writer: asyncio.StreamWriter) -> bool:
         """Closes in order, though it never said so."""

@@ -1,6 +1,8 @@
 """Many callers, many tenants, all at once: no request ever goes out under another tenant's key.
 
-Runs for some seconds; `ISOLATION_REQUESTS=100000` in the environment asks for so many instead.
+Invopop fails, and refuses requests (401) whose key is good, while a tenant's other key may be
+revoked. All keys are rotated again and again, also between a request's head and its body. Runs for
+some seconds; `ISOLATION_REQUESTS=100000` in the environment asks for so many instead.
 """
 
 import asyncio
@@ -10,13 +12,14 @@ import random
 import signal
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import uvloop
 
 from tests.support.certificates import Authority, server_context
-from tests.support.concurrent_callers import Line
+from tests.support.concurrent_callers import Answered, Line
 from tests.support.gateway import GatewayProcess, token_hash, tracebacks, write_toml
 from tests.support.identity_world import UNOBSERVED
 from tests.support.jwt import Issuer
@@ -25,6 +28,7 @@ from tests.support.world import AUDIENCE, ISSUER
 
 CALLERS, TENANTS, CONNECTIONS, SEED = 200, 50, 64, 20_270_131
 SECONDS = 8.0
+KINDS = {"200", "401", "403", "502", "503", "left", "cut"}
 WANTED = int(os.environ.get("ISOLATION_REQUESTS", "0"))
 
 Rights = list[list[str]]
@@ -77,21 +81,34 @@ def settings(origin: str, ca_file: Path, issuer: Issuer, rights: Rights) -> dict
 
 
 def vault(version: int) -> dict[str, Any]:
-    """Every tenant's key, which names its tenant."""
-    names = (f"t{number}" for number in range(TENANTS))
-    return {"tenants": {n: {"key": {"value": f"key-of-{n}-v{version}"}} for n in names}}
+    """Every tenant's keys, which name their tenant; every second one's `previous` is revoked."""
+    return {
+        "tenants": {
+            f"t{n}": {
+                "key": {"value": f"key-of-t{n}-v{version}"},
+                "previous": {"value": f"key-of-t{n}-v{0 if n % 2 else version - 1}"},
+            }
+            for n in range(TENANTS)
+        }
+    }
 
 
 class Run:
     """The callers' side: what was asked, and what came of it."""
 
-    def __init__(self, port: int, rights: Rights, credentials: list[str]) -> None:
+    def __init__(
+        self, port: int, rights: Rights, credentials: list[str], oldest: dict[bytes, int]
+    ) -> None:
         self.outcomes: Counter[str] = Counter()
         self.mixed_up: list[str] = []
+        self.across = 0  # requests whose body followed after a rotation
+        self.version = 1  # of the keys that are in force for certain
+        self.rotated = asyncio.Event()
+        self._oldest = oldest
         self._port = port
         self._rights = rights
         self._credentials = credentials
-        self._until = time.monotonic() + (600 if WANTED else SECONDS)
+        self._until = time.monotonic() + (3600 if WANTED else SECONDS)
 
     @property
     def asked(self) -> int:
@@ -127,7 +144,10 @@ class Run:
             await line.send_and_leave(raw)
             return
         try:
-            reply = await line.ask(raw)
+            if body and chance.random() < 0.03:
+                reply = await self._ask_across_a_rotation(line, raw, target)
+            else:
+                reply = await line.ask(raw)
         except (asyncio.IncompleteReadError, OSError):
             self.outcomes["cut"] += 1
             line.leave()
@@ -135,20 +155,55 @@ class Run:
         self.outcomes[str(reply.status)] += 1
         allowed = tenant in own
         wrong_body = reply.status == 200 and method != "HEAD" and reply.body != target.encode()
-        if wrong_body or (reply.status == 403) == allowed:
+        condemned = b"key_rejected" in reply.head
+        if wrong_body or condemned or (reply.status == 403) == allowed:
             self.mixed_up.append(f"{method} {target}: {reply.status} {reply.body!r}")
 
+    async def _ask_across_a_rotation(self, line: Line, raw: bytes, target: str) -> Answered:
+        """The body follows once other keys are in force than when the head was sent."""
 
-async def reload(gateway: GatewayProcess) -> None:
-    """Rotates all keys, and asks for a reload in between, for as long as it may."""
+        async def until_rotated() -> None:
+            await self.rotated.wait()
+            newest = self.version if _has_revoked_key(target) else self.version - 1
+            self._oldest[target.encode()] = newest
+            self.across += 1
+
+        head, end, body = raw.partition(b"\r\n\r\n")
+        try:
+            return await line.ask_in_parts(head + end, body, until_rotated)
+        finally:
+            self._oldest.pop(target.encode(), None)
+
+
+def _has_revoked_key(target: str) -> bool:
+    return int(target.split("/")[1].removeprefix("t")) % 2 == 1
+
+
+async def rotate(gateway: GatewayProcess, crowd: Run) -> None:
+    """Rotates all keys, and asks for a reload in between, until it is cancelled."""
     path, version = gateway.directory / "vault.toml", 1
     while True:
-        await asyncio.sleep(0.7)  # the pace of reloads
         version += 1
         fresh = write_toml(path.with_suffix(".new"), vault(version))
-        fresh.replace(path)
-        await asyncio.sleep(0.7)
-        gateway.signal(signal.SIGHUP)
+        await reloaded(gateway, lambda: fresh.replace(path))  # noqa: B023 - called at once
+        crowd.version = version
+        crowd.rotated.set()
+        crowd.rotated.clear()
+        await reloaded(gateway, lambda: gateway.signal(signal.SIGHUP))
+
+
+async def reloaded(gateway: GatewayProcess, cause: Callable[[], object]) -> None:
+    """Waits at the pace of reloads, causes one, and returns once it has taken effect."""
+    await asyncio.sleep(0.7)
+    before = await reloads(gateway)
+    cause()
+    while await reloads(gateway) == before:
+        await asyncio.sleep(0.1)
+
+
+async def reloads(gateway: GatewayProcess) -> float:
+    """How many reloads have taken effect."""
+    return await asyncio.to_thread(gateway.metric, "config_reloads_total", outcome="success")
 
 
 async def run(directory: Path) -> tuple[Run, RecordingOrigin, GatewayProcess]:
@@ -161,14 +216,14 @@ async def run(directory: Path) -> tuple[Run, RecordingOrigin, GatewayProcess]:
         gateway = GatewayProcess(directory, made, vault(1), UNOBSERVED)
         await asyncio.to_thread(gateway.__enter__)
         try:
-            crowd = Run(gateway.port, allowed, credentials(issuer))
-            reloading = asyncio.ensure_future(reload(gateway))
+            crowd = Run(gateway.port, allowed, credentials(issuer), origin.oldest)
+            rotating = asyncio.ensure_future(rotate(gateway, crowd))
             async with asyncio.TaskGroup() as group:
                 for number in range(CONNECTIONS):
                     group.create_task(crowd.work(number))
-            reloading.cancel()
+            rotating.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await reloading
+                await rotating
             assert await asyncio.to_thread(gateway.stop) == 0
         finally:
             await asyncio.to_thread(gateway.kill)
@@ -176,24 +231,29 @@ async def run(directory: Path) -> tuple[Run, RecordingOrigin, GatewayProcess]:
 
 
 def test_no_request_under_another_tenants_key(tmp_path: Path) -> None:
-    """Case 161: 200 callers of 50 tenants, some leaving, with retries, failures and reloads."""
+    """Case 161: 200 callers of 50 tenants, some leaving, with retries, 401s and rotated keys."""
     started = time.monotonic()
     crowd, origin, gateway = uvloop.run(run(tmp_path))
     seconds = time.monotonic() - started
     told = f"{crowd.asked} requests in {seconds:.0f} s: {dict(crowd.outcomes)}"
-    print(told, f"{origin.seen} seen, {origin.failed} failed, {len(origin.versions)} keys")  # noqa: T201
+    told += f" {crowd.across} across a rotation, {origin.seen} seen, {origin.failed} failed,"
+    told += f" {origin.refused} refused, {len(origin.versions)} versions"
+    print(told, f"{origin.questions} questions")  # noqa: T201
     assert origin.wrong == []
+    assert origin.outdated == []
     assert crowd.mixed_up == []
     # It was a run worth the name: every tenant, every kind of trouble, several reloads.
     assert crowd.asked >= max(WANTED, 500)
     assert len(origin.tenants) == TENANTS
     assert len(origin.versions) >= 3
-    assert min(crowd.outcomes[kind] for kind in ("200", "403", "left")) > 10
+    assert min(crowd.outcomes[kind] for kind in ("200", "401", "403", "left")) > 10
     assert origin.failed > 10
-    assert set(crowd.outcomes) <= {"200", "403", "502", "503", "left", "cut"}
+    assert crowd.across > 1
+    assert origin.questions > 0
+    assert set(crowd.outcomes) <= KINDS
     lines = gateway.lines()
     assert not tracebacks(lines)
     assert "key-of-" not in "\n".join(lines)
-    reloads = [event["outcome"] for event in gateway.events("config_reload")]
-    assert len(reloads) >= 3
-    assert set(reloads) == {"success"}
+    outcomes = [event["outcome"] for event in gateway.events("config_reload")]
+    assert len(outcomes) >= 3
+    assert set(outcomes) == {"success"}
