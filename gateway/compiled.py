@@ -205,8 +205,11 @@ def new_enrollment_call(
     return EnrollmentCall(transport, authority_of(upstream.url), _timeouts_of(upstream))
 
 
-def files_of(loaded: Loaded) -> set[Path]:
-    """Every file but tenants' keys whose change makes a reload due."""
+def files_of(loaded: Loaded, *, refused: bool = False) -> set[Path]:
+    """Every file but tenants' keys whose change makes a reload due.
+
+    An issuer's bearer token is read whenever it is needed: only a `refused` version waits for it.
+    """
     settings = loaded.settings
     files = {loaded.file, loaded.vault_path}
     sources = [issuer.secret for issuer in settings.issuers]
@@ -219,6 +222,7 @@ def files_of(loaded: Loaded) -> set[Path]:
     named += [openbao.ca_file] if openbao is not None else []
     for issuer in settings.issuers:
         named += [issuer.jwks_file, issuer.public_key_file, issuer.jwks_ca_file]
+        named += [issuer.jwks_bearer_file] if refused else []
     return files | {path for path in named if path}
 
 

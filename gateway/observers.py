@@ -19,6 +19,7 @@ from gateway.observe.tracing import Resolve, TraceExport
 from gateway.services import Services
 from gateway.settings.load import Loaded
 from gateway.settings.schema import Settings
+from gateway.settings.wording import masked
 from gateway.upstream.transport import Transport
 
 
@@ -120,7 +121,7 @@ def _vault_health(services: Services) -> ComponentHealth:
 def _issuers_health(services: Services) -> ComponentHealth:
     states = services.authenticator.issuers()
     away = [state.issuer for state in states if not state.healthy]
-    trouble = f"keys of {', '.join(away)} not refreshed" if away else ""
+    trouble = f"keys of {', '.join(map(masked, away))} not refreshed" if away else ""
     return ComponentHealth(all(state.tried for state in states), trouble)
 
 

@@ -189,7 +189,7 @@ class Reloader:
         if refused is not None:
             files |= {Path(problem.file) for problem in refused.problems if problem.file}
             if isinstance(refused.draft, Loaded):
-                files |= files_of(refused.draft)
+                files |= files_of(refused.draft, refused=True)
         self._watcher.watch(files, self._reading_since)
 
 

@@ -17,7 +17,7 @@ from gateway.settings.callers import CallerSettings, CallerToken, Issuer
 from gateway.settings.key_sources import STORE_TABLES
 from gateway.settings.load import Loaded
 from gateway.settings.schema import ListenSettings, Settings
-from gateway.settings.wording import masked
+from gateway.settings.wording import masked, masked_name
 
 MOST: Final = 50  # callers, and issuers, that are shown
 _MOST_TENANTS: Final = 8
@@ -32,7 +32,7 @@ def configuration(loaded: Loaded, recent_events: RecentEvents) -> ConfigurationS
     reload = recent_events.reload
     return ConfigurationStatus(
         file=loaded.file.name,
-        vault=masked(loaded.vault_path.name),
+        vault=masked_name(loaded.vault_path.name),
         in_force_since=recent_events.in_force_since,
         reload=reload.event.outcome if reload else "",
         reload_at=reload.at if reload else None,
@@ -59,7 +59,7 @@ def _lines(loaded: Loaded, texts: tuple[str, ...]) -> tuple[str, ...]:
 
 def _callers_listener(listen: ListenSettings) -> str:
     if listen.socket is not None:
-        where = f"socket {listen.socket.name}"
+        where = f"socket {masked_name(listen.socket.name)}"
     else:
         where = _address(listen.host, listen.port)
     if listen.tls_certificate is None:
@@ -99,7 +99,8 @@ def _stores(settings: Settings) -> str:
 def _trust(ca_file: Path | None, *, only: bool) -> str:
     if ca_file is None:
         return "public certificate authorities"
-    return ca_file.name if only else f"public certificate authorities and {ca_file.name}"
+    name = masked_name(ca_file.name)
+    return name if only else f"public certificate authorities and {name}"
 
 
 def _in_flight(settings: Settings) -> str:
@@ -167,9 +168,9 @@ def _caller(
     name: str, settings: CallerSettings, usage: Usage, offset: float, *, only: bool
 ) -> CallerRow:
     return CallerRow(
-        name=masked(name),
+        name=masked_name(name),
         known_by=tuple(_ways(settings, only=only)),
-        tenants=tuple(map(masked, settings.tenants[:_MOST_TENANTS])),
+        tenants=tuple(map(masked_name, settings.tenants[:_MOST_TENANTS])),
         more_tenants=max(0, len(settings.tenants) - _MOST_TENANTS),
         allowed=_allowed(settings),
         enforced=settings.enforce,
@@ -228,9 +229,9 @@ def _state(state: IssuerState | None) -> Literal["ok", "pending", "failing"]:
 
 def _keys(issuer: Issuer) -> str:
     if issuer.jwks_file:
-        return f"file {masked(issuer.jwks_file.name)}"
+        return f"file {masked_name(issuer.jwks_file.name)}"
     if issuer.public_key_file:
-        return f"file {masked(issuer.public_key_file.name)}"
+        return f"file {masked_name(issuer.public_key_file.name)}"
     if issuer.secret:
         return "shared secret"
     return masked((issuer.jwks_url or "OpenID discovery").partition("?")[0])

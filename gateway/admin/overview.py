@@ -6,7 +6,7 @@ What grows with the number of tenants is looked at in a thread, and no more ofte
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from gateway import __version__
@@ -17,6 +17,7 @@ from gateway.admin.history import STEP, History, Interval, RecentEvents, quantil
 from gateway.admin.view import (
     Concern,
     FailedAttempts,
+    Failure,
     IntervalRow,
     KeyRow,
     Status,
@@ -26,7 +27,7 @@ from gateway.admin.view import (
 )
 from gateway.services import Services
 from gateway.settings.load import Loaded
-from gateway.settings.wording import masked_name
+from gateway.settings.wording import masked, masked_name
 from gateway.upstream.transport import Transport
 from gateway.vault.report import KeyState, Now, Survey, survey
 
@@ -92,7 +93,7 @@ class Overview:
             concerns=tuple(sorted(worries, key=lambda concern: concern.level)),
             traffic=traffic,
             upstream=upstream,
-            failures=tuple(reversed(sources.history.failures)),
+            failures=tuple(map(_failure, reversed(sources.history.failures))),
             tenants=tenants,
             callers=known,
             issuers=who,
@@ -116,8 +117,8 @@ class Overview:
         settings = loaded.settings.upstream
         changed, last = recent_events.circuit, recent_events.last_failed_attempt
         return UpstreamStatus(
-            url=settings.url,
-            proxy=settings.proxy or "",
+            url=masked(settings.url),
+            proxy=masked(settings.proxy or ""),
             circuit="open" if services.sender.circuit_open else "closed",
             circuit_since=changed.at if changed else None,
             circuit_reason=changed.reason if changed else "",
@@ -178,6 +179,11 @@ def _tenants(found: Survey, loaded: Loaded, history: History) -> TenantSummary:
         discovery=where,
         keys=keys,
     )
+
+
+def _failure(failure: Failure) -> Failure:
+    caller, tenant = masked_name(failure.caller), masked_name(failure.tenant)
+    return replace(failure, caller=caller, tenant=tenant)
 
 
 def _key(state: KeyState, failed: dict[str, int]) -> KeyRow:

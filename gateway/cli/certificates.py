@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from gateway.network.certificates import CertificateInfo, read_certificates
 from gateway.settings.schema import Settings
+from gateway.settings.wording import masked, shown_path
 
 SOON: Final = 30 * 86400.0  # seconds in which the end of a certificate is warned of
 
@@ -30,7 +31,7 @@ def certificate_notes(settings: Settings) -> CertificateNotes:
             certificates = read_certificates(path.read_bytes())
         except (OSError, ValueError):
             continue
-        held.append(f"{key}: {_count(certificates, own=own)} in {path}")
+        held.append(f"{key}: {_count(certificates, own=own)} in {shown_path(path)}")
         warnings += [f"{key}: {text}" for one in certificates if (text := _ending(one, now))]
     return CertificateNotes(held, warnings)
 
@@ -62,4 +63,4 @@ def _ending(certificate: CertificateInfo, now: float) -> str:
         return ""
     day = datetime.fromtimestamp(certificate.ends, UTC).strftime("%Y-%m-%d")
     word = "expired" if certificate.ends <= now else "expires"
-    return f"the certificate {certificate.name or 'without a subject'} {word} on {day}"
+    return f"the certificate {masked(certificate.name) or 'without a subject'} {word} on {day}"

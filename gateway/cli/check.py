@@ -19,13 +19,14 @@ from gateway.cli.certificates import certificate_notes
 from gateway.cli.check_report import Report, as_json, key_warnings, refused_as_json, show
 from gateway.cli.configuration import ConfigOption, draft_of, fail, path_of, read, wired
 from gateway.cli.probes import Look, look
-from gateway.cli.secret_files import secret_file_warnings
+from gateway.cli.vault_files import leftovers
 from gateway.cli.worst_case import Part, worst_case
 from gateway.errors import ConfigurationError
 from gateway.policy.review import notes, review
 from gateway.settings.load import Loaded
 from gateway.settings.notices import is_invopop
 from gateway.settings.schema import Settings
+from gateway.settings.wording import shown_path
 
 _AS: Final = "--as"
 _IMPORTED_LATE: Final = (
@@ -82,7 +83,7 @@ def _report(loaded: Loaded, seen: Look, judged_by: list[str]) -> Report:
     warnings = [
         *loaded.warnings,
         *_absent(settings),
-        *secret_file_warnings(loaded),
+        *_left_over(loaded.vault_path),
         *ending,
         *review(settings, loaded.vault, datetime.now(UTC).date()),
         *(away if seen.answers is None else ()),  # asked for, it is an error
@@ -134,7 +135,16 @@ def _absent(settings: Settings) -> list[str]:
     folder = settings.listen.socket.parent if settings.listen.socket else None
     if folder is None or folder.is_dir():
         return []
-    return [f"listen.socket: there is no directory {folder} now; `serve` does not make it"]
+    return [
+        f"listen.socket: there is no directory {shown_path(folder)} now; `serve` does not make it"
+    ]
+
+
+def _left_over(vault: Path) -> list[str]:
+    return [
+        f"vault.file: {path} was left by an interrupted change and may hold keys; remove it"
+        for path in leftovers(vault)
+    ]
 
 
 def _memory(loaded: Loaded) -> list[Part]:

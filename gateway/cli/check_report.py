@@ -14,7 +14,7 @@ from gateway.errors import Problem
 from gateway.pin import Pin
 from gateway.settings.countries import COUNTRIES
 from gateway.settings.positions import located
-from gateway.settings.wording import key_path, masked_name, printable
+from gateway.settings.wording import key_path, masked, masked_name, printable
 from gateway.vault.report import TenantRow, ends_soon
 
 WIDTH = 200  # columns of the table where there is no terminal
@@ -97,7 +97,11 @@ def _document(content: dict[str, Any]) -> str:
 
 def _tenant(row: TenantRow, seen: Look) -> dict[str, Any]:
     slot = (row.tenant, row.slot)
-    shown = row._asdict() | {"tenant": masked_name(row.tenant), "scope": seen.scopes.get(slot, "")}
+    shown = row._asdict() | {
+        "tenant": masked_name(row.tenant),
+        "workspace": row.workspace and masked(row.workspace),
+        "scope": seen.scopes.get(slot, ""),
+    }
     if seen.answers is not None:
         answer = seen.answers.get(slot)
         shown["workspace_found"] = answer.workspace.id if answer else ""
@@ -191,7 +195,7 @@ def _cells(row: TenantRow, seen: Look) -> tuple[str, ...]:
     ]
     if any(seen.scopes.values()):
         cells.append(seen.scopes.get(slot) or "-")
-    cells.append(_pinned(row.pin) or "-")
+    cells.append(masked(_pinned(row.pin)) or "-")
     if not seen.answers:
         return *cells, f"{row.state} {row.detail}".strip()
     answer = seen.answers.get(slot)
@@ -207,7 +211,7 @@ def _verdict(row: TenantRow, answer: WorkspaceFound | None) -> str:
     found = answer.workspace
     match row.pin.differs(found):
         case "pin_mismatch":
-            return f"the key opens workspace {found.id}, pinned is {row.workspace}"
+            return f"the key opens workspace {found.id}, pinned is {masked(row.workspace or '')}"
         case "pin_mismatch_sandbox":
             said = {True: "a sandbox", False: "no sandbox", None: "not known to be one or not"}
             return f"the key's workspace is {said[found.sandbox]}, pinned is {said[row.sandbox]}"

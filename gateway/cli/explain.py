@@ -19,7 +19,7 @@ from gateway.policy.grants import Explanation, OperationDenied
 from gateway.settings.callers import CallerSettings
 from gateway.settings.load import Loaded
 from gateway.settings.schema import Settings
-from gateway.settings.wording import masked_name, printable
+from gateway.settings.wording import masked, masked_name, printable
 from gateway.upstream.target import resolve
 from gateway.vault.key_ring import KeyNeeded
 from gateway.vault.vault import Vault
@@ -107,14 +107,14 @@ async def _judge(gateway: Gateway, question: Question) -> Forecast:
     ]
     if explained.grant is None or explained.error is not None:
         return _refused(explained.error or GatewayError("internal_error"), lines)
-    lines.append(("tenant", explained.grant.tenant))
+    lines.append(("tenant", masked_name(explained.grant.tenant)))
     if explained.grant.would_deny:
         lines.append(("note", "allowed only because enforce = false"))
     if target.file_host:
         origin = "https://" + target.file_host.decode()
         lines.append(("key", "none: file hosts get no key"))
     else:
-        origin = gateway.in_use.loaded.settings.upstream.url
+        origin = masked(gateway.in_use.loaded.settings.upstream.url)
         try:
             key = await _key(services.vault, explained.grant.tenant, question.caller)
         except GatewayError as error:
@@ -136,7 +136,7 @@ async def _key(vault: Vault, tenant: str, caller: str) -> str:
         for row in vault.tenants():
             if row.tenant == holder and row.state == "unchecked":
                 words = _key_words(row.fingerprint, row.slot, row.source)
-                return f"{words}, once Invopop confirms {row.pin}"
+                return f"{words}, once Invopop confirms {masked(str(row.pin))}"
         key = await vault.read(tenant, caller)
     return _key_words(key.fingerprint, key.slot, key.source)
 
@@ -152,7 +152,7 @@ def _rule(explained: Explanation) -> Iterator[tuple[str, str]]:
         return
     known = decision.operation != OTHER
     yield "operation", f"{decision.operation} ({decision.route if known else 'none that is known'})"
-    why = f' "{explained.entry}"' if explained.entry else _WHY[decision.why]
+    why = f' "{masked(explained.entry)}"' if explained.entry else _WHY[decision.why]
     yield "rule", f"{decision.rule}{why}, path {decision.reading}"
     if not known and decision.why in {"not_allowed", "not_enforced"}:
         yield "note", _UNKNOWN

@@ -26,7 +26,7 @@ from gateway.events import (
 )
 from gateway.observe.refusal_floods import EVENT, RefusalFloods
 from gateway.observe.writer import LineWriter
-from gateway.settings.wording import readable
+from gateway.settings.wording import masked, masked_name, readable
 
 LEVELS: Final[dict[Level, int]] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _QUIET: Final = ("httpx", "httpcore", "hpack", "asyncio", "urllib3", "botocore", "watchfiles")
@@ -128,12 +128,16 @@ class Logger:
 
     def _key_refreshed(self, event: KeyRefreshed) -> None:
         level: Level = "debug" if event.outcome == "success" else "warning"
-        fields = {"tenant": event.tenant, "source": event.source, "outcome": event.outcome}
+        fields = {
+            "tenant": masked_name(event.tenant),
+            "source": event.source,
+            "outcome": event.outcome,
+        }
         self.log(level, "key_refresh", fields | ({"reason": event.reason} if event.reason else {}))
 
     def _jwks_refreshed(self, event: JwksRefreshed) -> None:
         level: Level = "debug" if event.outcome == "success" else "warning"
-        fields = {"issuer": event.issuer, "outcome": event.outcome}
+        fields = {"issuer": masked(event.issuer), "outcome": event.outcome}
         self.log(level, "jwks_refresh", fields | ({"reason": event.reason} if event.reason else {}))
 
     def _reloaded(self, event: ConfigReloaded) -> None:

@@ -23,7 +23,7 @@ from gateway.policy.patterns import (
 from gateway.settings.callers import CallerSettings
 from gateway.settings.schema import Settings
 from gateway.settings.vault_file import VaultFile
-from gateway.settings.wording import key_path, masked
+from gateway.settings.wording import key_path, masked_name
 
 SOON: Final = 30  # days before its end from which a token is worth a warning
 _MOST_NAMES: Final = 10  # tenants named in one warning
@@ -148,4 +148,4 @@ def _unused_tenants(callers: Mapping[str, CallerSettings], vault_file: VaultFile
         return
     shown, rest = unused[:_MOST_NAMES], len(unused) - _MOST_NAMES
     more = f" and {rest} more" if rest > 0 else ""
-    yield f"tenants: no caller may use {', '.join(map(masked, shown))}{more}"
+    yield f"tenants: no caller may use {', '.join(map(masked_name, shown))}{more}"

@@ -34,15 +34,16 @@ from gateway.settings.values import (
     Word,
     expects,
 )
+from gateway.settings.wording import is_token
 
 _LONGEST_NAME: Final = 256
-CALLER_NAME: Final = f"1 to {_LONGEST_NAME} printable characters"
+CALLER_NAME: Final = f"1 to {_LONGEST_NAME} printable characters, and not a token"
 _EMPTY_HASH: Final = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
 def is_caller_name(name: str) -> bool:
     """Whether a caller may be called so: `CALLER_NAME`."""
-    return name.isprintable() and 0 < len(name) <= _LONGEST_NAME
+    return name.isprintable() and 0 < len(name) <= _LONGEST_NAME and not is_token(name)
 
 
 class Issuer(Table):

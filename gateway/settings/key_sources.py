@@ -23,7 +23,7 @@ from gateway.settings.values import (
     expects,
     refuse,
 )
-from gateway.settings.wording import is_token, masked, masked_name
+from gateway.settings.wording import is_token, masked
 
 
 class NameRule(NamedTuple):
@@ -178,8 +178,7 @@ class KeySource:
         """
         directory, slash, name = self.reference.rpartition("/")
         name = f"{name}#{self.field}" if self.field else name
-        name = name if name.isupper() and "_" in name else masked(name)
-        return f"{self.kind} {masked_name(directory)}{slash}{name}".strip()
+        return f"{self.kind} {masked(directory)}{slash}{masked(name)}".strip()
 
     @classmethod
     def __get_pydantic_core_schema__(

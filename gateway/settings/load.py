@@ -18,6 +18,7 @@ from gateway.settings.key_sources import STORE_TABLES
 from gateway.settings.notices import notices
 from gateway.settings.schema import Settings, VaultSettings, sections
 from gateway.settings.sealed import SUFFIX, read_identity, unseal
+from gateway.settings.secret_files import open_secret_files
 from gateway.settings.values import Table
 from gateway.settings.vault_file import VaultFile
 from gateway.settings.wording import KeyPath, describe, shown_path
@@ -59,7 +60,11 @@ def load(path: Path, environ: Mapping[str, str]) -> Loaded:
     vault, problems = _vault(settings, environ, findings)
     problems = [*findings.problems, *merged.problems, *problems]
     known = VaultFile(tenants={}) if vault is None else vault
-    warnings = (*environment.misspelt(environ), *notices(settings, known))
+    warnings = (
+        *environment.misspelt(environ),
+        *notices(settings, known),
+        *open_secret_files(settings, known),
+    )
     loaded = Loaded(settings, known, file, settings.vault.file, warnings)
     if vault is None or problems:
         raise ConfigurationError(problems, draft=loaded)

@@ -8,7 +8,7 @@ from typing import Final
 
 from gateway.settings.key_sources import KeySource
 from gateway.settings.vault_file import TenantEntry
-from gateway.settings.wording import printable
+from gateway.settings.wording import key_path, masked_name, printable
 
 _MOST_WARNINGS: Final = 20  # of each kind: thousands of lines would hide every other
 _MOST_NAMES: Final = 5
@@ -33,7 +33,8 @@ def shared_keys(tenants: Mapping[str, TenantEntry]) -> Iterator[str]:
     yield from _limited([_one_workspace(names) for names in pinned[:_MOST_WARNINGS]], len(pinned))
     yield from _limited(
         [
-            f"tenants.{name}.previous: the same key as `key`; remove it, or name the old one"
+            f"{key_path(('tenants', name, 'previous'))}: the same key as `key`; "
+            "remove it, or name the old one"
             for name in twice[:_MOST_WARNINGS]
         ],
         len(twice),
@@ -52,20 +53,20 @@ def _one_key(using: Mapping[str, KeySource]) -> str:
     value = source.value
     which = source.describe() if value is None else f"fingerprint {value.fingerprint}"
     return (
-        f"tenants.{first}: {_names(list(using))} have the same key ({which}); "
+        f"{key_path(('tenants', first))}: {_names(list(using))} have the same key ({which}); "
         "one company's requests would be sent in another's name"
     )
 
 
 def _one_workspace(names: list[str]) -> str:
     return (
-        f"tenants.{names[0]}.workspace: {_names(names)} have the same workspace; "
+        f"{key_path(('tenants', names[0], 'workspace'))}: {_names(names)} have the same workspace; "
         "one company's requests would be sent in another's name"
     )
 
 
 def _names(names: list[str]) -> str:
-    shown = [printable(name) for name in names[:_MOST_NAMES]]
+    shown = [printable(masked_name(name)) for name in names[:_MOST_NAMES]]
     if len(names) > _MOST_NAMES:
         shown.append(f"{len(names) - _MOST_NAMES} more")
     return f"{', '.join(shown[:-1])} and {shown[-1]}"

@@ -27,6 +27,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from gateway.model import TENANT_GLOB, TENANT_NAME
+from gateway.settings.wording import TOKEN
 
 TABLE: Final = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
@@ -41,6 +42,7 @@ _AUTHORITY: Final = rf"(?:{_NAME}|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?"
 _LOOPBACK: Final = r"(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?"
 # What RFC 3986 lets stand in a path and query, percent signs included; no fragment.
 _PATH: Final = r"(?:/[!$-;=?-Z_a-z~]*)?"
+_NOT_A_TOKEN: Final = rf"(?!.*(?:{TOKEN.pattern}))"
 # A year: a larger number of seconds is a mistake, and timers overflow.
 _LONGEST: Final = 31_536_000.0
 _LARGEST: Final = 2**53
@@ -262,17 +264,17 @@ TenantName = Annotated[
     str,
     Strict(),
     matching(
-        rf"(?!other\Z){TENANT_NAME}",
-        "a tenant's name: a letter or digit, then letters, digits, `.`, `_` and `-`, at most 128; "
-        "not `other`, which metrics use",
+        rf"{_NOT_A_TOKEN}(?!other\Z){TENANT_NAME}",
+        "a tenant's name, not a token: a letter or digit, then letters, digits, `.`, `_` and `-`, "
+        "at most 128; not `other`, which metrics use",
     ),
 ]
 TenantPattern = Annotated[
     str,
     Strict(),
     matching(
-        rf"(?!other\Z){TENANT_GLOB}",
-        'a tenant\'s name (not `other`), or a glob such as "globex-*"',
+        rf"{_NOT_A_TOKEN}(?!other\Z){TENANT_GLOB}",
+        'a tenant\'s name (not `other`, and not a token), or a glob such as "globex-*"',
     ),
 ]
 Reference = Annotated[

@@ -1,7 +1,8 @@
 """How problems are worded: key paths, what was found, the nearest known name, the report. Pure.
 
 Rule: a text from a file is shown only if it is a number, a boolean or a known name; of any other
-only the type and length are.
+only the type and length are. A name that stands where names belong is shown unless it looks like a
+key or token: then its fingerprint is.
 """
 
 import json
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.errors import Problem
+from gateway.secret import Secret
+from gateway.settings.randomness import looks_random, without_random
 
 KeyPath = tuple[str | int, ...]
 
@@ -24,16 +27,11 @@ _HIDDEN: Final = frozenset(
         "secret_id", "storage_password", "token", "tokens", "value",
     }
 )  # fmt: skip
-# Caller tokens, keys with a usual prefix, JWTs (as Invopop's keys are), hex digits, and any other
-# long run of letters and digits.
-_SECRET_LOOK: Final = re.compile(
-    r"(igw_|eyJ|AGE-SECRET-KEY-)[\w.-]+|(?<![A-Za-z0-9])[sr]k_[\w.-]{8,}"
-    r"|(?=[A-Za-z_+=]*[0-9])[A-Za-z0-9_+=]{24,}|(?=[a-f]*[0-9])[0-9a-f]{20,}"
-    r"|(?=[A-Za-z]*[0-9])(?=[a-z0-9]*[A-Z])(?=[A-Z0-9]*[a-z])[A-Za-z0-9]{14,}"
-)
-_PREFIXED: Final = re.compile(r"igw_|eyJ|(?<![A-Za-z0-9])[sr]k_")
-# A JWT, as Invopop's keys are, or a caller token: nobody names a file, variable or secret so.
-_TOKEN: Final = re.compile(r"eyJ[\w-]+\.eyJ|(?<![A-Za-z0-9])igw_[\w-]{16}")
+# Caller tokens, JWTs (as Invopop's keys are), and keys with a usual prefix.
+_PREFIXED: Final = re.compile(r"(igw_|eyJ|AGE-SECRET-KEY-)[\w.-]+|(?<![A-Za-z0-9])[sr]k_[\w.-]{8,}")
+_REDACTED: Final = "[redacted]"
+# A JWT, as Invopop's keys are, or a caller token: nobody names a tenant, file or secret so.
+TOKEN: Final = re.compile(r"eyJ[\w-]+\.eyJ|(?<![A-Za-z0-9])igw_[\w-]{16}")
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 # A scalar written as a string by mistake: it cannot be a secret.
 _SCALAR: Final = re.compile(
@@ -72,13 +70,14 @@ def key_path(path: KeyPath) -> str:
 def unknown_key(name: str, known: Iterable[str]) -> str:
     """A key that the file should not have, which may be a secret: its name, or else its length."""
     near = get_close_matches(name, known, n=1, cutoff=_NEAR)
-    if near or len(name) <= _SHORT or _IDENTIFIER.fullmatch(name):
+    if near or len(name) <= _SHORT or (_IDENTIFIER.fullmatch(name) and not looks_random(name)):
         return _name(name)
     return f"(a name of {len(name)} characters)"
 
 
 def _name(part: str) -> str:
-    return masked(part) if _BARE.fullmatch(part) else masked(json.dumps(part))
+    shown = masked_name(part)
+    return shown if shown != part or _BARE.fullmatch(part) else json.dumps(part)
 
 
 def describe(value: Any, path: KeyPath) -> str:
@@ -117,24 +116,27 @@ def shown_path(path: Path) -> str:
     except (OSError, ValueError):
         return f"(a path of {len(str(path))} characters)"
     words = re.split(r"[/.]+", rest.strip("/."))
-    if rest == "." or all(_IDENTIFIER.fullmatch(word) for word in words):
+    named = all(map(_IDENTIFIER.fullmatch, words)) and not looks_random(rest)
+    if rest == "." or named:
         return str(path)
     return str(there / f"(a name of {len(rest)} characters)")
 
 
 def masked(text: str) -> str:
     """The text without what looks like a token or a key."""
-    return _SECRET_LOOK.sub("[redacted]", text)
+    return without_random(_PREFIXED.sub(_REDACTED, text), _REDACTED)
 
 
 def masked_name(text: str) -> str:
-    """As `masked`, for the name of a tenant or caller: it may be a long number, but no key."""
-    return masked(text) if _PREFIXED.search(text) else text
+    """The name of a tenant or caller; the name's fingerprint if it looks like a token or a key."""
+    if _PREFIXED.search(text) or looks_random(text):
+        return f"[redacted {Secret(text).fingerprint}]"
+    return text
 
 
 def is_token(text: str) -> bool:
-    """Whether this is a key or token, where the name of a place should be."""
-    return _TOKEN.search(text) is not None
+    """Whether this is a key or token, where a name should be."""
+    return TOKEN.search(text) is not None
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

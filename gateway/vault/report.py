@@ -18,7 +18,7 @@ from gateway.model import SlotName
 from gateway.pin import Pin
 from gateway.settings.key_sources import LOCAL, KeySource
 from gateway.settings.schema import VaultSettings
-from gateway.settings.wording import key_path, masked
+from gateway.settings.wording import key_path, masked, masked_name
 from gateway.vault.key_ring import NEVER, KeyRing, Slot, SlotFailure, expiry
 from gateway.vault.sharing import Sharing, SharingTenant
 
@@ -241,7 +241,7 @@ def expiry_warnings(slots: Iterable[Slot], warned: dict[Slot, float]) -> list[No
             continue
         warned[slot] = now
         fields = {
-            "tenant": slot.tenant,
+            "tenant": masked_name(slot.tenant),
             "slot": slot.name,
             "key_fingerprint": slot.key.fingerprint,
             "expires": datetime.fromtimestamp(expires_at or 0.0, UTC).isoformat(),

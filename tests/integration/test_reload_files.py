@@ -87,15 +87,21 @@ def test_an_authority_that_cannot_be_read_changes_nothing(alone: World) -> None:
     assert "upstream.ca_file" in str(told[-1]["problems"])
 
 
-def test_a_file_that_comes_late(alone: World, elsewhere: Path) -> None:
-    """What was refused for want of a file is taken up once that is there, without any signal."""
+@pytest.mark.parametrize("setting", ["jwks_file", "jwks_bearer_file"])
+@pytest.mark.parametrize("name", ["late", "K3vT9qLmZ8xR2bWd7nYc"])
+def test_a_file_that_comes_late(alone: World, elsewhere: Path, setting: str, name: str) -> None:
+    """What was refused for want of a file is taken up once that is there, without any signal.
+
+    So it is if the file's name is not quoted, because it looks like a key.
+    """
     other = Issuer(elsewhere, "https://late.internal", AUDIENCE)
-    late = alone.gateway.directory / "late.json"
+    late = alone.gateway.directory / name
     file = alone.gateway.directory / "gateway.toml"
     made = tomllib.loads(file.read_text())
     entry = {"issuer": other.name, "audience": AUDIENCE, "algorithms": ["RS256", "ES256"]}
-    made["issuers"].append({**entry, "jwks_file": str(late)})
+    remote = {} if setting == "jwks_file" else {"jwks_url": "https://127.0.0.1:1/keys"}
+    made["issuers"].append({**entry, **remote, setting: str(late)})
     write_toml(file.with_suffix(".new"), made).replace(file)
     eventually(lambda: alone.gateway.metric("config_last_reload_successful") == 0, WITHIN)
-    late.write_bytes(other.jwks_file.read_bytes())
+    late.write_bytes(other.jwks_file.read_bytes() if setting == "jwks_file" else b"a-token")
     eventually(lambda: alone.gateway.metric("config_last_reload_successful") == 1, WITHIN)

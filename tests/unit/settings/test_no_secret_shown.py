@@ -44,10 +44,11 @@ SECRETS: Final = {
     "hex": _RANDOM.randbytes(20).hex(),
     "base64": base64.b64encode(_RANDOM.randbytes(32)).decode(),
     "uuid": str(uuid.UUID(bytes=_RANDOM.randbytes(16), version=4)),
+    "small": "".join(_RANDOM.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=24)),
     "spaces": f"{_word(9)} {_word(9)} {_word(9)}",
 }
-# What may be the name of an issuer, a tenant or a place is shown if nothing about it says secret.
-NAMES: Final = {"uuid", "spaces", "base64"}
+# A UUID may be the name of a tenant, a caller, an issuer or a place.
+NAMES: Final = {"uuid"}
 NAMED: Final = {("callers", "%"), ("tenants", "%"), ("tracing", "headers", "%")}
 
 
