@@ -99,6 +99,7 @@ class Admission:
         except CallerError as error:
             if error.key == "unauthenticated" and inbound.proxy_form:
                 error.status = 407  # RFC 9110 15.5.8: a proxy asks with its own status
+                error.detail = f"Show a valid token to the proxy: {services.proxy_variable}"
             if isinstance(error, IdentityRefused):
                 x.issuer, x.subject = error.issuer, error.subject
             raise

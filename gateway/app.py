@@ -159,6 +159,7 @@ async def _wire(
         sender=new_sender(transport, upstream, emit, circuit=True),
         files=new_file_hosts(transport, upstream, emit),
         max_body=limits.max_body,
+        proxy_variable=settings.listen.proxy_variable,
         shared_rates=compiled.shared_rates,
     )
     listener_tls = CurrentListenerTls(compiled.listener)

@@ -147,7 +147,7 @@ class Attempts:
             outbound = sender.forwarder.prepare(inbound, key, content, self._in_force, party)
             reply = await sender.send(outbound, key, x, made, self._deadline)
         except BaseException:
-            x.phase = "waiting" if body.complete or not inbound.content_length else "request"
+            x.phase = "waiting" if body.complete or inbound.content_length == 0 else "request"
             raise
         finally:
             x.upstream_seconds = (x.upstream_seconds or 0.0) + perf_counter() - began

@@ -22,6 +22,7 @@ RecordBeforeSend = Callable[[Exchange], Awaitable[None]]
 class Services:
     """The components of one version of the configuration. `max_body` is in bytes, 0 = no limit.
 
+    `proxy_variable` is how clients name this gateway and their token as their proxy.
     `record_before_send` returns once it is on record that a request is about to be sent with a
     key, or raises.
     """
@@ -34,6 +35,7 @@ class Services:
     sender: Sender
     files: FileSenders
     max_body: int
+    proxy_variable: str
     shared_rates: SharedRates | None = None
     tracer: Tracer | None = None
     record_before_send: RecordBeforeSend | None = None

@@ -24,6 +24,10 @@ _REFUSED_TO_PAGES: Final = (
     "Web pages cannot be known by their address: show a token, or call the gateway by an address, "
     "localhost, a local name or one of `listen.host_names`."
 )
+_LOOKS_LIKE_A_PAGE: Final = (
+    "The User-Agent begins with Mozilla/, as browsers' do, and web pages cannot be known by their "
+    "address: send another User-Agent, or show a token."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,5 +130,6 @@ class Authenticator:
         if name is None:
             raise unauthenticated("no_credential")
         if sign := browser_sign(inbound, self._methods.own_names):
-            raise CallerError("browser_refused", _REFUSED_TO_PAGES, cause=sign)
+            detail = _LOOKS_LIKE_A_PAGE if sign == "user_agent" else _REFUSED_TO_PAGES
+            raise CallerError("browser_refused", detail, cause=sign)
         return Caller(name, "network")

@@ -28,7 +28,7 @@ _NOT_OWNABLE: Final = re.compile(
 )
 _PORT: Final = re.compile(rb"\.?(:[0-9]*)?$")
 
-BrowserSign = Literal["", "browser_field", "host_name"]
+BrowserSign = Literal["", "browser_field", "user_agent", "host_name"]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -106,7 +106,7 @@ class Networks:
 
 
 def browser_sign(inbound: Inbound, own_names: frozenset[bytes]) -> BrowserSign:
-    """Why a web page may be behind this: "browser_field", "host_name" (a stranger's), or "".
+    """Why a web page may be behind this: "browser_field", "user_agent", "host_name", or "".
 
     `own_names`, in lower case, are trusted although their form is one that a stranger could own.
     """
@@ -115,7 +115,7 @@ def browser_sign(inbound: Inbound, own_names: frozenset[bytes]) -> BrowserSign:
         if name in _SENT_BY_BROWSERS:
             return "browser_field"
         if name == b"user-agent" and value.startswith(_A_BROWSER):
-            return "browser_field"
+            return "user_agent"
         if name == b"host":
             host = _PORT.sub(b"", value.lower())
     # Browsers do not use the proxy form for us, a Unix socket, or a request without Host.

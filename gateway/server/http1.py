@@ -20,6 +20,8 @@ _OTHER_VERSION: Final = re.compile(
 )
 # What no head, finished or not, can hold: a bare CR or LF, or a control character.
 NEVER_IN_HEAD: Final = re.compile(rb"(?<!\r)\n|\r[^\n]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_HTTP2: Final = b"PRI * HTTP/2.0\r\n"  # the client's preface: RFC 9113 3.4
+_USE_HTTP1: Final = "Only HTTP/1.1 and HTTP/1.0 are supported: switch the client's HTTP/2 off."
 _HOST: Final = re.compile(
     rb"(?:(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})++|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?"
 )
@@ -100,6 +102,10 @@ def _bad(detail: str, status: int = 400) -> CallerError:
 
 def _first_line_refused(head: bytes) -> CallerError:
     """505 if all but the version is well-formed (RFC 9110 15.6.6), else 400."""
+    if head.startswith(_HTTP2):
+        return CallerError("bad_request", _USE_HTTP1, status=505, cause="http2_preface")
+    if not head.partition(b"\r\n")[0].isascii():
+        return _bad("The request target has bytes outside ASCII: percent-encode it.")
     if _OTHER_VERSION.match(head):
         return _bad("Only HTTP/1.1 and HTTP/1.0 are supported.", 505)
     return _bad("The request line is malformed.")

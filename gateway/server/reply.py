@@ -17,6 +17,8 @@ _STATUS_LINES: Final = {
     status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode())
     for status in HTTPStatus
 }
+# Clients show no more than the reason phrase of a tunnel that was refused.
+_NO_TUNNELS: Final = b"HTTP/1.1 405 No tunnels: use http:// URLs\r\n"
 _OURS: Final = frozenset(
     b"connection keep-alive proxy-connection te trailer transfer-encoding upgrade".split()
 )
@@ -68,7 +70,10 @@ def frame_reply(
     elif mode == "chunked":
         headers = [*headers, (b"transfer-encoding", b"chunked")]
     block = joined_lines([*map(b": ".join, headers), b""])
-    return ReplyHead(status_line(status) + block, mode, length, b"date" in known)
+    line = status_line(status)
+    if status == 405 and request.method == "CONNECT":
+        line = _NO_TUNNELS
+    return ReplyHead(line + block, mode, length, b"date" in known)
 
 
 def needs_whole(start: Message, request: RequestHead, peer: Peer) -> bool:

@@ -100,6 +100,12 @@ class ListenSettings(Table):
         """`socket_mode` as the number that chmod takes."""
         return int(self.socket_mode, 8)
 
+    @property
+    def proxy_variable(self) -> str:
+        """How clients name this gateway as their proxy, and their token."""
+        scheme = "https" if self.tls_certificate else "http"
+        return f"http_proxy={scheme}://any:TOKEN@gateway:{self.port or 8585}"
+
 
 class AdminSettings(Table):
     """The listener for operators: metrics, probes, status."""

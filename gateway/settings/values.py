@@ -40,11 +40,9 @@ _UNITS: Final = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 _BINARY_UNITS: Final = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _AUTHORITY: Final = rf"(?:{_NAME}|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?"
 _LOOPBACK: Final = r"(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?"
-# What RFC 3986 lets stand in a path and query, percent signs included; no fragment.
-_PATH: Final = r"(?:/[!$-;=?-Z_a-z~]*)?"
+_PATH: Final = r"(?:/[!$-;=?-Z_a-z~]*)?"  # path and query of RFC 3986, no fragment
 _NOT_A_TOKEN: Final = rf"(?!.*(?:{TOKEN.pattern}))"
-# A year: a larger number of seconds is a mistake, and timers overflow.
-_LONGEST: Final = 31_536_000.0
+_LONGEST: Final = 31_536_000.0  # a year: more seconds are a mistake, and timers overflow
 _LARGEST: Final = 2**53
 STDOUT: Final = Path("stdout")  # relative, as no path of a file is
 _TRACES: Final = "/v1/traces"  # where OTLP over HTTP is received if an endpoint names no path

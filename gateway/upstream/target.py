@@ -37,6 +37,11 @@ _FILES_SEGMENT: Final = FILES_PREFIX.strip(b"/").decode("ascii")
 _PARAMETERS: Final = re.compile(r";[^/]*")
 _UNESCAPED: Final = 10  # times that escapes are decoded in the search for it; policy takes the rest
 _FILE_METHODS: Final = (b"allow", b"GET, HEAD, PUT, POST")
+_NO_TUNNELS: Final = (
+    "This gateway opens no tunnels. Use its own http:// URL as the client's base URL; or Invopop's "
+    "URL with http:// and the variable http_proxy, not https_proxy. For undici's ProxyAgent set "
+    "proxyTunnel: false."
+)
 _TLS_PORT: Final = 443
 _PLAIN_PORT: Final = 80  # of http:// URLs, which clients with a plain HTTP proxy send
 
@@ -160,7 +165,7 @@ def _unless_file(method: str, raw: bytes, files: FileHostNames, *, proxy_form: b
     rest = raw[len(FILES_PREFIX) + len(authority) :]
     file_host = files.get(_host_and_port(authority))
     if file_host is None:
-        raise _misdirected("a file host's")
+        raise _misdirected("a file host's", "List it in upstream.file_hosts.")
     return _file(method, rest if rest[:1] == b"/" else b"/" + rest, file_host, proxy_form)
 
 
@@ -215,7 +220,9 @@ def _host_of(authority: bytes, upstream: Authority, files: FileHostNames) -> byt
         return b""
     file_host = files.get((host, port))
     if file_host is None:
-        raise _misdirected("the upstream's or a file host's")
+        name = upstream.host_field.decode()
+        advice = f"The upstream is {name}: list other hosts in the client's NO_PROXY."
+        raise _misdirected("the upstream's or a file host's", advice)
     return file_host
 
 
@@ -229,11 +236,14 @@ def _host_and_port(authority: bytes) -> tuple[bytes, int | None]:
     return parts[1].lower().removesuffix(b"."), int(parts[2]) if parts[2] else None
 
 
-def _misdirected(expected: str) -> CallerError:
-    return CallerError("misdirected", f"The target names a host or port that is not {expected}.")
+def _misdirected(expected: str, advice: str) -> CallerError:
+    detail = f"The target names a host or port that is not {expected}. {advice}"
+    return CallerError("misdirected", detail)
 
 
 def _refused_method(method: str) -> CallerError:
+    if method == "CONNECT":
+        return CallerError("method_not_allowed", _NO_TUNNELS)
     if _TOKEN.fullmatch(method):
         return CallerError("method_not_allowed", "This method is not forwarded.")
     return _bad("The method is malformed.")

@@ -203,7 +203,11 @@ async def reloaded(gateway: GatewayProcess, cause: Callable[[], object]) -> None
 
 async def reloads(gateway: GatewayProcess) -> float:
     """How many reloads have taken effect."""
-    return await asyncio.to_thread(gateway.metric, "config_reloads_total", outcome="success")
+    while True:
+        with contextlib.suppress(OSError):  # a scrape of a busy machine may take too long
+            return await asyncio.to_thread(
+                gateway.metric, "config_reloads_total", outcome="success"
+            )
 
 
 async def run(directory: Path) -> tuple[Run, RecordingOrigin, GatewayProcess]:
@@ -217,13 +221,10 @@ async def run(directory: Path) -> tuple[Run, RecordingOrigin, GatewayProcess]:
         await asyncio.to_thread(gateway.__enter__)
         try:
             crowd = Run(gateway.port, allowed, credentials(issuer), origin.oldest)
-            rotating = asyncio.ensure_future(rotate(gateway, crowd))
             async with asyncio.TaskGroup() as group:
-                for number in range(CONNECTIONS):
-                    group.create_task(crowd.work(number))
-            rotating.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await rotating
+                rotating = group.create_task(rotate(gateway, crowd))
+                await asyncio.wait([group.create_task(crowd.work(n)) for n in range(CONNECTIONS)])
+                rotating.cancel()
             assert await asyncio.to_thread(gateway.stop) == 0
         finally:
             await asyncio.to_thread(gateway.kill)

@@ -193,6 +193,14 @@ def test_pages_may_not_use_an_address(gate: Authenticator, peer: Peer, field: by
     assert gate.authenticate(page._replace(peer=CERTIFICATE), None, NOW).by == "certificate"
 
 
+def test_a_client_that_calls_itself_a_browser(gate: Authenticator) -> None:
+    """It is told which field is in its way."""
+    page = inbound(NETWORK, (b"user-agent", b"Mozilla/5.0 (compatible; billing)"))
+    error = refusal(gate.authenticate, page, None, NOW)
+    assert (error.key, error.cause) == ("browser_refused", "user_agent")
+    assert "User-Agent" in error.detail
+
+
 def test_pages_learn_nothing(gate: Authenticator) -> None:
     """A page from an address that is nobody's is 401 like everyone else."""
     page = inbound(Peer("192.0.2.1"), (b"origin", b"https://evil"))

@@ -122,9 +122,9 @@ def test_fields_of_browsers(field: bytes) -> None:
     [
         (
             b"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
-            "browser_field",
+            "user_agent",
         ),
-        (b"Mozilla/5.0 (Macintosh) AppleWebKit/605.1.15 (KHTML, like Gecko)", "browser_field"),
+        (b"Mozilla/5.0 (Macintosh) AppleWebKit/605.1.15 (KHTML, like Gecko)", "user_agent"),
         (b"curl/8.5.0", ""),
         (b"Go-http-client/1.1", ""),
         (b"billing/1.0 (not Mozilla/5.0)", ""),

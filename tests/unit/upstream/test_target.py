@@ -159,7 +159,10 @@ TOLD = [
     (
         "GET",
         b"https://evil/",
-        "The target names a host or port that is not the upstream's or a file host's.",
+        (
+            "The target names a host or port that is not the upstream's or a file host's. "
+            "The upstream is api.invopop.com: list other hosts in the client's NO_PROXY."
+        ),
     ),
     ("OPTIONS", b"*", "OPTIONS * is not forwarded."),
     ("OPTIONS", b"https://api.invopop.com", "OPTIONS * is not forwarded."),
