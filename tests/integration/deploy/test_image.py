@@ -112,3 +112,21 @@ def test_the_health_check_tells(compose: GatewayProcess, alive: bool, code: int)
     done = subprocess.run([sys.executable, *words[1:]], env=environ, capture_output=True,
                           timeout=30, check=False)  # fmt: skip
     assert done.returncode == code
+
+
+def test_no_document_promises_a_package_index() -> None:
+    """The name is on none yet: only the page on publishing says what will be promised then."""
+    documents = [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("config/*"),
+        *DEPLOY.rglob("*.md"),
+        *DEPLOY.rglob("*.yaml"),
+    ]
+    assert len(documents) > 10
+    promise = re.compile(
+        r"(pip|pipx|uv tool|uv pip) install '?invopop-gateway|uvx '?invopop-gateway"
+    )
+    promising = {
+        path.name for path in documents if path.is_file() and promise.search(path.read_text())
+    }
+    assert promising == {"publishing.md"}
