@@ -1,0 +1,226 @@
+"""Good callers while another caller misbehaves, and while names resolve slowly or not at all.
+
+`python -m tests.bench.resilience.starvation [--seconds 10]` prints each beside the undisturbed run.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import uvloop
+
+from tests.bench.resilience.client import Caller, LostError, Tally, request
+from tests.bench.resilience.starving_crowd import KINDS
+from tests.bench.resilience.topology import TENANTS, Instance, fields_for, settings_for
+from tests.support.certificates import Authority
+from tests.support.gateway import token_hash
+from tests.support.jwt import Issuer
+from tests.support.world import AUDIENCE, merged
+
+_GOOD: Final = 20  # callers, each at ten requests a second
+_PACE: Final = 0.1
+_WARM: Final = 5.0  # seconds in which the crowd takes what it can get …
+_SETTLES: Final = 60.0  # … and for how long it may fill the buffers on its way
+_QUIET: Final = 0.03  # share of a core that the gateway takes once they are full
+_BAD: Final = "igw_token-of-the-caller-that-misbehaves-0000"
+_NAME: Final = "localhost"
+_MAX_AGE: Final = "1.0"  # seconds until a connection is replaced: so look-ups are never long ago
+_HANGS: Final = {"after": 40, "addresses": []}
+
+
+class Case(NamedTuple):
+    """What the good callers met: share of 200s, and seconds."""
+
+    what: str
+    success: float
+    p50: float
+    p99: float
+
+
+class Place:
+    """A gateway with its origin, and a name server that does as it is told."""
+
+    def __init__(self, directory: Path, instance: Instance, issuer: Issuer) -> None:
+        self.instance = instance
+        self.issuer = issuer
+        self._hosts = directory / "hosts.json"
+
+    def name(self, **names: Any) -> None:
+        """From now on these names, `_` for a dot, resolve so."""
+        known = {name.replace("_", "."): found for name, found in names.items()}
+        new = self._hosts.with_suffix(".new")
+        new.write_text(json.dumps(known))
+        new.replace(self._hosts)
+
+    async def settle(self) -> None:
+        """Returns once the gateway is nearly idle, or will not be."""
+        ends = time.monotonic() + _SETTLES
+        before = self._processor_time()
+        while time.monotonic() < ends:
+            await asyncio.sleep(2)
+            now = self._processor_time()
+            if now - before < 2 * _QUIET:
+                return
+            before = now
+
+    def _processor_time(self) -> float:
+        stat = Path(f"/proc/{self.instance.process.process.pid}/stat").read_text()
+        fields = stat.rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    async def case(self, what: str, seconds: float) -> Case:
+        """The good callers, for so long."""
+        tally, ends = Tally(), time.monotonic() + seconds
+        async with asyncio.TaskGroup() as group:
+            for _ in range(_GOOD):
+                group.create_task(self._good(tally, ends))
+        success = tally.counts.get("200", 0) / max(1, tally.total)
+        return Case(what, success, tally.quantile(0.5), tally.quantile(0.99))
+
+    async def _good(self, tally: Tally, ends: float) -> None:
+        caller = Caller(lambda: ("127.0.0.1", self.instance.process.port))
+        raw, due = request("GET", "/x", fields_for(TENANTS[0], "1")), time.monotonic()
+        while time.monotonic() < ends:
+            due = max(due + _PACE, time.monotonic())
+            await asyncio.sleep(due - time.monotonic())
+            began = time.monotonic()
+            try:
+                tally.add(str((await caller.ask(raw, 10)).status), began)
+            except LostError as lost:
+                tally.add(lost.kind, began)
+        caller.leave()
+
+
+def _settings(port: int, authority: Authority, directory: Path) -> dict[str, Any]:
+    """The defaults, with one caller more, and an issuer whose name hangs."""
+    issuer = {
+        "issuer": "https://idp.test",
+        "audience": AUDIENCE,
+        "algorithms": ["RS256"],
+        "jwks_url": "https://idp.test/jwks",
+    }
+    bad = {"tokens": [token_hash(_BAD)], "tenants": list(TENANTS)}
+    shared: Mapping[str, Any] = {
+        "upstream": {"read_timeout": 75.0, "connect_timeout": 5.0},
+        "issuers": [issuer],
+        "callers": {"bad": bad},
+    }
+    return merged(settings_for(port, authority.ca_file), shared)
+
+
+@asynccontextmanager
+async def _process(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    module = "tests.bench.resilience.starving_crowd"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", module, *arguments, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+@asynccontextmanager
+async def _placed(directory: Path) -> AsyncIterator[Place]:
+    authority = Authority(directory)
+    certificate = authority.certificate(_NAME)
+    async with _process("origin", str(certificate)) as origin:
+        assert origin.stdout is not None
+        port = int(await origin.stdout.readline())
+        instance = Instance(directory / "gateway", _settings(port, authority, directory))
+        hosts = str(directory / "hosts.json")
+        instance.process.program = ("-m", "tests.support.resolver_gateway", hosts, _MAX_AGE)
+        place = Place(directory, instance, Issuer(directory, "https://idp.test", AUDIENCE))
+        place.name(localhost=["127.0.0.1"], idp_test=[])
+        try:
+            await instance.start()
+            yield place
+        finally:
+            await instance.kill()
+
+
+async def _among_strangers(place: Place, seconds: float) -> Case:
+    """Tokens of an issuer whose name hangs, each with a fresh key id, twenty a second."""
+
+    async def ask(number: int) -> None:
+        token = place.issuer.token(
+            place.issuer.claims("acme"), headers={"kid": f"{number}-{time.monotonic()}"}
+        )
+        caller = Caller(lambda: ("127.0.0.1", place.instance.process.port))
+        with contextlib.suppress(LostError):
+            fields = fields_for(TENANTS[0], "1") | {"Authorization": f"Bearer {token}"}
+            await caller.ask(request("GET", "/x", fields))
+        caller.leave()
+
+    async def strangers() -> None:
+        async with asyncio.TaskGroup() as group:
+            while True:
+                for number in range(2):
+                    group.create_task(ask(number))
+                await asyncio.sleep(0.1)
+
+    task = asyncio.ensure_future(strangers())
+    try:
+        return await place.case("an issuer's name that hangs, and strangers' tokens", seconds)
+    finally:
+        task.cancel()
+
+
+async def measure(directory: Path, seconds: float) -> AsyncIterator[Case]:
+    """Undisturbed, then each disturbance."""
+    async with _placed(directory) as place:
+        port = str(place.instance.process.port)
+        await place.case("warm", 2.0)
+        yield await place.case("undisturbed", seconds)
+        for kind, what in KINDS.items():
+            async with _process(kind, port, _BAD):
+                await asyncio.sleep(_WARM)
+                if kind != "flood":
+                    await place.settle()
+                yield await place.case(what, seconds)
+        place.name(localhost={"after": 0.05, "addresses": ["127.0.0.1"]}, idp_test=[])
+        yield await place.case("a name server that takes 50 ms", seconds)
+        place.name(localhost=_HANGS, idp_test=_HANGS)
+        yield await place.case("a name server that does not answer any more", seconds)
+        place.name(localhost=["127.0.0.1"], idp_test=_HANGS)
+        await asyncio.sleep(2)
+        yield await _among_strangers(place, seconds)
+
+
+async def _print_all(directory: Path, seconds: float) -> None:
+    alone: Case | None = None
+    async for case in measure(directory, seconds):
+        alone = alone or case
+        sys.stdout.write(
+            f"| {case.what} | {case.success:.2%} | {case.p50 * 1000:.1f} | {case.p99 * 1000:.1f} "
+            f"| {case.p99 / alone.p99:.1f} |\n"
+        )
+        sys.stdout.flush()
+
+
+def main() -> int:
+    """Prints a table: what, success, p50 and p99 in milliseconds, p99 as a multiple."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.resilience.starvation")
+    parser.add_argument("--seconds", type=float, default=10.0)
+    seconds = parser.parse_args().seconds
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.run(_print_all(Path(folder), seconds))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
