@@ -11,7 +11,7 @@ from gateway.admin.health import ComponentHealth, Health
 from gateway.admin.history import History, RecentEvents
 from gateway.admin.overview import Overview, StatusSources
 from gateway.errors import Problem, with_file
-from gateway.events import BatchingEvents, Events
+from gateway.events import BatchingEvents, ConfigReloaded, Events
 from gateway.observe.audit import AuditLog
 from gateway.observe.logs import AccessLog, Logger
 from gateway.observe.metrics import PrometheusMetrics
@@ -37,11 +37,13 @@ class Observers:
         self._logger = logger
         self._access_log = AccessLog(logger, settings.log.sample_success)
         self._audit = AuditLog(settings.audit, logger)
-        self._traces = TraceExport(settings.tracing, logger)
+        dropped = self.metrics.child("spans_dropped_total")
+        self._traces = TraceExport(settings.tracing, logger, dropped.inc)
 
     def subscribe(self, events: Events) -> None:
         """From now on metrics, logs and history are made of what happens."""
         batching = BatchingEvents(events)
+        events.subscribe(ConfigReloaded, self._reloaded)
         self.metrics.subscribe(batching)
         self._logger.subscribe(batching)
         self._access_log.subscribe(batching)
@@ -79,13 +81,17 @@ class Observers:
         self.metrics.watch_expiries(services.vault.expiries, services.vault.issued)
         watch("requests_in_flight", lambda: services.permits.in_flight)
         watch("circuit_open", lambda: services.sender.circuit_open)
+        watch("rate_storage_up", lambda: not _rates_away(services))
         watch("audit_failing", lambda: bool(self._audit.trouble()))
         for state in ("active", "idle", "waiting"):
             watch("upstream_connections", partial(_pooled, transport, state), state)
         self.health.components = {
             "vault": partial(_vault_health, services),
             "issuers": partial(_issuers_health, services),
+            "rate_storage": partial(_rates_health, services),
         }
+        if self._traces.configured:
+            self.health.components["traces"] = self._traces_health
         if self._audit.configured:
             self.health.components["audit"] = self._audit_health
 
@@ -108,8 +114,26 @@ class Observers:
             )
         )
 
+    def _reloaded(self, event: ConfigReloaded) -> None:
+        self.health.reload_refused = event.outcome == "failure"
+
+    def _traces_health(self) -> ComponentHealth:
+        return ComponentHealth(tried=True, trouble=self._traces.trouble())
+
     def _audit_health(self) -> ComponentHealth:
         return ComponentHealth(tried=True, trouble=self._audit.trouble())
+
+
+def _rates_away(services: Services) -> bool:
+    return services.shared_rates is not None and services.shared_rates.away
+
+
+def _rates_health(services: Services) -> ComponentHealth | None:
+    rates = services.shared_rates
+    if rates is None:
+        return None
+    then = "each process counts alone" if rates.fail_open else "limited requests are refused"
+    return ComponentHealth(tried=True, trouble=f"unavailable: {then}" if rates.away else "")
 
 
 def _vault_health(services: Services) -> ComponentHealth:

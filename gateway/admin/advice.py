@@ -76,6 +76,15 @@ BY_KEY_STATE: Final = {
 }
 
 
+_SERVED: Final = "Requests are served with what is known; see the log."
+_BY_CHECK: Final = {
+    "rate_storage": (
+        "Fix limits.storage, or the way to it; see limits.on_storage_failure for what happens now."
+    ),
+    "traces": "Fix tracing.endpoint, or what receives there; requests are served all the same.",
+}
+
+
 def advice(status: int, error: ErrorKey | Literal[""], cause: str) -> str:
     """What to do about an exchange that ended so; "" for nothing."""
     if error == "key_unavailable" and BY_KEY_STATE.get(cause):
@@ -100,9 +109,9 @@ def health_concerns(state: str, checks: tuple[Check, ...]) -> Iterator[Concern]:
         if check.status == "pending":
             what = f"{check.name.capitalize()}: not tried yet."
             yield Concern("warn", what, "Wait: /readyz answers 200 once every check was tried.")
-        elif check.status == "degraded":
-            what = f"{check.name.capitalize()}: {check.reason}."
-            yield Concern("warn", what, "Requests are served with what is known; see the log.")
+        elif check.status == "degraded" and check.name != "configuration":  # see there
+            what = f"{check.name.replace('_', ' ').capitalize()}: {check.reason}."
+            yield Concern("warn", what, _BY_CHECK.get(check.name, _SERVED))
 
 
 def upstream_concerns(upstream: UpstreamStatus, traffic: Traffic) -> Iterator[Concern]:

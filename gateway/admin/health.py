@@ -49,22 +49,31 @@ class Readiness(NamedTuple):
 
 @dataclass(slots=True)
 class Health:
-    """The process's state, and where its components are asked for theirs."""
+    """The process's state, and where its components are asked for theirs (None: not in use)."""
 
     state: Literal["starting", "ready", "draining"] = "starting"
-    components: dict[str, Callable[[], ComponentHealth]] = field(default_factory=dict)
+    components: dict[str, Callable[[], ComponentHealth | None]] = field(default_factory=dict)
+    reload_refused: bool = False  # the last one; what was loaded before it stays in force
 
     def readiness(self) -> Readiness:
         """All checks as of now."""
-        found = tuple(component().check(name) for name, component in self.components.items())
+        asked = [(name, component()) for name, component in self.components.items()]
+        found = tuple(health.check(name) for name, health in asked if health is not None)
         own = (
-            Check("configuration", "fail" if self.state == "starting" else "ok", ""),
+            self._configuration(),
             Check("draining", "fail" if self.state == "draining" else "ok", ""),
         )
         state: State = self.state
         if state == "ready":
             if any(check.status == "pending" for check in found):
                 state = "starting"
-            elif any(check.status == "degraded" for check in found):
+            elif any(check.status == "degraded" for check in own + found):
                 state = "degraded"
         return Readiness(state, own + found)
+
+    def _configuration(self) -> Check:
+        if self.state == "starting":
+            return Check("configuration", "fail", "")
+        if self.reload_refused:
+            return Check("configuration", "degraded", "the last reload was refused")
+        return Check("configuration", "ok", "")

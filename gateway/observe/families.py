@@ -177,6 +177,14 @@ FAMILIES: Final = (
         ((),),
     ),
     Family(
+        "rate_storage_up",
+        "gauge",
+        (),
+        "0 while the shared storage of the rate limits is unavailable, else 1.",
+        ((),),
+    ),
+    Family("spans_dropped_total", "counter", (), "Spans that were lost.", ((),)),
+    Family(
         "key_expiry_timestamp_seconds",
         "gauge",
         ("tenant", "slot"),

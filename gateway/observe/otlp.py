@@ -8,8 +8,9 @@ operations table, constant words and numbers; no path, query, header, key or tok
 import logging
 import ssl
 import threading
+import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Protocol
 
 import requests
@@ -33,6 +34,7 @@ QUEUE: Final = 4096  # exchanges that wait at most
 BATCH: Final = 256  # exchanges in one message
 EVERY_SECONDS: Final = 0.5
 TIMEOUT: Final = 5.0  # for one message, its repetitions included
+LOSS_SECONDS: Final = 60.0  # for which a loss counts as trouble
 FLUSH_SECONDS: Final = 2.0  # at exit, for all that is left
 
 
@@ -54,7 +56,14 @@ class Log(Protocol):
 class OtlpExporter:
     """A bounded queue in front of the receiver that `tracing.endpoint` names."""
 
-    def __init__(self, tracing: TracingSettings, headers: Mapping[str, str], log: Log) -> None:
+    def __init__(
+        self,
+        tracing: TracingSettings,
+        headers: Mapping[str, str],
+        log: Log,
+        lost: Callable[[int], None],
+    ) -> None:
+        """`lost` gets the number of spans that are lost, each time; from any thread."""
         # Its messages may quote what the receiver said: what matters is logged here.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
         self._resource = Resource.create(
@@ -68,21 +77,36 @@ class OtlpExporter:
             session=_session(tracing),
         )
         self._log = log
+        self._lost = lost
         self._queue: deque[Exchange] = deque(maxlen=QUEUE)
         self._closing = threading.Event()
         self._awake = threading.Event()
         self._away = False
-        self._dropped = 0
+        self._dropped = 0  # exchanges
+        self._full_at = -LOSS_SECONDS
         self._thread = threading.Thread(target=self._run, name="otlp", daemon=True)
         self._thread.start()
 
     def put(self, x: Exchange) -> None:
         """Queues an exchange that has ended, in place of the oldest if it must. Never blocks."""
         if len(self._queue) == QUEUE:
-            self._dropped += 1
+            self._full_at = time.monotonic()
+            self._lose(1, _spans_in(self._queue[0]))
         self._queue.append(x)
         if len(self._queue) >= BATCH and not self._awake.is_set():
             self._awake.set()
+
+    def trouble(self) -> str:
+        """What is wrong, in a few words; "" if nothing is, and the queue was not full lately."""
+        if self._away:
+            return "the receiver does not take them"
+        if time.monotonic() < self._full_at + LOSS_SECONDS:
+            return "the receiver is too slow, so some are lost"
+        return ""
+
+    def _lose(self, exchanges: int, spans: int) -> None:
+        self._dropped += exchanges
+        self._lost(spans)
 
     def close(self) -> None:
         """Exports what is queued, for at most `FLUSH_SECONDS`."""
@@ -110,7 +134,7 @@ class OtlpExporter:
         except Exception:  # noqa: BLE001 - a foreign library's defect costs spans, nothing else
             taken = False
         if not taken:
-            self._dropped += len(batch)
+            self._lose(len(batch), len(spans))
         if taken == self._away:
             self._away = not taken
             level: Level = "warning" if self._away else "info"
@@ -148,6 +172,10 @@ def _session(tracing: TracingSettings) -> requests.Session:
         context = client_context(tracing.ca_file, ca_only=tracing.ca_file is not None)
         session.mount("https://", _VerifiedAdapter(context))
     return session
+
+
+def _spans_in(x: Exchange) -> int:
+    return 0 if x.trace is None else 1 + len(x.trace.spans)
 
 
 def spans_of(x: Exchange, trace: Trace, resource: Resource) -> Iterator[ReadableSpan]:

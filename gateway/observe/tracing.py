@@ -45,9 +45,17 @@ class Tracer:
 class TraceExport:
     """What `[tracing]` asks for. Nothing is looked at or sent before `problems` or `open`."""
 
-    def __init__(self, settings: TracingSettings, logger: Logger) -> None:
+    def __init__(
+        self,
+        settings: TracingSettings,
+        logger: Logger,
+        dropped: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """`dropped` gets the number of spans that are lost, each time; from any thread."""
         self._settings = settings
         self._logger = logger
+        self._dropped = dropped
+        self._trouble: Callable[[], str] = str
         self._headers: dict[str, str] = {}
         self._close: Callable[[], None] | None = None
 
@@ -68,8 +76,8 @@ class TraceExport:
             return None
         from gateway.observe.otlp import OtlpExporter  # noqa: PLC0415 - needs the extra
 
-        exporter = OtlpExporter(self._settings, self._headers, self._logger.log)
-        self._close = exporter.close
+        exporter = OtlpExporter(self._settings, self._headers, self._logger.log, self._dropped)
+        self._close, self._trouble = exporter.close, exporter.trouble
 
         def ended(event: ExchangeEnded) -> None:
             if event.exchange.trace is not None and event.exchange.trace.recorded:
@@ -77,6 +85,15 @@ class TraceExport:
 
         events.subscribe(ExchangeEnded, ended)
         return Tracer(self._settings.sample_ratio)
+
+    @property
+    def configured(self) -> bool:
+        """Whether spans are exported."""
+        return self._settings.endpoint is not None
+
+    def trouble(self) -> str:
+        """What is wrong, in a few words; "" if nothing is."""
+        return self._trouble()
 
     def close(self) -> None:
         """Exports what is waiting, for some seconds at most."""

@@ -83,6 +83,16 @@ class SharedRates:
         if refusal is not None:
             raise refusal
 
+    @property
+    def away(self) -> bool:
+        """Whether the storage did not answer when it was last asked."""
+        return self._away
+
+    @property
+    def fail_open(self) -> bool:
+        """Whether requests are served while it is away."""
+        return self._fail_open
+
     async def trouble(self) -> str:
         """Tries the storage once: what is wrong with it, "" if nothing is. For `check --online`."""
         try:

@@ -1,5 +1,6 @@
 """Reload of the running program: however a file changes; whole, at once, or not at all."""
 
+import json
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -141,6 +142,9 @@ def test_a_vanished_vault_file_changes_nothing(operated: Operated) -> None:
     (operated.directory / "vault.toml").unlink()
     operated.reload("failure")
     assert operated.key_sent() == KEY_A
+    status, body = operated.gateway.admin("/readyz")
+    assert (status, json.loads(body)["status"]) == (200, "degraded")
+    assert json.loads(body)["checks"]["configuration"]["status"] == "degraded"
 
 
 def test_a_key_that_breaks_harms_nobody(operated: Operated) -> None:

@@ -1,6 +1,7 @@
 """Rate limits and bulkheads: per tenant, per caller, shared by replicas, with Redis and without."""
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -148,10 +149,21 @@ async def test_replicas_share_a_limit(worlds: Worlds, redis: RedisServer) -> Non
 
 def _is_away(world: World) -> None:
     eventually(lambda: world.gateway.events("rate_storage_away"))
+    assert _check(world) == "degraded"
+    assert world.gateway.metric("rate_storage_up") == 0
 
 
 def _is_back(world: World) -> None:
     eventually(lambda: world.gateway.events("rate_storage_back"), 10)
+    assert _check(world) == "ok"
+    assert world.gateway.metric("rate_storage_up") == 1
+
+
+def _check(world: World) -> str:
+    """The readiness check of the shared storage; it never makes the process unready."""
+    status, body = world.gateway.admin("/readyz")
+    assert status == 200
+    return str(json.loads(body)["checks"]["rate_storage"]["status"])
 
 
 async def _until_back(world: World) -> None:

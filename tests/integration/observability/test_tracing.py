@@ -1,5 +1,6 @@
 """Traces of the running program, as a real OTLP receiver decodes them."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -195,6 +196,10 @@ def test_a_receiver_that_fails_harms_nobody(traced: Traced) -> None:
     collector.status = 500
     traced.get("/x", "X-Request-Id: lost")
     eventually(lambda: traced.gateway.events("trace_export_failed"))
+    status, body = traced.gateway.admin("/readyz")
+    checks = json.loads(body)["checks"]
+    assert (status, checks["traces"]["status"]) == (200, "degraded")
+    assert traced.gateway.metric("spans_dropped_total") >= 2
     collector.status = 200
     collector.gate.clear()
     for n in range(20):
@@ -202,6 +207,7 @@ def test_a_receiver_that_fails_harms_nobody(traced: Traced) -> None:
     collector.gate.set()
     traced.trace("held-19")
     eventually(lambda: traced.gateway.events("trace_export_recovered"))
+    assert json.loads(traced.gateway.admin("/readyz")[1])["checks"]["traces"]["status"] == "ok"
     assert len(traced.gateway.events("trace_export_failed")) == 1
 
 

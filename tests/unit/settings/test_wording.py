@@ -3,7 +3,15 @@
 import pytest
 
 from gateway.errors import Problem
-from gateway.settings.wording import KeyPath, describe, key_path, nearest, render
+from gateway.settings.wording import (
+    KeyPath,
+    describe,
+    key_path,
+    nearest,
+    printable,
+    readable,
+    render,
+)
 
 
 def test_report() -> None:
@@ -92,3 +100,17 @@ def test_nearest() -> None:
     assert nearest("zzz", ["host", "port"]) == "one of `host`, `port`"
     assert nearest("zzz", [f"name{n}" for n in range(40)]) == "a known key"
     assert nearest("zzz", []) == "nothing here"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("/etc/d\udcff/gateway.toml", r"/etc/d\xff/gateway.toml"),
+        ("café", "café"),
+        ("caf\udcc3\udca9", "café"),  # its bytes are UTF-8 after all
+        ("lone \ud800", r"lone \ud800"),
+    ],
+)
+def test_what_is_not_utf_8_is_escaped(text: str, shown: str) -> None:
+    """Paths of any bytes can be logged and printed."""
+    assert readable(text) == printable(text) == shown
