@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from gateway.events import Emit, KeyRefreshed, Outcome
 from gateway.secret import Secret
-from gateway.settings.key_sources import LOCAL, SOURCE_KINDS, KeySource
+from gateway.settings.key_sources import ISSUED, LOCAL, SOURCE_KINDS, KeySource
 from gateway.settings.schema import VaultSettings
 from gateway.vault.background import Schedule, SingleFlight
 from gateway.vault.key_ring import NEVER, KeyRing, Slot, report_change
@@ -33,6 +33,13 @@ from gateway.vault.sources.source import (
 
 READ_TIMEOUT: Final = 10.0  # seconds; a store that takes longer counts as hanging
 PER_KIND: Final = 32  # reads at once; the background loop takes at most half of them
+# Issued keys are renewed all the time: at 200 ms a call, half of these renew 640 keys a second.
+PER_ISSUED_KIND: Final = 256
+
+
+def at_once(kind: str) -> int:
+    """How many keys of that kind are read at one time; half of it is for reads not waited for."""
+    return PER_ISSUED_KIND if kind in ISSUED else PER_KIND
 
 
 class Reader:
@@ -51,7 +58,7 @@ class Reader:
         self._emit = emit
         self._ended = ended
         self._clock = clock
-        self._gates = {kind: asyncio.Semaphore(PER_KIND) for kind in SOURCE_KINDS}
+        self._gates = {kind: asyncio.Semaphore(at_once(kind)) for kind in SOURCE_KINDS}
         self._flights = SingleFlight[None]()
         self._begun: dict[Slot, float] = {}
 
@@ -172,7 +179,6 @@ class Reader:
         return changed
 
 
-AT_ONCE: Final = PER_KIND // 2  # the rest is for reads that requests wait for
 REFRESHED: Final = tuple(name for name, kind in SOURCE_KINDS.items() if not kind.constant)
 
 
@@ -192,7 +198,7 @@ class Refresher:
         self._uses = uses
         self._clock = clock
         self._schedules = {kind: Schedule(clock) for kind in REFRESHED}
-        self._permits = {kind: asyncio.Semaphore(AT_ONCE) for kind in REFRESHED}
+        self._permits = {kind: asyncio.Semaphore(at_once(kind) // 2) for kind in REFRESHED}
 
     def now(self, slot: Slot) -> None:
         """Reads the slot as soon as possible."""
