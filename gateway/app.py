@@ -38,6 +38,7 @@ from gateway.services import Services
 from gateway.settings.load import Loaded
 from gateway.upstream.enrollment import EnrollmentCalls
 from gateway.upstream.workspace import WorkspaceCheck
+from gateway.vault.equal_keys import equal_keys
 from gateway.vault.upkeep import InvopopCalls
 from gateway.vault.vault import Vault
 
@@ -80,7 +81,7 @@ class Gateway:
         self.admin = admin_app(self._health, observers.metrics.exposition, overview)
         pipeline = Pipeline(self.services, self.new_request_id, events.emit)
         self.callers = _CallersApp(pipeline, Router(lifespan=self._lifespan))
-        reloader.log_warnings()
+        reloader.log_warnings(equal_keys(self.services.vault.rings()))
 
     def drain(self) -> None:
         """Shutdown was requested: readiness says so."""

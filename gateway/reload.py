@@ -7,7 +7,7 @@ import asyncio
 import gc
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +37,7 @@ from gateway.upstream.enrollment import EnrollmentCall, EnrollmentCalls
 from gateway.upstream.sender import Sender
 from gateway.upstream.transport import Transport
 from gateway.upstream.workspace import WorkspaceCheck
+from gateway.vault.equal_keys import equal_keys
 from gateway.vault.snapshot import Snapshot
 from gateway.watcher import Watcher
 
@@ -107,9 +108,12 @@ class Reloader:
             self._emit(ConfigReloaded("failure", (f"a defect: {type(defect).__name__}",)))
             raise
 
-    def log_warnings(self) -> None:
-        """Logs what is allowed in the configuration, but probably not intended."""
-        for warning in self.in_use.loaded.warnings:
+    def log_warnings(self, more: Iterable[str]) -> None:
+        """Logs what is allowed in the configuration, but probably not intended.
+
+        `more` is what only the keys themselves tell.
+        """
+        for warning in (*self.in_use.loaded.warnings, *more):
             self._emit(Noticed("configuration_warning", "warning", {"detail": warning}))
 
     async def _reload(self) -> None:
@@ -125,7 +129,9 @@ class Reloader:
         await self._commit(new)
         changed = restart_required(self._settings_at_start, new.loaded.settings)
         self._emit(ConfigReloaded("success", restart_required=changed))
-        self.log_warnings()
+        vault = self.in_use.services.vault
+        # In a thread: with 100,000 tenants this takes longer than a request should wait.
+        self.log_warnings(await asyncio.to_thread(equal_keys, vault.rings()))
 
     async def _prepare(self) -> _Next:
         """The configuration as it is now. Raises `ConfigurationError` with it as `draft`."""

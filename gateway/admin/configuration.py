@@ -27,8 +27,13 @@ _NEVER: Final = Usage()
 _DIRECTORIES: Final = re.compile(r"(?<![\w:/.])/(?:[^\s\"':;,/]+/)+")
 
 
-def configuration(loaded: Loaded, recent_events: RecentEvents) -> ConfigurationStatus:
-    """What is in force, since when, and how the last reload ended."""
+def configuration(
+    loaded: Loaded, recent_events: RecentEvents, more: tuple[str, ...] = ()
+) -> ConfigurationStatus:
+    """What is in force, since when, and how the last reload ended.
+
+    `more` are warnings that only the keys themselves tell.
+    """
     reload = recent_events.reload
     return ConfigurationStatus(
         file=loaded.file.name,
@@ -38,7 +43,7 @@ def configuration(loaded: Loaded, recent_events: RecentEvents) -> ConfigurationS
         reload_at=reload.at if reload else None,
         problems=_lines(loaded, reload.event.problems if reload else ()),
         restart_required=reload.event.restart_required if reload else (),
-        warnings=_lines(loaded, loaded.warnings),
+        warnings=_lines(loaded, (*loaded.warnings, *more)),
         settings=tuple(Setting(name, masked(value(loaded.settings))) for name, value in _SHOWN),
     )
 

@@ -76,7 +76,7 @@ class Overview:
         who = issuers(
             loaded.settings, sources.services.authenticator.issuers(), sources.recent_events
         )
-        settings = configuration(loaded, sources.recent_events)
+        settings = configuration(loaded, sources.recent_events, found.warnings)
         worries: list[Concern] = [
             *advice.upstream_concerns(upstream, traffic),
             *advice.tenants_concerns(tenants),

@@ -85,6 +85,7 @@ def _report(loaded: Loaded, seen: Look, judged_by: list[str]) -> Report:
         *_absent(settings),
         *_left_over(loaded.vault_path),
         *ending,
+        *seen.equal,
         *review(settings, loaded.vault, datetime.now(UTC).date()),
         *(away if seen.answers is None else ()),  # asked for, it is an error
         *key_warnings(seen, real=is_invopop(settings.upstream.url)),

@@ -4,7 +4,7 @@ Each is tried as `serve` would reach it, with the same connections and rules.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import httpx
@@ -24,7 +24,8 @@ from gateway.settings.load import Loaded
 from gateway.settings.schema import TracingSettings
 from gateway.settings.wording import key_path, masked
 from gateway.upstream.workspace import WorkspaceCheck
-from gateway.vault.key_ring import scope
+from gateway.vault.equal_keys import equal_keys
+from gateway.vault.key_ring import KeyRing, scope
 from gateway.vault.report import TenantRow
 
 AT_ONCE = 4  # calls to Invopop: a check must not look like an attack
@@ -55,11 +56,12 @@ class ProbeResult(NamedTuple):
 class Look(NamedTuple):
     """What was seen of keys and of everything outside. `answers` is None if nobody was asked.
 
-    `uses` says whose key the tenants without one share.
+    `uses` says whose key the tenants without one share; `equal` warns of keys that are the same.
     """
 
     rows: list[TenantRow]
     uses: Mapping[str, str]
+    equal: list[str]
     scopes: Mapping[Slot, str]
     foreign: Sequence[Slot]
     answers: dict[Slot, WorkspaceFound] | None
@@ -83,11 +85,24 @@ async def look(loaded: Loaded, *, online: bool) -> Look:
         probes = await _issuers(gateway, online=online)
         uses = {name: entry.use for name, entry in loaded.vault.sharing.items()}
         if not online:
-            return Look(vault.tenants(), uses, scopes, foreign, None, probes)
+            equal = equal_keys(vault.rings())
+            return Look(vault.tenants(), uses, equal, scopes, foreign, None, probes)
         answers = await _ask_all(gateway, held)
         rows = vault.tenants()
+        equal = _equal(vault.rings(), answers)
         probes = [*await _stores(gateway, rows), *probes, *await _rates(gateway)]
-        return Look(rows, uses, scopes, foreign, answers, [*probes, *await _collector(gateway)])
+        return Look(
+            rows, uses, equal, scopes, foreign, answers, [*probes, *await _collector(gateway)]
+        )
+
+
+def _equal(rings: Iterator[KeyRing], answers: Mapping[Slot, WorkspaceFound]) -> list[str]:
+    """Warnings of keys that are the same, or of the same workspace, by what Invopop said now."""
+    known = list(rings)
+    for slot in (slot for ring in known for slot in ring.slots):
+        if (answer := answers.get((slot.tenant, slot.name))) is not None:
+            slot.opens = answer.workspace.id
+    return equal_keys(known)
 
 
 async def _ask_all(gateway: Gateway, keys: list[Key]) -> dict[Slot, WorkspaceFound]:

@@ -115,7 +115,8 @@ class Slot:
 
     `max_age` bounds how long a key outlives the last read that gave it. `candidate` is a value
     that was read but whose pin is not checked yet. `expires_at` is a hint, in seconds since
-    the epoch; `mark` is how its source looked before the last reload's read. The tenant of a
+    the epoch; `opens` is the workspace that Invopop named for it, if it was
+    asked; `mark` is how its source looked before the last reload's read. The tenant of a
     `discovered` slot is not listed; a `retired` one left the configuration. `term` is there if the
     newest value, candidate or key, was issued.
     """
@@ -133,6 +134,7 @@ class Slot:
     detail: str = ""
     retry_at: float = NEVER
     rejected_at: float = NEVER
+    opens: str = ""
     expires_at: float | None = None
     mark: Hashable = None
     discovered: bool = False

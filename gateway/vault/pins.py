@@ -88,6 +88,7 @@ class Pins:
         if mismatch is None:
             before = slot.key
             slot.confirmed(candidate)
+            slot.opens = answer.id
             report_change(slot, before, self._emit)
         else:
             slot.refuted(candidate, mismatch, now + RETRY_BACKGROUND)

@@ -19,6 +19,7 @@ from gateway.pin import Pin
 from gateway.settings.key_sources import LOCAL, KeySource
 from gateway.settings.schema import VaultSettings
 from gateway.settings.wording import key_path, masked, masked_name
+from gateway.vault.equal_keys import equal_keys
 from gateway.vault.key_ring import NEVER, KeyRing, Slot, SlotFailure, expiry
 from gateway.vault.sharing import Sharing, SharingTenant
 
@@ -144,6 +145,7 @@ class Survey(NamedTuple):
     troubled: int
     ending: int
     states: tuple[KeyState, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def survey(rings: Iterable[KeyRing], sharing: Sharing, now: Now, limit: int) -> Survey:
@@ -164,7 +166,13 @@ def survey(rings: Iterable[KeyRing], sharing: Sharing, now: Now, limit: int) -> 
         else:
             states += (_state(slot, one, now) for slot in one.slots)
     total = len(own) + len(sharing.entries)
-    return Survey(total, ranks.count(_TROUBLED), ranks.count(_ENDING), tuple(states))
+    return Survey(
+        total,
+        ranks.count(_TROUBLED),
+        ranks.count(_ENDING),
+        tuple(states),
+        tuple(equal_keys(own)),
+    )
 
 
 def _name(one: KeyRing | SharingTenant) -> str:

@@ -132,6 +132,8 @@ def test_explain_and_check_say_so(world: World) -> None:
     assert ["hotel-a", "", "use acme"] in rows
     assert ["hotel-pt-*", "", "use globex"] in rows
     assert "hotel" not in "".join(line for line in said.splitlines() if "warning" in line)
+    code, said = run(["check", *config], environ | {"TEST_KEY_B": KEY_A})
+    assert "warning tenants.acme: acme and globex have the same key (fingerprint " in said
     code, said = run(["check", "--json", *config], environ)
     assert json.loads(said)["uses"] == {
         "hotel-a": "acme", "hotel-*": "acme", "hotel-pt-*": "globex",
@@ -139,8 +141,11 @@ def test_explain_and_check_say_so(world: World) -> None:
 
 
 def test_a_removed_use_stops(tmp_path: Path) -> None:
-    """With the reload that removes it; the key itself goes on."""
-    with World(tmp_path, {"callers": CALLERS}, SHARED) as world:
+    """With the reload that removes it; the key itself goes on.
+
+    That two variables hold one key is in the log, and on the page, before and after.
+    """
+    with World(tmp_path, {"callers": CALLERS}, SHARED, {"TEST_KEY_B": KEY_A}) as world:
         assert ask(world, "hotel-a").status == 200
         fewer = deepcopy(SHARED)
         del fewer["tenants"]["hotel-a"], fewer["tenants"]["hotel-*"]
@@ -148,4 +153,9 @@ def test_a_removed_use_stops(tmp_path: Path) -> None:
         eventually(lambda: ask(world, "hotel-a").get("x-gateway-error") == "tenant_denied")
         assert ask(world, "hotel-b").status == 403
         assert ask(world, "hotel-pt-a").status == 200
+        same = "tenants.acme: acme and globex have the same key (fingerprint "
+        warned = world.gateway.told("configuration_warning", 2)
+        assert [line["detail"].startswith(same) for line in warned] == [True, True]
+        status = json.loads(world.gateway.admin("/status")[1])
+        assert any(text.startswith(same) for text in status["configuration"]["warnings"])
         assert world.get("/silo/v1/entries", token=TOK_A).status == 200
