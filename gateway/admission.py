@@ -42,7 +42,7 @@ class Admission:
         x = self._x
         if x.trace is not None:
             x.step("authenticate")
-        caller = await self._authenticate()
+        caller = await self.authenticate()
         if self.head.trace is not None:
             x.join_trace(self.head.trace)
         if x.trace is not None:
@@ -76,15 +76,15 @@ class Admission:
     async def renew(self, grant: Grant) -> Grant:
         """The verdict as of now, for the same tenant. Raises `CallerError`."""
         x = self._x
-        renewed = self._authorize(await self._authenticate())
+        renewed = self._authorize(await self.authenticate())
         if renewed.tenant != grant.tenant:  # a request never changes the company it acts for
             raise tenant_denied("tenant_changed")
         x.operation, x.route, x.rule = renewed.operation, renewed.route, renewed.rule
         x.would_deny = renewed.would_deny
         return renewed
 
-    async def _authenticate(self) -> Caller:
-        """The caller; waits only if an issuer's keys must be fetched first."""
+    async def authenticate(self) -> Caller:
+        """The caller. Raises `CallerError`, after waiting for an issuer's keys if need be."""
         x, services = self._x, self._services
         inbound, shown = self.head.inbound, self.head.credential
         try:

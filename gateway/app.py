@@ -162,6 +162,7 @@ async def _wire(
         max_body=limits.max_body,
         proxy_variable=settings.listen.proxy_variable,
         shared_rates=compiled.shared_rates,
+        tunnels=compiled.tunnels,
     )
     listener_tls = CurrentListenerTls(compiled.listener)
     return InUse(loaded, trust, transport, services, check, enrollments, listener_tls)

@@ -12,4 +12,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 # What the server adds under a scope's `extensions`, found valid, and the application relies on.
 TARGET: Final = "invopop_gateway.target"  # the request target as it was sent, bytes
 PEER: Final = "invopop_gateway.peer"  # a `gateway.model.Peer`
+# In extensions, and only within a tunnel: the `gateway.model.Tunnel` that the request came through.
+# As the type of a message, with one as its `tunnel`: the answer to CONNECT that opens it.
+TUNNEL: Final = "invopop_gateway.tunnel"
 CONTENT_LENGTH: Final = "invopop_gateway.content_length"  # 0 without a body, None for a chunked one

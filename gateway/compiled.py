@@ -18,6 +18,7 @@ from gateway.identity.authenticator import Authenticator
 from gateway.identity.build import ReadSecret, build_authenticator
 from gateway.identity.keys import KeySetError
 from gateway.identity.listener_tls import ListenerTls, listener_tls
+from gateway.identity.tunnel_authority import TunnelAuthority, tunnel_authority
 from gateway.network.resolver import Resolver
 from gateway.network.tls import client_context
 from gateway.policy.grants import Grants, compile_grants
@@ -62,14 +63,16 @@ class Trust(NamedTuple):
 class CompiledConfiguration(NamedTuple):
     """What a loaded configuration says, ready to be taken into use.
 
-    `shared_rates` are the rate limits that replicas share, and `listener` is the callers' TLS, if
-    the configuration has them. Connections to the storage are opened on first use.
+    `shared_rates` are the rate limits that replicas share, `listener` is the callers' TLS, and
+    `tunnels` signs for the hosts in tunnels, if the configuration has them. Connections to the
+    storage are opened on first use.
     """
 
     authenticator: Authenticator
     grants: Grants
     shared_rates: SharedRates | None
     listener: ListenerTls | None
+    tunnels: TunnelAuthority | None
 
 
 async def compile_configuration(
@@ -86,11 +89,13 @@ async def compile_configuration(
     grants, wrong = compile_grants(settings.callers, file)
     problems += wrong
     listener = await attempt(asyncio.to_thread(listener_tls, settings.listen), problems)
+    tunnels, wrong = await asyncio.to_thread(tunnel_authority, settings.tunnel)
+    problems += wrong
     shared_rates = await attempt(_shared_rates(loaded, vault, rates, emit), problems)
     await attempt(_application(loaded, vault), problems)
     if problems:
         raise ConfigurationError(with_file(problems, str(loaded.file)))
-    return CompiledConfiguration(authenticator, grants, shared_rates, listener)
+    return CompiledConfiguration(authenticator, grants, shared_rates, listener, tunnels)
 
 
 async def attempt(made: Awaitable[T], problems: list[Problem]) -> T | None:
@@ -219,6 +224,7 @@ def files_of(loaded: Loaded, *, refused: bool = False) -> set[Path]:
     files |= {source.file for source in sources if source is not None and source.file}
     listen, openbao = settings.listen, settings.vault.openbao
     named = [settings.upstream.ca_file, listen.tls_certificate, listen.tls_key, listen.client_ca]
+    named += [settings.tunnel.certificate, settings.tunnel.key]
     named += [openbao.ca_file] if openbao is not None else []
     for issuer in settings.issuers:
         named += [issuer.jwks_file, issuer.public_key_file, issuer.jwks_ca_file]

@@ -18,6 +18,7 @@ TlsFailureReason = Literal[
     "certificate_expired",
     "certificate_not_yet_valid",
     "certificate_invalid",
+    "server_name",  # in a tunnel: not the name that CONNECT asked for
     "alert_received",  # the caller refused ours
     "closed",
     "timeout",

@@ -12,15 +12,22 @@ from itertools import count
 from time import perf_counter
 from typing import Final, NamedTuple
 
-from gateway.asgi import CONTENT_LENGTH, PEER, TARGET, Receive, Scope
+from gateway.asgi import CONTENT_LENGTH, PEER, TARGET, TUNNEL, Receive, Scope
 from gateway.errors import CallerError
 from gateway.framing import compact
 from gateway.identity.credentials import is_credential
-from gateway.model import CALLER_LEFT, CREDENTIAL_FIELDS, Exchange, Headers, Inbound
+from gateway.model import CALLER_LEFT, CREDENTIAL_FIELDS, Exchange, Headers, Inbound, Tunnel
 from gateway.observe.tracing import Tracer
 from gateway.trace import TraceContext, context_of
 from gateway.upstream.headers import has_own_via
-from gateway.upstream.target import METHODS, Authority, FileHostNames, resolve
+from gateway.upstream.target import (
+    METHODS,
+    Authority,
+    FileHostNames,
+    Target,
+    resolve,
+    resolve_file,
+)
 
 REPLAY_LIMIT: Final = 64 * 1024  # bytes of a body that are kept so that it can be sent again
 _REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
@@ -63,14 +70,17 @@ class RequestIds:
         return f"{self._process}{next(self._count):016x}"
 
 
-def request_id_of(headers: Headers, fresh: Callable[[], str]) -> str:
+def request_id_of(headers: Headers, fresh: Callable[[], str], tunnel: Tunnel | None = None) -> str:
     """The caller's `X-Request-Id` if it is 1 to 128 visible ASCII characters, else a fresh one.
 
     It is logged, so one that holds the caller's credential is not taken either.
     """
     for name, value in headers:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-            return fresh() if is_credential(value, headers) else value.decode("ascii")
+            shown = headers
+            if tunnel is not None and tunnel.credential is not None:
+                shown = [*headers, (b"proxy-authorization", tunnel.credential)]
+            return fresh() if is_credential(value, shown) else value.decode("ascii")
     return fresh()
 
 
@@ -80,8 +90,9 @@ def begin_exchange(scope: Scope, fresh: Callable[[], str], tracer: Tracer | None
     It names the peer and the method before anything can refuse the request.
     """
     headers: Headers = scope["headers"]
-    x = Exchange(perf_counter(), request_id_of(headers, fresh))
-    x.peer = scope["extensions"][PEER].address
+    extensions = scope["extensions"]
+    x = Exchange(perf_counter(), request_id_of(headers, fresh, extensions.get(TUNNEL)))
+    x.peer = extensions[PEER].address
     if scope["method"] in METHODS:
         x.method = scope["method"]
     if tracer is not None:
@@ -101,7 +112,12 @@ def read_inbound(
     method: str = scope["method"]
     headers: Headers = scope["headers"]
     extensions = scope["extensions"]
-    target, path, proxy_form, file_host = resolve(method, extensions[TARGET], upstream, files)
+    tunnel: Tunnel | None = extensions.get(TUNNEL)
+    if tunnel is None:
+        found = resolve(method, extensions[TARGET], upstream, files)
+    else:
+        found = _inside(tunnel, method, extensions[TARGET], upstream, files)
+    target, path, proxy_form, file_host = found
     seen: dict[bytes, list[bytes]] = {}
     for name, value in headers:
         if name in _READ_HERE:
@@ -119,8 +135,11 @@ def read_inbound(
         request_id=request_id,
         proxy_form=proxy_form,
         file_host=file_host,
+        tunnelled=tunnel is not None,
     )
     credentials = [seen[name][0] for name in CREDENTIAL_FIELDS if name in seen]
+    if tunnel is not None and tunnel.credential is not None:
+        credentials = [tunnel.credential]  # what is inside is the client's own for Invopop
     trace = context_of(seen[b"traceparent"]) if b"traceparent" in seen else None
     return Head(
         inbound=inbound,
@@ -129,6 +148,24 @@ def read_inbound(
         timeout=timeout,
         trace=trace,
     )
+
+
+def _inside(
+    tunnel: Tunnel,
+    method: str,
+    target: bytes,
+    upstream: Authority,
+    files: FileHostNames | None,
+) -> Target:
+    """What a request through a tunnel asks of the tunnel's host, if that is still configured."""
+    known = (files or {}).values() if tunnel.of_files else (upstream.host_field,)
+    if tunnel.host not in known:
+        raise CallerError("misdirected", "The tunnel's host is not configured any more.")
+    if tunnel.of_files:
+        return resolve_file(method, target, tunnel.host)
+    origin_form = target[:1] == b"/"
+    found = resolve(method, target, upstream, files if origin_form else None)
+    return found if origin_form else found._replace(proxy_form=False)
 
 
 def _timeout(values: list[bytes]) -> float:

@@ -4,6 +4,7 @@ Each is made in one place and required by the next signature: nothing can be sen
 and a key. `Exchange` is the record of it all; it ends as the event `ExchangeEnded`.
 """
 
+import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from math import inf
@@ -55,6 +56,19 @@ class Peer(NamedTuple):
     until: float = inf
 
 
+class Tunnel(NamedTuple):
+    """What a caller has opened by CONNECT: to which host, and how requests inside are judged.
+
+    `host` is named as in `Host`; it is the upstream's, or a file host's. `credential` is the value
+    that CONNECT showed, None if its caller was known without one. `context` ends the TLS inside.
+    """
+
+    host: bytes
+    of_files: bool
+    credential: bytes | None
+    context: ssl.SSLContext
+
+
 class Inbound(NamedTuple):
     """A request as it came in, its framing and target found valid.
 
@@ -62,6 +76,7 @@ class Inbound(NamedTuple):
     Header names are lower-case, order and repeats kept. `content_length` is None for a chunked
     body and 0 without one. `proxy_form` marks an absolute-form target (RFC 9112 3.2.2). Of a file
     `file_host` is the name of the host that it goes to instead, and `path` is `/.files/HOST/PATH`.
+    `tunnelled` marks a request that came through a tunnel.
     """
 
     method: str
@@ -73,6 +88,7 @@ class Inbound(NamedTuple):
     request_id: str
     proxy_form: bool
     file_host: bytes = b""
+    tunnelled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from gateway.model import Exchange, Grant
 from gateway.observe.logs import describe_exception
 from gateway.relay import Answer, Within, cut
 from gateway.services import Services
+from gateway.tunnels import open_tunnel
 
 
 class Pipeline:
@@ -44,7 +45,10 @@ class Pipeline:
     async def _answer(self, x: Exchange, scope: Scope, receive: Receive, answer: Answer) -> None:
         """Serves the request, or answers with an error; raises it only where that is too late."""
         try:
-            await self._serve(x, scope, receive, answer)
+            if scope["method"] == "CONNECT":
+                await open_tunnel(self._services, x, scope, answer.send)
+            else:
+                await self._serve(x, scope, receive, answer)
         except GatewayError as error:
             await answer.refuse(error)
         except Exception as defect:  # noqa: BLE001 - our own: logged; its text is never shown

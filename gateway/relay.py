@@ -24,11 +24,11 @@ _CAUSES: Final = {CALLER_STALLED: "caller_stalled", CALLER_SLOW: "caller_too_slo
 class Answer:
     """The one answer to a request; what it is made of is recorded in the exchange."""
 
-    __slots__ = ("_begun", "_send", "_x")
+    __slots__ = ("_begun", "_x", "send")
 
     def __init__(self, x: Exchange, send: Send) -> None:
         self._x = x
-        self._send = send
+        self.send = send
         self._begun = False
 
     async def relay(self, reply: Reply) -> None:
@@ -37,7 +37,7 @@ class Answer:
         Raises whatever the body raises; that it broke off is then reported to the reply's sender.
         The caller of this method closes the reply.
         """
-        x, send = self._x, self._send
+        x, send = self._x, self.send
         head_received = perf_counter()
         x.status = reply.status
         x.phase = "response"
@@ -56,7 +56,7 @@ class Answer:
         x.overhead_seconds += perf_counter() - head_received
 
     async def _stream(self, reply: Reply) -> None:
-        x, send = self._x, self._send
+        x, send = self._x, self.send
         try:
             async for chunk in reply.body:
                 x.bytes_out += len(chunk)
@@ -83,10 +83,8 @@ class Answer:
         headers = _with_attempts(headers, x.attempts)
         x.status = error.status
         x.bytes_out = 0 if x.method == "HEAD" else len(body)
-        await self._send(
-            {"type": "http.response.start", "status": error.status, "headers": headers}
-        )
-        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+        await self.send({"type": "http.response.start", "status": error.status, "headers": headers})
+        await self.send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def _with_attempts(headers: Headers, attempts: int) -> Headers:

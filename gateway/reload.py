@@ -159,6 +159,7 @@ class Reloader:
         current.loaded = new.loaded
         compiled.authenticator.adopt(services.authenticator)
         services.authenticator, services.grants = compiled.authenticator, compiled.grants
+        services.tunnels = compiled.tunnels
         services.max_body = limits.max_body
         services.permits.max_in_flight = limits.max_in_flight
         services.permits.max_per_tenant = limits.max_in_flight_per_tenant

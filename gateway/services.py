@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from gateway.identity.authenticator import Authenticator
+from gateway.identity.tunnel_authority import TunnelAuthority
 from gateway.model import Exchange, Grant
 from gateway.observe.tracing import Tracer
 from gateway.policy.grants import Grants
@@ -37,6 +38,7 @@ class Services:
     max_body: int
     proxy_variable: str
     shared_rates: SharedRates | None = None
+    tunnels: TunnelAuthority | None = None
     tracer: Tracer | None = None
     record_before_send: RecordBeforeSend | None = None
 

@@ -23,6 +23,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "keys": "Work on the vault file.",
     "tokens": "Make and hash caller tokens.",
     "schema": "Print the JSON Schema of gateway.toml or vault.toml.",
+    "tunnel-ca": "Make a CA for [tunnel], and say how clients trust it.",
 }
 _GROUPS: Final = frozenset({"keys", "tokens"})
 _STYLE: Final[dict[str, Any]] = {"pretty_exceptions_enable": False, "rich_markup_mode": None}

@@ -42,6 +42,7 @@ def _files(settings: Settings) -> Iterator[tuple[str, Path, bool]]:
     named = [
         ("upstream.ca_file", settings.upstream.ca_file, False),
         ("listen.tls_certificate", listen.tls_certificate, True),
+        ("tunnel.certificate", settings.tunnel.certificate, True),
         ("listen.client_ca", listen.client_ca, False),
         ("vault.openbao.ca_file", openbao.ca_file if openbao is not None else None, False),
         ("tracing.ca_file", settings.tracing.ca_file, False),

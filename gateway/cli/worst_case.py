@@ -24,6 +24,7 @@ FIELD: Final = 144  # the objects of one header field, apart from its text
 CONNECTION: Final = 16 * KIB  # its objects, without any buffer
 # OpenSSL's state, the event loop's buffer, and what has come but is not decrypted yet: as measured
 CALLER_TLS: Final = 320 * KIB
+TUNNEL: Final = 128 * KIB  # OpenSSL's state inside one, and what has come but is not decrypted yet
 REPLAY: Final = 64 * KIB  # a body that may have to be sent again
 UPSTREAM_UNSENT: Final = 64 * KIB  # a request that Invopop does not read as fast as it comes
 REPLY_BUFFER: Final = 128 * KIB  # a reply that its caller does not read as fast as it comes
@@ -68,6 +69,7 @@ def _exchanges(settings: Settings, open_files: int) -> list[Part]:
     head = limits.max_header_bytes + limits.max_headers * FIELD
     connection = CONNECTION + head + UNREAD + READ_BLOCK + UNSENT + PIECE
     tls = CALLER_TLS if listen.tls_certificate is not None else 0
+    tls += TUNNEL if settings.tunnel.certificate is not None else 0
     request = head + limits.max_header_bytes + REPLAY + UNREAD + READ_BLOCK
     upload = UPSTREAM_UNSENT + UNREAD + READ_BLOCK  # its last piece, encrypted
     reply = 2 * (REPLY_BUFFER + READ_BLOCK) + 2 * REPLY_HEAD  # being taken, and coming

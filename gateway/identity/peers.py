@@ -118,8 +118,9 @@ def browser_sign(inbound: Inbound, own_names: frozenset[bytes]) -> BrowserSign:
             return "user_agent"
         if name == b"host":
             host = _PORT.sub(b"", value.lower())
-    # Browsers do not use the proxy form for us, a Unix socket, or a request without Host.
-    if inbound.proxy_form or not inbound.peer.address or not host or host in own_names:
+    # Browsers do not use us by proxy form, tunnel or Unix socket, nor without Host.
+    unseen = inbound.proxy_form or inbound.tunnelled or not inbound.peer.address
+    if unseen or not host or host in own_names:
         return ""
     return "" if _NOT_OWNABLE.fullmatch(host) else "host_name"
 

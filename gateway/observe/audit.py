@@ -25,6 +25,7 @@ AuditEvent = Literal[
     "key_used",  # a request that was sent with a key has ended
     "request_refused",  # a request was refused before any key was used
     "requests_refused",  # how many more were refused of one peer, within a second
+    "tunnel_opened",  # CONNECT was answered 200; requests inside have lines of their own
     "request_left",  # its caller left before any key was used
     "key_rejected",  # Invopop answered 401 to a key
     "key_changed",  # another key replaced one
@@ -153,6 +154,8 @@ def _ended(x: Exchange) -> tuple[AuditEvent, Fields]:
         fields |= {"attempts": x.attempts, "upstream_status": x.upstream_status}
     else:
         event = "request_left" if x.status == 499 else "request_refused"
+        if x.status == 200:  # the only success without an attempt
+            event = "tunnel_opened"
     fields["status"] = x.status
     for name in ("error", "cause", "issuer", "subject"):
         if value := getattr(x, name):

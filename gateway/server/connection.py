@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 from gateway.asgi import Scope
 from gateway.deadline import NEVER, Deadline
 from gateway.model import CALLER_LEFT, CALLER_SLOW, CALLER_STALLED
-from gateway.server.connections import OpenConnection
+from gateway.server.connections import OpenConnection, name_of
 from gateway.server.listener import READ_BLOCK, Listener, RequestInFlight
 from gateway.server.pace import Pace
 from gateway.server.sockets import read_peer
@@ -80,7 +80,7 @@ class CallerConnection(asyncio.BufferedProtocol, Generic[C]):
             # Of what is still encrypted.
             cast("Any", transport).set_read_buffer_limits(high=READ_BLOCK)
         self.peer = read_peer(transport)
-        name = self.peer.address or f"unix:{self.peer.uid}"
+        name = name_of(self.peer)
         if not self.listener.admits(name):
             self.abort()
             return

@@ -9,6 +9,7 @@ from math import ceil
 from typing import Final, Protocol
 
 from gateway.events import ConnectionRefusal, ConnectionRefused, Emit
+from gateway.model import Peer
 from gateway.server.sparse_lines import SparseLines
 
 # Of `max_connections`, what one peer may have if nothing else is configured: behind a mesh, a NAT
@@ -76,6 +77,11 @@ class OpenConnections:
         left = self._by_peer.pop(host) - 1
         if left:
             self._by_peer[host] = left
+
+
+def name_of(peer: Peer) -> str:
+    """What connections of one peer are counted under."""
+    return peer.address or f"unix:{peer.uid}"
 
 
 def per_peer(configured: int, most: int) -> int:

@@ -6,7 +6,7 @@ Rule: knows ASGI and how replies are framed; the connection alone knows sockets 
 import asyncio
 from typing import Final
 
-from gateway.asgi import CONTENT_LENGTH, PEER, TARGET, Message, Scope
+from gateway.asgi import CONTENT_LENGTH, PEER, TARGET, TUNNEL, Message, Scope
 from gateway.errors import GatewayError, GatewayFault
 from gateway.events import Noticed
 from gateway.framing import LAST_CHUNK, chunk, compact
@@ -26,26 +26,10 @@ class Cycle:
     """
 
     __slots__ = (
-        "_arrival",
-        "_chunks",
-        "_closes",
-        "_connection",
-        "_end_given",
-        "_expected",
-        "_failure",
-        "_held",
-        "_left",
-        "_listener",
-        "_mode",
-        "_start",
-        "_task",
-        "at_hand",
-        "buffered",
-        "complete",
-        "gone",
-        "request",
-        "whole",
-    )
+        "_arrival", "_chunks", "_closes", "_connection", "_end_given", "_expected", "_failure",
+        "_held", "_left", "_listener", "_mode", "_start", "_task", "at_hand", "buffered",
+        "complete", "gone", "request", "whole",
+    )  # fmt: skip
 
     def __init__(
         self, connection: CycleConnection["Cycle"], listener: Listener, request: RequestHead
@@ -149,14 +133,7 @@ class Cycle:
         if self.gone or self.complete:
             await asyncio.sleep(0)  # as in `receive`
         elif message["type"] == "http.response.start":
-            if self._start is not None or self._mode is not None:
-                raise RuntimeError("a second http.response.start")
-            self._start = message
-            if needs_whole(message, self.request, self._connection.peer):
-                self._held = bytearray()
-                return
-            # With a body at hand, head and body are one write; else the head goes in the next turn.
-            self._listener.loop.call_soon(self._flush_head)
+            self._begin(message)
         elif message["type"] == "http.response.body":
             body, more = message.get("body", b""), message.get("more_body", False)
             if self._held is not None:
@@ -170,6 +147,19 @@ class Cycle:
             self._write(body, more)
             if more and self._connection.write_paused:
                 await self._connection.drained()
+        elif message["type"] == TUNNEL:
+            self.complete = True
+            self._connection.open_tunnel(message["tunnel"])
+
+    def _begin(self, start: Message) -> None:
+        if self._start is not None or self._mode is not None:
+            raise RuntimeError("a second http.response.start")
+        self._start = start
+        if needs_whole(start, self.request, self._connection.peer):
+            self._held = bytearray()
+        else:
+            # With a body at hand, head and body are one write; else the head goes in the next turn.
+            self._listener.loop.call_soon(self._flush_head)
 
     async def _write_beginning(self, body: bytes, more: bool) -> bytes:
         """Writes a long body piece by piece, as the caller takes it; returns the last piece.
@@ -277,4 +267,6 @@ class Cycle:
             PEER: self._connection.peer,
             CONTENT_LENGTH: request.content_length,
         }
+        if self._connection.tunnel is not None:
+            scope["extensions"][TUNNEL] = self._connection.tunnel
         return scope

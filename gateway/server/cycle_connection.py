@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 from gateway.asgi import Scope
 from gateway.errors import GatewayError
-from gateway.model import Peer
+from gateway.model import Peer, Tunnel
 
 C_contra = TypeVar("C_contra", contravariant=True)
 
@@ -17,6 +17,7 @@ class CycleConnection(Protocol[C_contra]):
 
     write_paused: bool
     peer: Peer
+    tunnel: Tunnel | None  # the one that it came through
     keep_alive: bytes  # the field that announces the idle time, and the end of the head
 
     def scope(self) -> Scope:
@@ -49,6 +50,10 @@ class CycleConnection(Protocol[C_contra]):
 
     def cut(self, *, reset: bool) -> None:
         """Ends the connection within a reply; `reset` where an orderly close would complete it."""
+        ...
+
+    def open_tunnel(self, tunnel: Tunnel) -> None:
+        """Answers a CONNECT with 200; what comes from now on is TLS."""
         ...
 
     def refuse(self, error: GatewayError, cycle: C_contra) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 from gateway.deadline import NEVER
 from gateway.errors import CallerError, GatewayError
 from gateway.events import ExchangeEnded
+from gateway.model import Tunnel
 from gateway.server.body import Body, ChunkedBody, SizedBody
 from gateway.server.connection import (
     HIGH_WATER,
@@ -24,6 +25,7 @@ from gateway.server.http1 import NEVER_IN_HEAD, parse_request_head
 from gateway.server.listener import Listener
 from gateway.server.pace import Pace
 from gateway.server.reply import record, refusal
+from gateway.server.tunnel import TunnelEnd
 from gateway.socket_queues import unread
 
 _TLS_HANDSHAKE: Final = b"\x16"  # RFC 8446 5.1: the first byte of a ClientHello's record
@@ -35,8 +37,14 @@ FIRST_BYTE_SECONDS: Final = 0.5
 class HttpProtocol(CallerConnection[Cycle]):
     """Between requests `cycle` is None; while a request's body is due, `_body` reads it."""
 
-    def __init__(self, listener: Listener, handshake: OpenConnection | None = None) -> None:
+    def __init__(
+        self,
+        listener: Listener,
+        handshake: OpenConnection | None = None,
+        tunnel: Tunnel | None = None,
+    ) -> None:
         super().__init__(listener, handshake)
+        self.tunnel = tunnel
         self._body: Body | None = None
         self._sending_pace: Pace | None = None  # of a body that did not come with its head
         self._buffer = b""  # of a head that is not whole, or what is behind the request in flight
@@ -176,6 +184,21 @@ class HttpProtocol(CallerConnection[Cycle]):
     def _ends_whole(self, cycle: Cycle) -> bool:
         """TLS cannot end our side alone; where the caller asked for the end, it sends no more."""
         return cycle.whole and not cycle.request.keep_alive and not self._transport.can_write_eof()
+
+    def open_tunnel(self, tunnel: Tunnel) -> None:
+        """Hands the connection over: what comes from now on is TLS."""
+        self.cycle = None
+        self.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        if self.listener.stopping:
+            self._close()
+            return
+        self._resume_reading()
+        self._deaf = True
+        for deadline in (self._read_deadline, self._write_deadline, self._next_look):
+            deadline.close()
+        self.listener.connections.discard(self)
+        inside = HttpProtocol(self.listener, tunnel=tunnel)
+        TunnelEnd(self.listener, tunnel, inside, self._transport).begin(self.peer, self._buffer)
 
     def _read_on(self) -> None:
         """Reads the next request, once the caller has read enough of the replies so far."""

@@ -36,6 +36,8 @@ def why(error: ssl.SSLError) -> TlsFailureReason:
         return "protocol_version"
     if reason in _NOTHING_SHARED:
         return "no_shared_cipher"
+    if reason == "CALLBACK_FAILED":
+        return "server_name"
     if "ALERT" in reason:
         return "alert_received"
     if isinstance(error, ssl.SSLEOFError) or reason == "UNEXPECTED_EOF_WHILE_READING":

@@ -11,6 +11,7 @@ from gateway.settings.callers import CallerSettings, Issuer
 from gateway.settings.findings import Violation
 from gateway.settings.key_sources import SOURCE_KINDS, STORE_TABLES, KeySource
 from gateway.settings.schema import AuditSettings, ListenSettings, Settings, TracingSettings
+from gateway.settings.values import Table
 from gateway.settings.vault_file import VaultFile
 from gateway.settings.wording import KeyPath, key_path
 
@@ -24,6 +25,7 @@ def check(settings: Settings, positions: Sequence[int]) -> Iterator[Violation]:
     """Every rule of `gateway.toml`. `positions` are the issuers' indices in the file."""
     yield from _socket(settings.listen)
     yield from _tls(settings.listen)
+    yield from _pair("tunnel", settings.tunnel, "certificate", "key")
     yield from _ports(settings)
     yield from _upstream(settings)
     yield from _storage(settings)
@@ -96,15 +98,21 @@ def _socket(listen: ListenSettings) -> Iterator[Violation]:
 
 
 def _tls(listen: ListenSettings) -> Iterator[Violation]:
-    pair = {"tls_certificate": listen.tls_certificate, "tls_key": listen.tls_key}
-    given = [name for name, value in pair.items() if value is not None]
-    others: tuple[KeyPath, ...] = tuple(("listen", name) for name in pair)
-    if len(given) == 1:
-        missing = next(name for name in pair if name not in given)
-        yield Violation(("listen", missing), "nothing", f"a file, as {given[0]} is set", others)
+    yield from _pair("listen", listen, "tls_certificate", "tls_key")
+    given = listen.tls_certificate is not None or listen.tls_key is not None
     if listen.client_ca is not None and not given:
         expected = "tls_certificate and tls_key with it"
+        others: tuple[KeyPath, ...] = (("listen", "tls_certificate"), ("listen", "tls_key"))
         yield Violation(("listen", "client_ca"), "client_ca without TLS", expected, others)
+
+
+def _pair(section: str, table: Table, *names: str) -> Iterator[Violation]:
+    """Both of two files, or none."""
+    given = [name for name in names if getattr(table, name) is not None]
+    if len(given) == 1:
+        missing = next(name for name in names if name not in given)
+        others: tuple[KeyPath, ...] = tuple((section, name) for name in names)
+        yield Violation((section, missing), "nothing", f"a file, as {given[0]} is set", others)
 
 
 def _ports(settings: Settings) -> Iterator[Violation]:

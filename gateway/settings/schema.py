@@ -151,6 +151,16 @@ class UpstreamSettings(Table):
     """How long an open circuit answers 503 before it probes."""
 
 
+class TunnelSettings(Table):
+    """Tunnels (CONNECT) to Invopop's hosts, for clients that speak only `https://`."""
+
+    certificate: FilePath | None = None
+    """The CA that signs for the hosts in tunnels, in PEM, as `tunnel-ca` makes it. Left out: no
+    tunnels."""
+    key: FilePath | None = None
+    """The private key of `certificate`."""
+
+
 class VaultSettings(Stores):
     """The vault file, how often keys are read again, and how stores are reached."""
 
@@ -252,6 +262,7 @@ class Settings(Table):
     listen: ListenSettings = ListenSettings()
     admin: AdminSettings = AdminSettings()
     upstream: UpstreamSettings = UpstreamSettings()
+    tunnel: TunnelSettings = TunnelSettings()
     vault: VaultSettings = VaultSettings()
     issuers: tuple[Issuer, ...] = ()
     callers: dict[Text, CallerSettings] = Field(default_factory=dict)

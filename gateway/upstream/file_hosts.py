@@ -42,7 +42,7 @@ def with_own_location(headers: Headers, inbound: Inbound) -> Headers:
     For a file asked for as `/.files/HOST/PATH`, one on the same host becomes such a path, too; a
     relative reference would lead to Invopop. For all other targets, and hosts, it stays as it is.
     """
-    if inbound.proxy_form or all(name != b"location" for name, _ in headers):
+    if inbound.proxy_form or inbound.tunnelled or all(name != b"location" for name, _ in headers):
         return headers
     return [
         (name, _location(value, inbound) if name == b"location" else value)

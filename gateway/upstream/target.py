@@ -169,6 +169,26 @@ def _unless_file(method: str, raw: bytes, files: FileHostNames, *, proxy_form: b
     return _file(method, rest if rest[:1] == b"/" else b"/" + rest, file_host, proxy_form)
 
 
+def resolve_file(method: str, target: bytes, file_host: bytes) -> Target:
+    """What a request line asks for that is sent to a file host itself, as if it were an origin.
+
+    Raises CallerError as `resolve` does.
+    """
+    if method not in METHODS:
+        raise _refused_method(method)
+    if target[:1] == b"/":
+        return _file(method, target, file_host, proxy_form=False)
+    absolute = _ABSOLUTE.fullmatch(target)
+    if absolute is None:
+        raise _bad("The target must begin with a slash.")
+    host, port = _host_and_port(absolute[1])
+    if file_host not in (host, b"%b:%d" % (host, port or 0)) and (port or 443) != 443:
+        raise _misdirected("that of the tunnel", "Open another one.")
+    return _file(
+        method, absolute[2] if absolute[2][:1] == b"/" else b"/" + absolute[2], file_host, False
+    )
+
+
 def _file(method: str, raw: bytes, file_host: bytes, proxy_form: bool) -> Target:
     path = FILES_PREFIX + file_host + check_target(raw)
     if match_file(method, path) is None:
@@ -241,9 +261,14 @@ def _misdirected(expected: str, advice: str) -> CallerError:
     return CallerError("misdirected", detail)
 
 
+def no_tunnel() -> CallerError:
+    """The answer to a CONNECT that opens no tunnel."""
+    return CallerError("method_not_allowed", _NO_TUNNELS)
+
+
 def _refused_method(method: str) -> CallerError:
     if method == "CONNECT":
-        return CallerError("method_not_allowed", _NO_TUNNELS)
+        return no_tunnel()
     if _TOKEN.fullmatch(method):
         return CallerError("method_not_allowed", "This method is not forwarded.")
     return _bad("The method is malformed.")

@@ -144,6 +144,7 @@ class World:
             merged({"upstream": {"file_hosts": [self.files.authority]}}, changes or {}),
         )
         self.gateway = GatewayProcess(directory, configured, vault, {**ENVIRON, **(environ or {})})
+        self.configured = configured
         self.constants: dict[str, Any] = {}
         self._usual_keys = vault is VAULT  # else either may be anyone's
         self._connections: list[Connection] = []
