@@ -158,3 +158,28 @@ def test_a_rotated_key_is_used_at_once(
     assert keys(operated) == ([KEY_A, KEY_B] if wait is waiting_to_retry else [KEY_B])
     assert [seen.body for seen in operated.origin.requests if seen.target == b"/x"][-1] == b"abc"
     assert reply.get("x-gateway-attempts") == ("2" if wait is waiting_to_retry else None)
+
+
+def test_a_removed_previous_key_is_not_tried(operated: Operated) -> None:
+    """Invopop refuses the first key; `previous` leaves the vault while its attempt is in line."""
+    refused, ok = (
+        fields("401 Unauthorized", "Content-Length: 0"),
+        fields("200 OK", "Content-Length: 2"),
+    )
+    with (
+        operated.origin.holding(b"", refused) as first,
+        operated.origin.holding(ok, b"ok") as second,
+    ):
+        waiting, other = operated.connect(), operated.connect()
+        waiting.send(request("GET /x", token=TOK_A))
+        operated.origin.eventually_started(1)
+        other.send(request("GET /other", token=TOK_B))
+        eventually(lambda: operated.gateway.metric("upstream_connections", state="waiting") == 1)
+        first.release()
+        operated.origin.eventually_started(2)  # the other one has the only connection now
+        eventually(lambda: operated.gateway.metric("upstream_connections", state="waiting") == 1)
+        set_vault(operated, {"acme": {"key": {"env": "TEST_KEY_A"}}})
+        operated.reload()
+        second.release()
+        assert waiting.reply("GET", timeout=15).status in {401, 502, 503}
+    assert keys(operated) == [KEY_A]

@@ -1,6 +1,7 @@
 """Tenants that only a store knows, over the wire: found on first use, or answered as forbidden."""
 
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,9 @@ from typing import Any
 import pytest
 
 from tests.support.cloud_stores import CloudStore
+from tests.support.edited_gateway import replace
 from tests.support.gateway import token_hash
-from tests.support.world import TOK_A, VAULT, World, request
+from tests.support.world import TOK_A, VAULT, World, merged, request, settings
 
 ANY = "igw_sentinel-token-of-any-tenant-000000000"
 KEY_OF_FOUND = "sentinel-key-of-found-0000000000000000cc"
@@ -68,3 +70,35 @@ def test_a_tenant_that_is_nowhere(discovering: World) -> None:
     assert "made-up" not in exposition
     told = "\n".join([*discovering.gateway.lines(), exposition])
     assert KEY_OF_FOUND not in told
+
+
+def test_a_caller_removed_while_the_store_is_read(tmp_path: Path) -> None:
+    """Its request waited for the key: it is judged again, and nothing of it reaches Invopop."""
+    asked, go = threading.Event(), threading.Event()
+
+    class Slow(Store):
+        """Answers when it is told to."""
+
+        def reply(self, path: str, headers: dict[str, str]) -> tuple[int, Any, dict[str, str]]:
+            if path == PREFIX + "found":
+                asked.set()
+                go.wait(10)
+            return super().reply(path, headers)
+
+    with Slow() as store:
+        openbao = {"url": f"http://127.0.0.1:{store.port}", "token": {"env": "BAO"}}
+        template = {"openbao": "secret/invopop/{tenant}", "field": "api_key"}
+        any_ = {"tokens": [token_hash(ANY)], "issuers": [], "tenants": ["*"]}
+        changes = {"vault": {"openbao": openbao}, "callers": {"any": any_}}
+        vault = {**VAULT, "discover": {"key": template}}
+        with World(tmp_path, changes, vault, {"BAO": "token"}) as world:
+            caller = world.connect()
+            caller.send(request("GET /x", "X-Invopop-Tenant: found", token=ANY))
+            assert asked.wait(10)
+            without = settings(world.origin, world.authority.ca_file, world.issuer)
+            replace(world.gateway.config, merged(without, {"vault": {"openbao": openbao}}))
+            world.gateway.told("config_reload")
+            go.set()
+            reply = caller.reply("GET", timeout=15)
+            assert (reply.status, reply.get("x-gateway-error")) == (401, "unauthenticated")
+            assert world.origin.requests == []
