@@ -22,7 +22,7 @@ TIMEOUT: Final = 8.0  # seconds for one call
 PATH: Final = "POST /access/v1/enrollment/authorize"
 FIRST_PAUSE: Final = 0.5  # seconds; then twice as long each time
 # Invopop may be back at any moment, and keys end; a refused secret waits for somebody to change it.
-LONGEST_PAUSE: Final = {UNAVAILABLE: 5.0, DENIED: 60.0}
+LONGEST_PAUSE: Final = {UNAVAILABLE: 2.0, DENIED: 60.0}
 LONGEST_ASKED: Final = 60.0  # seconds of a `Retry-After` that is followed
 REFUSED: Final = frozenset({401, 403})
 
