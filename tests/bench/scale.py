@@ -50,7 +50,7 @@ def measure_crowd(stage: Stage, tenants: int, load: Load, rounds: int) -> Crowd:
         many, many_port = start_gateway(stage, "gateway-many", more=callers)
         stack.callback(many.stop)
         idle = many.usage().resident - one.usage().resident
-        script = _write_script(stage.folder / "crowd.lua", list(tokens.values()))
+        script = write_script(stage.folder / "crowd.lua", list(tokens.values()))
         first = Rival("gateway, one tenant", one, port, TOKEN)
         crowd = Rival("gateway, many tenants", many, many_port, "")
         measure(first, Load(load.connections, 1, 1), stage.cores)
@@ -100,7 +100,7 @@ def measure_pair(stage: Stage, load: Load, rounds: int) -> Pair:
         )
 
 
-def _write_script(path: Path, tokens: list[str]) -> Path:
+def write_script(path: Path, tokens: list[str]) -> Path:
     """A wrk script that shows one token after the other."""
     listed = ",\n".join(f'  "Bearer {token}"' for token in tokens)
     path.write_text(

@@ -1,0 +1,129 @@
+"""What callers feel of scrapers: 16 at once, of some 9,000 series, without a pause.
+
+`python -m tests.bench.resilience.scrapers [--seconds 8]`; needs nginx and wrk. One caller's 32
+connections, which send without pause, are measured by turns alone and among the scrapers.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import threading
+import urllib.request
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final, NamedTuple, Self
+
+from gateway.identity.tokens import hash_token
+from tests.bench.environment import TOKEN, set_up, start_origin
+from tests.bench.load import Load, Sample, measure
+from tests.bench.machine import BenchError, Cores, Process
+from tests.bench.rivals import Rival, start_gateway, write_vault
+from tests.bench.scale import write_script
+
+SCRAPERS: Final = 16
+TENANTS: Final = 9_000  # each with a caller, so that each is a series of `requests_total`
+_ROUNDS: Final = 3
+
+
+class Felt(NamedTuple):
+    """Microseconds of callers' requests, alone and among scrapers, and what the scrapers got."""
+
+    alone: tuple[float, float]
+    among: tuple[float, float]
+    scrapes: int
+    series: int
+
+
+class Scrapers:
+    """Threads that scrape again and again, from entering to leaving."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._done = threading.Event()
+        self._threads = [threading.Thread(target=self._scrape) for _ in range(SCRAPERS)]
+        self.scrapes = 0
+        self.series = 0
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _scrape(self) -> None:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        while not self._done.is_set():
+            with opener.open(self._url, timeout=30) as reply:
+                body = reply.read()
+            self.series = body.count(b"\ninvopop_gateway_")
+            self.scrapes += 1
+
+
+def measure_scrapers(folder: Path, seconds: int) -> Felt:
+    """A gateway that has met every tenant once, and its callers by turns with and without."""
+    with ExitStack() as stack:
+        stage = set_up(folder, Cores.available())
+        origin = start_origin(stage)
+        stack.callback(origin.stop)
+        tokens = {f"tenant-{n:05}": f"igw_bench-token-of-tenant-{n:05}" for n in range(TENANTS)}
+        keys = {"acme": "key-of-acme", **{name: f"key-of-{name}" for name in tokens}}
+        write_vault(stage.folder / "vault-scraped.toml", keys)
+        callers = "\n".join(
+            f'[callers.{name}]\ntokens = ["{hash_token(token)}"]\ntenants = ["{name}"]\n'
+            for name, token in tokens.items()
+        )
+        process, port = start_gateway(stage, "scraped", more=callers)
+        stack.callback(process.stop)
+        script = write_script(stage.folder / "scraped.lua", list(tokens.values()))
+        measure(Rival("every tenant", process, port, ""), Load(32, 10, 1, script), stage.cores)
+        rival, load = Rival("one caller", process, port, TOKEN), Load(32, seconds, 1)
+        alone: list[Sample] = []
+        among: list[Sample] = []
+        scrapes = series = 0
+        for _ in range(_ROUNDS):
+            alone.append(measure(rival, load, stage.cores))
+            with Scrapers(_admin_url(process)) as scrapers:
+                among.append(measure(rival, load, stage.cores))
+            scrapes, series = scrapes + scrapers.scrapes, scrapers.series
+        return Felt(_middle(alone), _middle(among), scrapes, series)
+
+
+def _admin_url(process: Process) -> str:
+    for line in process.output.read_text().splitlines():
+        if '"listener":"admin"' in line:
+            return f"{json.loads(line)['url']}/metrics"
+    raise BenchError("no admin listener")
+
+
+def _middle(samples: list[Sample]) -> tuple[float, float]:
+    return (
+        statistics.median(sample.p50 for sample in samples),
+        statistics.median(sample.p99 for sample in samples),
+    )
+
+
+def main() -> int:
+    """Measures, and prints two lines; 1 if it could not be measured."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=int, default=8, help="of each measurement; default 8")
+    seconds = parser.parse_args().seconds
+    try:
+        with tempfile.TemporaryDirectory(prefix="gateway-bench-") as folder:
+            felt = measure_scrapers(Path(folder), seconds)
+    except BenchError as error:
+        sys.stderr.write(f"The benchmark could not be finished: {error}\n")
+        return 1
+    for name, (p50, p99) in (("alone", felt.alone), ("among scrapers", felt.among)):
+        sys.stdout.write(f"{name}: p50 {p50:,.0f} µs, p99 {p99:,.0f} µs\n")
+    sys.stdout.write(f"{SCRAPERS} scrapers, {felt.series:,} series, {felt.scrapes} scrapes\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
