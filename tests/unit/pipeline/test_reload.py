@@ -55,7 +55,7 @@ async def test_what_cannot_be_made_last_changes_nothing_before(
     ) == before
     assert (await world.call(headers=ACME))[0] == 200
     assert world.wire.keys() == ["Bearer key-acme-1"]
-    reason = f"{file}: limits.storage: found a Redis URL; expected the extra"
+    reason = f"{file}:5: limits.storage: found a Redis URL; expected the extra"
     assert reloads == [ConfigReloaded("failure", (reason,))]
 
 
