@@ -12,8 +12,9 @@ from gateway.admin.history import History, RecentEvents
 from gateway.admin.overview import Overview, StatusSources
 from gateway.errors import Problem, with_file
 from gateway.events import BatchingEvents, ConfigReloaded, Events
+from gateway.observe.access_log import AccessLog
 from gateway.observe.audit import AuditLog
-from gateway.observe.logs import AccessLog, Logger
+from gateway.observe.logs import Logger
 from gateway.observe.metrics import PrometheusMetrics
 from gateway.observe.tracing import Resolve, TraceExport
 from gateway.services import Services

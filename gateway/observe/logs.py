@@ -4,7 +4,6 @@ A line is made of named fields that the caller chose; exception texts are never 
 """
 
 import logging
-import random
 import time
 import traceback
 from collections.abc import Callable
@@ -18,13 +17,11 @@ from gateway.events import (
     CircuitChanged,
     ConfigReloaded,
     Events,
-    ExchangeEnded,
     JwksRefreshed,
     KeyRefreshed,
     Level,
     Noticed,
 )
-from gateway.observe.refusal_floods import EVENT, RefusalFloods
 from gateway.observe.writer import LineWriter
 from gateway.settings.wording import masked, masked_name, readable
 
@@ -77,7 +74,8 @@ class Logger:
         self._writer = writer
         self._threshold = LEVELS[level]
         console = _coloured_line if writer.to_terminal else _plain_line
-        self._line: Callable[[Fields], bytes] = json_line if style == "json" else console
+        self.json = style == "json"
+        self._line: Callable[[Fields], bytes] = json_line if self.json else console
         self._second = -1
         self._prefix = ""
 
@@ -148,72 +146,6 @@ class Logger:
         if event.restart_required:
             fields["restart_required"] = list(event.restart_required)
         self.log(level, "config_reload", fields)
-
-
-class AccessLog:
-    """Writes one line for each exchange that has ended.
-
-    Of those that went well only the share `sample_success` (0 to 1), of the others every one.
-    """
-
-    def __init__(self, logger: Logger, sample_success: float = 1.0) -> None:
-        self._logger = logger
-        self._sample = sample_success
-        self._floods = RefusalFloods(lambda fields: logger.log("info", EVENT, fields))
-
-    def close(self) -> None:
-        """Writes the counts of refusals that have no line of their own yet."""
-        self._floods.flush()
-
-    def subscribe(self, events: Events) -> None:
-        """Does nothing where the level hides these lines."""
-        if self._logger.enabled("info"):
-            events.subscribe(ExchangeEnded, self._ended)
-
-    def _ended(self, event: ExchangeEnded) -> None:
-        x = event.exchange
-        went_well = x.status < 400 and not x.error and not x.would_deny
-        if went_well and self._sample < 1.0 and random.random() >= self._sample:  # noqa: S311
-            return
-        if not x.caller and not self._floods.admits(x):
-            return
-        # One literal, and no call that can be avoided: every request pays for this.
-        line: dict[str, Any] = {
-            "time": self._logger.now(),
-            "level": "info" if x.status < 500 and not x.would_deny else "warning",
-            "event": "exchange",
-            "request_id": x.request_id,
-            "caller": x.caller,
-            "tenant": x.tenant,
-            "method": x.method,
-            "route": x.route,
-            "operation": x.operation,
-            "status": x.status,
-            "duration_ms": int(x.seconds * 1e6) / 1000,
-            "bytes_in": x.bytes_in,
-            "bytes_out": x.bytes_out,
-            "key": x.key_fingerprint,
-            "by": x.by,
-            "rule": x.rule,
-            "peer": x.peer,
-            "attempts": x.attempts,
-        }
-        if x.upstream_seconds is not None:
-            line["upstream_ms"] = int(x.upstream_seconds * 1e6) / 1000
-            line["upstream_status"] = x.upstream_status
-        if x.error:
-            line["error"] = x.error
-        if x.cause:
-            line["cause"] = x.cause
-            if x.subject or x.issuer:
-                line["issuer"], line["subject"] = x.issuer, x.subject
-        if x.would_deny:
-            line["would_deny"] = True
-        if x.trace_id:
-            line["trace_id"] = x.trace_id
-        if x.status == 499 or (x.error and x.phase == "response"):
-            line["phase"] = x.phase
-        self._logger.write(line)
 
 
 class _Bridge(logging.Handler):

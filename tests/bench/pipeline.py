@@ -1,7 +1,8 @@
 """`python -m tests.bench.pipeline`: what one request costs inside the gateway, in instructions.
 
 Counted by `valgrind --tool=callgrind`, which no other load on the machine disturbs; without it in
-microseconds, the best of many rounds. Exits 1 if a figure is 5 % above the stored baseline.
+microseconds, the best of many rounds. Exits 1 if a figure is 5 % above the stored baseline of the
+form that is measured: plain Python, or compiled if such a wheel is what is installed.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from gateway import is_compiled
 from gateway.observe import writer
 from tests.bench.inside import Inside
 
@@ -55,7 +57,8 @@ def main() -> int:
         table.add_row(name, f"{value:,.0f}", f"{before:,.0f}" if before else "–", shown)
     console.print(table)
     if arguments.store:
-        document = {"unit": unit, "where": where, "figures": figures}
+        others = _document(unit, where)
+        document = {"unit": unit, "where": where, "figures": {**others, _form(): figures}}
         BASELINE.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     elif worse:
         console.print(f"[red]More than {TOLERANCE:.0%} above the baseline.[/]")
@@ -65,12 +68,21 @@ def main() -> int:
 
 
 def _stored(unit: str, where: str) -> dict[str, float]:
-    """The baseline's figures, if they can be compared: same unit, same Python."""
+    """The baseline's figures, if they can be compared: same unit, same Python, same form."""
+    return _document(unit, where).get(_form(), {})
+
+
+def _document(unit: str, where: str) -> dict[str, dict[str, float]]:
+    """The baseline's figures of all forms."""
     if not BASELINE.exists():
         return {}
     document = json.loads(BASELINE.read_text())
     comparable = document["unit"] == unit and document["where"] == where
     return dict(document["figures"]) if comparable else {}
+
+
+def _form() -> str:
+    return "compiled" if is_compiled() else "plain"
 
 
 def can_count() -> bool:

@@ -20,7 +20,8 @@ from gateway.events import (
     Noticed,
 )
 from gateway.model import Exchange
-from gateway.observe.logs import AccessLog, Logger, bridge_library_logs, describe_exception
+from gateway.observe.access_log import AccessLog
+from gateway.observe.logs import Logger, bridge_library_logs, describe_exception
 from gateway.observe.writer import LineWriter
 
 
@@ -68,6 +69,23 @@ def test_an_exchange_is_one_line(capture: Capture) -> None:
         "duration_ms": 12.5, "bytes_in": 3, "bytes_out": 5, "key": "0123456789ab", "by": "",
         "rule": "", "peer": "", "attempts": 1, "upstream_ms": 10.0, "upstream_status": 200,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("trace_id", ["", "4bf92f3577b34da6a3ce929d0e0e4736"])
+def test_a_line_made_from_parts_is_the_line(capture: Capture, trace_id: str) -> None:
+    """The same members in the same order as of one that is made anew, whatever is in them."""
+    events = Events()
+    AccessLog(Logger(capture.writer, "info", "json")).subscribe(events)
+    for request_id in ("plain", "plain", 'needs "escapes"'):
+        x = Exchange(
+            0.0, request_id=request_id, caller='a"b\\ü', tenant="acme", method="GET", route="/x",
+            status=204, seconds=0.0004567, upstream_seconds=1234.5678, upstream_status=200,
+            attempts=2, trace_id=trace_id, peer="::1", rule='callers."a.b".allow[0]',
+        )  # fmt: skip
+        events.emit(ExchangeEnded(x))
+    first, again, anew = (list(line.items()) for line in capture.lines())
+    assert first[3] == again[3] == ("request_id", "plain")
+    assert first[1:3] + first[4:] == again[1:3] + again[4:] == anew[1:3] + anew[4:]
 
 
 @pytest.mark.parametrize(
