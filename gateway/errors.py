@@ -39,7 +39,7 @@ ErrorKey = Literal[
 """The public name of an error: `X-Gateway-Error`, `key` in the body, `reason` in metrics."""
 
 ConnectFailure = Literal["dns", "connect", "connect_refused", "connect_timeout", "tls", "proxy"]
-UpstreamErrorKind = Literal[
+AttemptFailure = Literal[
     ConnectFailure,
     "read_timeout",
     "write_timeout",
@@ -47,9 +47,14 @@ UpstreamErrorKind = Literal[
     "truncated",
     "protocol",
     "invalid_status",
+]
+"""How an attempt at Invopop failed: it has no reply, or none that could be passed on."""
+
+UpstreamErrorKind = Literal[
+    AttemptFailure,
     "edge_refused",  # answered 403 by Invopop's edge, which refuses the client as such
 ]
-"""How an attempt at Invopop failed: the label of `upstream_errors_total`."""
+"""The label of `upstream_errors_total`."""
 
 
 class ErrorKind(NamedTuple):
@@ -183,14 +188,14 @@ class UpstreamError(GatewayError):
     def __init__(
         self,
         key: ErrorKey,
-        kind: UpstreamErrorKind,
+        kind: AttemptFailure,
         *,
         sent: bool,
         detail: str = "",
         cause: str = "",
     ) -> None:
         super().__init__(key, detail, cause=cause or kind)
-        self.kind: UpstreamErrorKind = kind
+        self.kind: AttemptFailure = kind
         self.sent = sent
 
 

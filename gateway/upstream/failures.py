@@ -5,10 +5,10 @@ Rule: the kinds are a closed list; no exception's text is passed on, it may quot
 
 from typing import Final
 
-from gateway.errors import ErrorKey, GatewayFault, UpstreamError, UpstreamErrorKind
+from gateway.errors import AttemptFailure, ErrorKey, GatewayFault, UpstreamError
 
 # kind (the label of `upstream_errors_total`) -> error key
-KINDS: Final[dict[UpstreamErrorKind, ErrorKey]] = {
+KINDS: Final[dict[AttemptFailure, ErrorKey]] = {
     "dns": "upstream_unreachable",  # the name does not resolve
     "connect_refused": "upstream_unreachable",  # nobody listens on any address
     "connect": "upstream_unreachable",  # no route, network down, out of descriptors …
@@ -25,7 +25,7 @@ KINDS: Final[dict[UpstreamErrorKind, ErrorKey]] = {
 
 
 def failure(
-    kind: UpstreamErrorKind, *, sent: bool, detail: str = "", cause: str = ""
+    kind: AttemptFailure, *, sent: bool, detail: str = "", cause: str = ""
 ) -> UpstreamError:
     """The error for a failure of that kind. Raises KeyError for one that is not in the list."""
     return UpstreamError(KINDS[kind], kind, sent=sent, detail=detail, cause=cause)

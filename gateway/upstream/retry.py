@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple
 
-from gateway.errors import UpstreamErrorKind
+from gateway.errors import AttemptFailure
 from gateway.events import RetryReason
 from gateway.model import Headers
 from gateway.upstream.window import SlidingCount
@@ -86,7 +86,7 @@ class RetryRules(NamedTuple):
     methods: frozenset[str]
 
 
-def failed(kind: UpstreamErrorKind | Literal["stale"], *, sent: bool) -> AttemptOutcome:
+def failed(kind: AttemptFailure | Literal["stale"], *, sent: bool) -> AttemptOutcome:
     """The outcome of an attempt without a reply; `kind` is an UpstreamError's, or `STALE`."""
     reason: RetryReason | Literal[""] = _KINDS.get(kind, "")
     if reason == "connect" and sent:  # TLS that breaks later on is no failure to connect

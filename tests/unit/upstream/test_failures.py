@@ -3,7 +3,7 @@
 from typing import get_args
 
 from gateway.errors import KINDS as KEYS
-from gateway.errors import UpstreamErrorKind
+from gateway.errors import AttemptFailure
 from gateway.upstream.failures import KINDS, overloaded
 
 
@@ -15,5 +15,5 @@ def test_a_full_pool_is_overload() -> None:
 
 def test_each_kind_has_a_key_with_a_5xx() -> None:
     """The closed list."""
-    assert set(KINDS) == set(get_args(UpstreamErrorKind))
+    assert set(KINDS) == set(get_args(AttemptFailure))
     assert all(KEYS[key].status in {502, 504} for key in KINDS.values())

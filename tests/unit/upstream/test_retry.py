@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import UpstreamErrorKind
+from gateway.errors import AttemptFailure
 from gateway.observe.families import RETRY_REASONS, UPSTREAM_KINDS
 from gateway.upstream.retry import (
     MAX_RETRY_AFTER,
@@ -37,7 +37,7 @@ def reason(tried: Tried, rules: RetryRules = RULES) -> str:
     return "" if retry is None else retry.reason
 
 
-Kind = UpstreamErrorKind | Literal["stale"]
+Kind = AttemptFailure | Literal["stale"]
 
 FAILURES: list[tuple[Kind, bool, str, str]] = [
     # kind, sent, reason of a GET's retry, reason of a POST's

@@ -6,7 +6,7 @@ from typing import Final, get_args
 
 import pytest
 
-from gateway.errors import CallerError, ConnectFailure, GatewayFault, UpstreamErrorKind
+from gateway.errors import AttemptFailure, CallerError, ConnectFailure, GatewayFault
 from gateway.events import UpstreamFailed
 from gateway.model import CALLER_LEFT, Outbound
 from gateway.upstream import sender as module
@@ -115,7 +115,7 @@ NOT_SENT: Final = get_args(ConnectFailure)
 @pytest.mark.parametrize(
     "step",
     [
-        *(failure(kind, sent=kind not in NOT_SENT) for kind in get_args(UpstreamErrorKind)),
+        *(failure(kind, sent=kind not in NOT_SENT) for kind in get_args(AttemptFailure)),
         *(502, 503, 504),
     ],
 )
