@@ -119,6 +119,7 @@ class ApplicationCalls:
         if refused is not None:
             raise self._pause.failed(asked, refused, certain=status == 429, asks=asks)
         self._pause.succeeded()
+        self._changed.set()
         return status, body
 
     async def ready(self) -> None:

@@ -296,6 +296,32 @@ async def test_whoever_waits_for_the_end_of_a_pause(called: Called) -> None:
         await waiting
 
 
+async def test_the_first_success_ends_the_pause_for_all(called: Called, clock: list[float]) -> None:
+    """Whoever waits goes on once the one call that was let through is answered, not later."""
+    answered = asyncio.Event()
+
+    async def authorize(body: bytes) -> tuple[int, Headers, bytes]:
+        if called.issuer.answer is None:
+            await answered.wait()
+        return await called.authorize(body)
+
+    source = InvopopSource(called.connections._replace(authorize=authorize))
+    called.issuer.answer, called.headers = (429, b""), [(b"retry-after", b"60")]
+    with pytest.raises(SourceError):
+        await source.lease(BY_OWNER)
+    clock[0] += 60.0
+    called.issuer.answer = None
+    let_through = asyncio.create_task(source.lease(BY_OWNER))
+    await asyncio.sleep(0)
+    waiting = asyncio.create_task(source.ready())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    answered.set()
+    async with asyncio.timeout(5):  # the pause itself is a minute
+        await waiting
+    await let_through
+
+
 def test_a_pause_lets_one_call_through() -> None:
     """Once it is over one may try; the others wait for what comes of that."""
     now = [0.0]
