@@ -6,6 +6,7 @@ exactly as one that the caller may not use, and what is remembered of such names
 
 import asyncio
 import random
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, KeysView
 from dataclasses import replace
 from functools import partial
@@ -24,6 +25,7 @@ from gateway.vault.sources.source import NOT_FOUND
 MAX_ABSENT: Final = 10_000  # names remembered as unavailable
 MISSES_PER_SECOND: Final = 10.0  # per caller; a look-up that finds the name is not counted
 MISSES_AT_ONCE: Final = 100.0
+WAITING: Final = 1000  # look-ups in line, per caller, while others of its may yet be misses
 
 
 class Absent(NamedTuple):
@@ -40,6 +42,8 @@ class Discovery:
         self.discover = discover
         self._absent: dict[str, Absent] = {}
         self._misses: dict[str, tuple[float, float]] = {}
+        self._underway: Counter[str] = Counter()  # by caller
+        self._waiting: defaultdict[str, deque[asyncio.Future[bool]]] = defaultdict(deque)
 
     def may_hold(self, tenant: str) -> bool:
         """Whether the store can have a secret of that name; other tenants do not exist."""
@@ -82,7 +86,27 @@ class Discovery:
         if left < 1.0:
             return False
         self._misses[caller] = (left - 1.0, now)
+        self._underway[caller] += 1
         return True
+
+    def may_wait(self, caller: str) -> bool:
+        """Whether one of the caller's look-ups in progress may give back what it took."""
+        return self._underway[caller] > 0 and len(self._waiting[caller]) < WAITING
+
+    def turn(self, caller: str) -> asyncio.Future[bool]:
+        """Has a result once a look-up has been taken (true), or none can be had any more."""
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting[caller].append(turn)
+        return turn
+
+    def ended(self, caller: str, now: float) -> None:
+        """One of the caller's look-ups is over: those in line go on, as many as may."""
+        self._underway[caller] -= 1
+        waiting = self._waiting[caller]
+        while waiting and self.may_look(caller, now):
+            _let_go_on(waiting.popleft(), taken=True)
+        while waiting and not self._underway[caller]:
+            _let_go_on(waiting.popleft(), taken=False)
 
     def found(self, caller: str) -> None:
         """Gives back the look-up that the caller took: the name exists."""
@@ -133,6 +157,11 @@ class DiscoveredTenants:
         if last is not ring:
             self._drawn_from[place] = last
             self._places[last.slots[0].tenant] = place
+
+
+def _let_go_on(turn: asyncio.Future[bool], *, taken: bool) -> None:
+    if not turn.done():  # else cancelled: the gateway stops
+        turn.set_result(taken)
 
 
 def _used_at(ring: KeyRing) -> float:
@@ -196,25 +225,41 @@ class LookUps:
         discovery, settings = self.discovery, self._settings
         if discovery is None or settings is None or not isinstance(missing, KeyNeeded):
             raise missing
-        if not discovery.may_look(caller, self._clock()):
-            raise key_unavailable("look_ups_exhausted", 1.0)
+        taken = discovery.may_look(caller, self._clock())
+        if not taken and not discovery.may_wait(caller):
+            raise self._refusal(self._exhausted())
         slot = new_slot(tenant, "key", discovery.source(tenant), settings)
         slot.discovered = True
-        return self._flights.join(tenant, partial(self._look, discovery, slot, caller))
+        turn = None if taken else discovery.turn(caller)
+        return self._flights.join(tenant, partial(self._look, discovery, slot, caller, turn))
 
     async def aclose(self) -> None:
         """Ends the look-ups in progress."""
         await self._flights.aclose()
 
-    async def _look(self, discovery: Discovery, slot: Slot, caller: str) -> Absent | None:
+    async def _look(
+        self, discovery: Discovery, slot: Slot, caller: str, turn: asyncio.Future[bool] | None
+    ) -> Absent | None:
+        if turn is not None and not await turn:
+            return self._exhausted()
         await asyncio.wait((self._reader.read(slot),))
+        try:
+            return self._looked(discovery, slot, caller)
+        finally:
+            discovery.ended(caller, self._clock())
+
+    def _looked(self, discovery: Discovery, slot: Slot, caller: str) -> Absent | None:
+        if slot.key is not None:
+            discovery.found(caller)
         if self.discovery is not discovery:
             return None  # reloaded meanwhile: what was found may be allowed no more
         if slot.key is None:
             return discovery.missed(slot.tenant, slot.failure, slot.retry_at)
-        discovery.found(caller)
         self._found(slot)
         return None
+
+    def _exhausted(self) -> Absent:
+        return Absent("look_ups_exhausted", self._clock() + 1.0)
 
     def _refusal(self, absent: Absent) -> GatewayError:
         if absent.reason == NOT_FOUND:

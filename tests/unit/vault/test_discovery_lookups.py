@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.errors import CallerError, GatewayError, GatewayFault
-from gateway.vault.discovery import MISSES_AT_ONCE, LookUps
+from gateway.vault.discovery import MISSES_AT_ONCE, WAITING, LookUps
 from gateway.vault.key_ring import KeyNeeded, Slot
 from gateway.vault.reading import Reader
 from gateway.vault.sources.source import SourceError
@@ -126,6 +126,45 @@ async def test_a_caller_without_look_ups_left_waits_a_second(table: Table) -> No
     assert (refused.key, refused.cause) == ("key_unavailable", "look_ups_exhausted")
     assert refused.headers == [(b"retry-after", b"1")]
     await table.look("another", "honest")
+
+
+async def test_first_needs_beyond_a_callers_look_ups_wait_in_line(table: Table) -> None:
+    """After a start very many tenants come at once: none that exists is refused for that."""
+    names = [f"n{number}" for number in range(3 * int(MISSES_AT_ONCE))]
+    table.store.secrets = {f"x/{name}": f"key-{name}" for name in names}
+    table.store.open.clear()
+    looks = [table.lookups.begin(name, "billing") for name in names]
+    assert table.lookups.begin(names[-1], "reports") is looks[-1]
+    table.store.open.set()
+    async with asyncio.timeout(5):
+        assert await asyncio.gather(*looks) == [None] * len(names)
+    assert [slot.tenant for slot in table.found] == names
+    assert table.store.most_at_once <= MISSES_AT_ONCE
+
+
+async def test_names_that_are_not_there_use_up_the_line(table: Table) -> None:
+    """Who waits behind misses is refused once the last is known: no more are looked up."""
+    table.store.open.clear()
+    looks = [table.lookups.begin(f"n{number}", "billing") for number in range(250)]
+    table.store.open.set()
+    async with asyncio.timeout(5):
+        shown = [absent.reason for absent in await asyncio.gather(*looks) if absent is not None]
+    most = int(MISSES_AT_ONCE)
+    assert shown == ["not_found"] * most + ["look_ups_exhausted"] * (250 - most)
+    assert len(table.store.reads) == MISSES_AT_ONCE
+    refused = table.refusal("n249")
+    assert (refused.key, refused.cause) == ("key_unavailable", "look_ups_exhausted")
+    table.now += 1.0
+    await table.look("n249")  # it was not remembered as missing
+
+
+async def test_the_line_is_bounded(table: Table) -> None:
+    """A store that hangs does not make one grow without end; another caller has its own."""
+    table.store.open.clear()
+    for number in range(int(MISSES_AT_ONCE) + WAITING):
+        table.lookups.begin(f"n{number}", "billing")
+    assert table.refusal("one-more").cause == "look_ups_exhausted"
+    assert table.lookups.begin("one-more", "reports")
 
 
 async def test_what_was_missed_is_forgotten_with_its_section(table: Table) -> None:
