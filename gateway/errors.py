@@ -111,7 +111,9 @@ REMEDIES: Final[dict[ErrorKey, str]] = {
     "tenant_denied": "The caller may not use this tenant, or it does not exist; see explain.",
     "operation_denied": "The operation is not in allow, or is in deny; see explain.",
     "method_not_allowed": "Use a method of Invopop's API.",
-    "request_timeout": "Send head and body without stalling.",
+    "request_timeout": (
+        "Send head and body without stalling, the body at listen.min_rate or faster."
+    ),
     "body_too_large": "Send less, or raise limits.max_body.",
     "misdirected": "Name the upstream's host, or one of upstream.file_hosts, in the absolute URL.",
     "rate_limited": "Wait for Retry-After.",
