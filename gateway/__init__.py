@@ -10,7 +10,8 @@ Imports point downwards only, and packages of one layer never import each other:
         → pipeline | admin | compiled → attempts | file_attempts | relay | tunnels
         → admission → services, inbound → identity | policy | vault | upstream | observe → network
         → settings | events | invopop → model → errors
-        → asgi | deadline | framing | pin | secret | shares | socket_queues | trace | watcher
+        → asgi | deadline | framing | pin | secret | shares | socket_queues | trace | turns
+        | watcher
 """
 
 from importlib.util import find_spec

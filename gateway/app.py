@@ -36,6 +36,7 @@ from gateway.policy.rates import RateRules, Rates
 from gateway.reload import InUse, Reloader
 from gateway.services import Services
 from gateway.settings.load import Loaded
+from gateway.turns import Turns
 from gateway.upstream.enrollment import EnrollmentCalls
 from gateway.upstream.workspace import WorkspaceCheck
 from gateway.vault.equal_keys import equal_keys
@@ -156,6 +157,7 @@ async def _wire(
         grants=compiled.grants,
         rates=rates,
         permits=Permits(limits.max_in_flight, limits.max_in_flight_per_tenant),
+        turns=Turns(asyncio.get_running_loop()),
         vault=vault,
         sender=new_sender(transport, upstream, emit, circuit=True),
         files=new_file_hosts(transport, upstream, emit),

@@ -62,6 +62,10 @@ class Pipeline:
         head = read_inbound(scope, x.request_id, upstream, files)
         admission = Admission(services, x, head)
         grant = await admission.admit()
+        if not services.turns.begin():
+            await services.turns.turn_of(grant.caller)
+            if not admission.holds(grant):
+                grant = await admission.renew(grant)
         x.waited_seconds += await services.count(grant)
         body = InboundBody(receive, services.max_body)
         permit = services.permits.acquire((grant.tenant, grant.caller))

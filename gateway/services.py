@@ -12,6 +12,7 @@ from gateway.policy.grants import Grants
 from gateway.policy.permits import Permits
 from gateway.policy.rates import Rates
 from gateway.policy.rates_shared import SharedRates
+from gateway.turns import Turns
 from gateway.upstream.file_hosts import FileSenders
 from gateway.upstream.sender import Sender
 from gateway.vault.vault import Vault
@@ -32,6 +33,7 @@ class Services:
     grants: Grants
     rates: Rates
     permits: Permits
+    turns: Turns
     vault: Vault
     sender: Sender
     files: FileSenders

@@ -6,9 +6,11 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.errors import CallerError
 from gateway.identity.authenticator import SigningKeyNeeded
 from gateway.identity.keys import FixedKeys, KeySet
 from gateway.model import Caller
+from gateway.turns import Turns
 from tests.unit.pipeline.conftest import ACME, World
 
 
@@ -75,6 +77,30 @@ async def test_a_caller_removed_during_a_wait_for_keys_is_refused(
 
     monkeypatch.setattr(services, "authenticator", Before())
     status, headers, _ = await world.call(headers=ACME, token="removed")
+    assert (status, headers["x-gateway-error"]) == (401, "unauthenticated")
+    assert world.wire.sent == []
+
+
+async def test_a_caller_removed_while_it_waits_for_its_turn_is_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop is full of requests; when this one's turn comes it is judged again."""
+    services = world.gateway.services
+    turn_of = services.turns.turn_of
+
+    class Without:
+        def authenticate(self, *_: object) -> Caller:
+            raise CallerError("unauthenticated", cause="unknown_token")
+
+    async def removed_meanwhile(caller: str) -> None:
+        await turn_of(caller)
+        services.authenticator = Without()  # type: ignore[assignment]
+
+    monkeypatch.setattr(services, "authenticator", services.authenticator)
+    monkeypatch.setattr(Turns, "turn_of", lambda _, caller: removed_meanwhile(caller))
+    while services.turns.begin():
+        pass
+    status, headers, _ = await world.call(headers=ACME)
     assert (status, headers["x-gateway-error"]) == (401, "unauthenticated")
     assert world.wire.sent == []
 
