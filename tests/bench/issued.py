@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import itertools
 import json
+import os
 import random
 import re
 import tempfile
@@ -173,6 +174,12 @@ class Load:
             await asyncio.sleep(TICK)
 
 
+def _cpu(gateway: GatewayProcess) -> float:
+    """Seconds of CPU that it has used."""
+    stat = Path(f"/proc/{gateway.process.pid}/stat").read_text()
+    return sum(map(int, stat.rpartition(")")[2].split()[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
 async def measure(directory: Path, plan: Plan) -> dict[str, object]:
     """One run, as figures."""
     invopop = Invopop(plan)
@@ -202,7 +209,7 @@ async def measure(directory: Path, plan: Plan) -> dict[str, object]:
         await load.meet()
         met = time.monotonic() - began
         first, load.statuses, load.times, load.waited = load.statuses, Counter(), [], 0
-        calls, began = invopop.calls, time.monotonic()
+        calls, spent_before, began = invopop.calls, _cpu(gateway), time.monotonic()
         if plan.away:
             loop.call_later(plan.seconds / 2, setattr, invopop, "away", True)
             loop.call_later(plan.seconds / 2 + plan.away, setattr, invopop, "away", False)
@@ -223,6 +230,7 @@ async def measure(directory: Path, plan: Plan) -> dict[str, object]:
             ],
             "waited for a key": load.waited,
             "calls for keys a second": round((invopop.calls - calls) / spent),
+            "gateway's CPU, percent": round((_cpu(gateway) - spent_before) / spent * 100),
             "resident MiB": gateway.resident_bytes() >> 20,
         }
     finally:
