@@ -1,11 +1,12 @@
 """Serves scrapes of the metrics: one rendering at a time, shared by all who wait for it.
 
 Rule: every scrape gets figures of after its arrival, and rendering takes at most a tenth of the
-time, or one rendering a second, so that requests do not feel how many scrapers there are. Scrapers
-that read slowly hold at most `MOST_BODIES`.
+time, or one rendering in three seconds, so that requests do not feel how many scrapers there are.
+Scrapers that read slowly hold at most `MOST_BODIES`.
 """
 
 import asyncio
+import sys
 import time
 import weakref
 from collections.abc import Callable
@@ -15,9 +16,12 @@ from gateway.observe.negotiation import format_for
 
 Exposition = Callable[[str], tuple[bytes, str]]
 
-LONGEST_PAUSE: Final = 1.0  # seconds from the start of a rendering to that of the next, at most
+LONGEST_PAUSE: Final = 3.0  # seconds from the start of a rendering to that of the next, at most
 MOST_BODIES: Final = 3  # that are in memory at one time, until their scrapers have taken them
 _REST: Final = 10  # times the processor time of a rendering
+# Seconds until a rendering lets the event loop go on, which is ready several times for each request
+# (by default 5 ms).
+_SWITCH: Final = 0.0005
 
 
 class Rendered:
@@ -74,6 +78,10 @@ class Scrapes:
 
     def _timed(self, wanted: str) -> tuple[Rendered, float]:
         """What was rendered, and its processor time in seconds; runs in a thread."""
-        began = time.thread_time()
-        rendered = Rendered(*self._exposition(wanted))
+        began, usual = time.thread_time(), sys.getswitchinterval()
+        sys.setswitchinterval(_SWITCH)
+        try:
+            rendered = Rendered(*self._exposition(wanted))
+        finally:
+            sys.setswitchinterval(usual)
         return rendered, time.thread_time() - began

@@ -1,34 +1,38 @@
 """What callers feel of scrapers: 16 at once, of some 9,000 series, without a pause.
 
-`python -m tests.bench.resilience.scrapers [--seconds 8]`; needs nginx and wrk. One caller's 32
-connections, which send without pause, are measured by turns alone and among the scrapers.
+`python -m tests.bench.resilience.scrapers [--seconds 8]`; needs nginx and wrk. One caller's 8
+connections, which send 500 requests/s in all, are measured by turns alone and among the scrapers.
 """
 
 import argparse
+import http.client
 import json
 import statistics
 import sys
 import tempfile
 import threading
+import time
 import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
 from gateway.identity.tokens import hash_token
-from tests.bench.environment import TOKEN, set_up, start_origin
-from tests.bench.load import Load, Sample, measure
+from tests.bench.environment import PATH, TOKEN, set_up, start_origin
+from tests.bench.load import Load, measure
 from tests.bench.machine import BenchError, Cores, Process
 from tests.bench.rivals import Rival, start_gateway, write_vault
 from tests.bench.scale import write_script
 
 SCRAPERS: Final = 16
-TENANTS: Final = 9_000  # each with a caller, so that each is a series of `requests_total`
+TENANTS: Final = 3_000  # each with a caller: three series each
 _ROUNDS: Final = 3
+_CALLERS: Final = 8
+_PACE: Final = 0.016  # seconds between the requests of one
 
 
 class Felt(NamedTuple):
-    """Microseconds of callers' requests, alone and among scrapers, and what the scrapers got."""
+    """Microseconds of callers' requests, p50 and p99, alone and among scrapers; what those got."""
 
     alone: tuple[float, float]
     among: tuple[float, float]
@@ -82,14 +86,13 @@ def measure_scrapers(folder: Path, seconds: int) -> Felt:
         stack.callback(process.stop)
         script = write_script(stage.folder / "scraped.lua", list(tokens.values()))
         measure(Rival("every tenant", process, port, ""), Load(32, 10, 1, script), stage.cores)
-        rival, load = Rival("one caller", process, port, TOKEN), Load(32, seconds, 1)
-        alone: list[Sample] = []
-        among: list[Sample] = []
+        alone: list[tuple[float, float]] = []
+        among: list[tuple[float, float]] = []
         scrapes = series = 0
         for _ in range(_ROUNDS):
-            alone.append(measure(rival, load, stage.cores))
+            alone.append(paced(port, seconds))
             with Scrapers(_admin_url(process)) as scrapers:
-                among.append(measure(rival, load, stage.cores))
+                among.append(paced(port, seconds))
             scrapes, series = scrapes + scrapers.scrapes, scrapers.series
         return Felt(_middle(alone), _middle(among), scrapes, series)
 
@@ -101,10 +104,36 @@ def _admin_url(process: Process) -> str:
     raise BenchError("no admin listener")
 
 
-def _middle(samples: list[Sample]) -> tuple[float, float]:
+def paced(port: int, seconds: float) -> tuple[float, float]:
+    """The p50 and p99 of callers that do not saturate the gateway, in microseconds."""
+    took: list[float] = []
+
+    def ask(number: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        due = time.monotonic() + number * _PACE / _CALLERS
+        ends = due + seconds
+        while due < ends:
+            time.sleep(max(0.0, due - time.monotonic()))
+            began = time.perf_counter()
+            connection.request("GET", PATH, headers={"Authorization": f"Bearer {TOKEN}"})
+            connection.getresponse().read()
+            took.append((time.perf_counter() - began) * 1e6)
+            due = max(due + _PACE, time.monotonic())
+        connection.close()
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(_CALLERS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    percentiles = statistics.quantiles(took, n=100)
+    return percentiles[49], percentiles[98]
+
+
+def _middle(samples: list[tuple[float, float]]) -> tuple[float, float]:
     return (
-        statistics.median(sample.p50 for sample in samples),
-        statistics.median(sample.p99 for sample in samples),
+        statistics.median(p50 for p50, _ in samples),
+        statistics.median(p99 for _, p99 in samples),
     )
 
 
