@@ -17,8 +17,6 @@ def main() -> None:
         signal.signal(signal.SIGINT, _interrupted)
     from gateway.cli import main as command_line  # noqa: PLC0415 - signals first
 
-    if sys.argv[1:2] != ["serve"]:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     command_line()
 
 

@@ -3,6 +3,7 @@
 Rule: a command's module is imported when that command runs, so that none pays for another.
 """
 
+import signal
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Annotated, Any, Final
@@ -46,6 +47,9 @@ def _imported(name: str) -> Any:
     """The whole command, from `gateway.cli.NAME`, which has a function of the same name."""
     module = name.replace("-", "_")
     function = getattr(import_module(f"gateway.cli.{module}"), module)
+    if name != "serve" and signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        # Until here an interrupt ends the program without a word; from here on it is the command's.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if name in _GROUPS:
         return typer.main.get_command(function())
     alone = typer.Typer(**_STYLE, add_completion=False)

@@ -1,5 +1,6 @@
 """Every error of the gateway's own, in its full shape: told apart from Invopop's at a glance."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -49,6 +50,8 @@ def whole_shape(reply: Reply, status: int, key: str, proxy_status: str) -> None:
     assert problem["request_id"] == reply.get("x-request-id")
     assert problem["message"]
     told = str(problem)
+    if key == "misdirected":  # names the upstream, so that a client's author sees which it is
+        told = re.sub(r"The upstream is localhost:[0-9]+: ", "", told)
     for forbidden in ("localhost", "127.0.0.1", "/tmp", ".py", "Error(", "globex", "Traceback"):
         assert forbidden not in told
 

@@ -37,7 +37,7 @@ def projected(issuer: Issuer, namespace: object, account: object, **changes: Any
 @pytest.fixture
 def bearer_file(tmp_path: Path) -> Path:
     """The gateway's own projected token, which the API server wants to be shown."""
-    path = tmp_path / "own-token"
+    path = tmp_path / "projected"
     path.write_text("first-own-token\n")
     return path
 

@@ -266,5 +266,5 @@ def test_a_file_that_cannot_be_written_stops_the_start(tmp_path: Path) -> None:
     code, output = run(["serve", "--config", str(tmp_path / "gateway.toml")], ENVIRON)
     world.origin.hang_up()
     assert code == 1
-    assert re.search(r"(?m)^  audit\.file$", output), output
+    assert re.search(r"(?m)^  audit\.file  \(line [0-9]+\)$", output), output
     assert not (tmp_path / "elsewhere").exists()

@@ -147,7 +147,7 @@ def test_no_family_outgrows_max_series(family: Family) -> None:
 
 def test_the_closed_lists_are_those_of_the_rooms() -> None:
     """What the rooms can emit is what the table knows from the start."""
-    assert set(UPSTREAM_KINDS) == set(failures.KINDS)
+    assert set(UPSTREAM_KINDS) == {*failures.KINDS, "edge_refused"}
 
 
 def test_a_failed_reload_shows() -> None:

@@ -120,10 +120,11 @@ def test_other_variables(workshop: Any, name: str) -> None:
 
 
 def test_every_scalar_has_its_variable() -> None:
-    """All nine sections can be overridden, callers, issuers and tables never."""
+    """All ten sections can be overridden, callers, issuers and tables never."""
     sections = {path[0] for path in variables().values()}
     assert sections == {
         *("listen", "admin", "upstream", "vault", "limits", "metrics", "log", "audit", "tracing"),
+        "tunnel",
     }
     assert ("vault", "openbao") not in variables().values()
     assert variables()["INVOPOP_GATEWAY__LISTEN__TLS_KEY"] == ("listen", "tls_key")
