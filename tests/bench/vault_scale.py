@@ -124,7 +124,7 @@ async def meet(port: int, tenants: int) -> None:
                 await asyncio.sleep(0)
             callers.request = request(n)
             callers.idle.pop().ask()
-    # Where a core is busy with other work, a look-up may take more than the 2 s that a request waits.
+    # On a busy machine a look-up may take more than the 2 s that a request waits for it.
     assert set(callers.statuses) <= {200, 503}, callers.statuses
     assert callers.statuses[200] > 0.95 * tenants, callers.statuses
 
