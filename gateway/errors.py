@@ -92,8 +92,9 @@ KINDS: Final[dict[ErrorKey, ErrorKind]] = {
     "loop_detected": ErrorKind(508, "Request loop", "proxy_loop_detected"),
 }
 
-# What to do about each error, in the words of the README's table. Callers read it as `detail` where
-# whoever raises the error has nothing more exact to say; operators read it on the status page.
+# What to do about each error, in the words of the table in config/errors.md. Callers read it as
+# `detail` where whoever raises the error has nothing more exact to say; operators read it on the
+# status page.
 REMEDIES: Final[dict[ErrorKey, str]] = {
     "bad_request": "Fix the request's framing, target or header; detail says which.",
     "unauthenticated": (

@@ -1,4 +1,4 @@
-"""The guarantees as `SECURITY.md` and the README state them, and which tests hold each."""
+"""The guarantees as `SECURITY.md` states them, and which tests hold each."""
 
 import ast
 import re
@@ -9,7 +9,6 @@ ROOT: Final = Path(__file__).parents[2]
 _STATED: Final = re.compile(
     r"^\*\*(G[0-9]+)\.\*\* (.+?)\nTested by (.+?)\.$", re.MULTILINE | re.DOTALL
 )
-_LISTED: Final = re.compile(r"^- \*\*(G[0-9]+)\*\* (.+?)(?=\n- |\n\n)", re.MULTILINE | re.DOTALL)
 
 
 class Guarantee(NamedTuple):
@@ -26,12 +25,6 @@ def stated() -> dict[str, Guarantee]:
         number: Guarantee(_one_line(sentence), tuple(re.findall(r"`([^`]+)`", tests)))
         for number, sentence, tests in _STATED.findall(text)
     }
-
-
-def listed() -> dict[str, str]:
-    """What the README promises, by number."""
-    text = (ROOT / "README.md").read_text()
-    return {number: _one_line(sentence) for number, sentence in _LISTED.findall(text)}
 
 
 def names_in(path: Path) -> set[str]:

@@ -10,13 +10,13 @@ from gateway.admin.advice import BY_KEY_STATE, advice
 from gateway.errors import REMEDIES, ErrorKey
 from gateway.vault.sources import source
 
-README = (Path(__file__).parents[3] / "README.md").read_text()
+ERRORS = (Path(__file__).parents[3] / "config" / "errors.md").read_text()
 
 
 @pytest.mark.parametrize("key", get_args(ErrorKey))
 def test_the_page_and_the_readme_say_the_same(key: ErrorKey) -> None:
-    """Each error's advice stands in the README's table, word for word but for its backticks."""
-    (row,) = re.findall(rf"^\| [\d, ]+ \| `{key}` \| (.*) \|$", README, re.MULTILINE)
+    """Each error's advice stands in the table of errors, word for word but for its backticks."""
+    (row,) = re.findall(rf"^\| [\d, ]+ \| `{key}` \| (.*) \|$", ERRORS, re.MULTILINE)
     assert advice(500, key, "") == REMEDIES[key] == row.replace("`", "")
 
 
