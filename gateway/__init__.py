@@ -8,7 +8,8 @@ Imports point downwards only, and packages of one layer never import each other:
 
     cli → server | sandbox → app (wires all) → observers (who gets which events) | reload
         → pipeline | admin | compiled → attempts | file_attempts | relay | tunnels
-        → admission → services, inbound → identity | policy | vault | upstream | observe → network
+        → sending → admission → services, inbound
+        → identity | policy | vault | upstream | observe → network
         → settings | events | invopop → model → errors
         → asgi | deadline | framing | pin | secret | shares | socket_queues | trace | turns
         | watcher

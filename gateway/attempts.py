@@ -11,8 +11,9 @@ from gateway.admission import Admission
 from gateway.errors import GatewayError, GatewayFault
 from gateway.inbound import InboundBody
 from gateway.invopop.table import NOT_ABOUT_KEYS, NOT_ABOUT_KEYS_PATHS
-from gateway.model import Exchange, Grant, Key, Reply, Superseded
-from gateway.services import RecordBeforeSend, Services
+from gateway.model import Exchange, Grant, Key, Reply
+from gateway.sending import Sending
+from gateway.services import Services
 from gateway.vault.key_ring import KeyNeeded
 
 
@@ -20,13 +21,12 @@ class _NoOtherKeyError(Exception):
     """The key that was to be tried after a rejected one is not in force any more."""
 
 
-class Attempts:
-    """The attempts at one request. None begins after `deadline` (`time.perf_counter()`)."""
+class Attempts(Sending):
+    """The attempts at one request to Invopop."""
 
-    __slots__ = (
-        "_admission", "_body", "_deadline", "_grant", "_inbound", "_key", "_rejected", "_sender",
-        "_services", "_waited", "_x",
-    )  # fmt: skip
+    __slots__ = ("_key", "_rejected")
+
+    _key: Key
 
     def __init__(
         self,
@@ -36,15 +36,8 @@ class Attempts:
         body: InboundBody,
         deadline: float,
     ) -> None:
-        self._services = services
-        self._sender = services.sender
-        self._x = x
-        self._admission = admission
-        self._inbound = admission.head.inbound
-        self._body = body
-        self._deadline = deadline
+        super().__init__(services, x, admission, body, deadline)
         self._rejected: Key | None = None
-        self._waited = services.shared_rates is not None
 
     async def send(self, grant: Grant) -> Reply:
         """Invopop's reply, which the caller of this method must close.
@@ -60,16 +53,14 @@ class Attempts:
         self._key = await self._key_in_force()
         if x.trace is not None:
             x.step("")
-        x.tenant, x.would_deny = grant.tenant, grant.would_deny  # admitted: no sooner
-        if self._inbound.content_length != 0:
-            self._waited = True
-            began = perf_counter()
-            await self._body.prefetch()
-            x.waited_seconds += perf_counter() - began
+        await self._admitted()
         reply = await self._attempt(0)
         if reply.status == 401:
             return await self._refused(reply)
         return reply
+
+    def _key_to_send(self) -> Key:
+        return self._key
 
     async def _key_in_force(self) -> Key:
         """The key to send with; waits if it must be read first."""
@@ -102,57 +93,11 @@ class Attempts:
             return False
         return key is self._key or (key is not None and key.secret == self._key.secret)
 
-    async def _attempt(self, made: int) -> Reply:
-        """The reply to the key in force; `made` attempts went before.
-
-        Raises `_NoOtherKeyError` if one was rejected and there is no other by now.
-        """
-        record = self._services.record_before_send
-        while True:
-            if self._waited and not self._in_force():
-                self._sender = self._services.sender
-                self._grant = await self._admission.renew(self._grant)
-                self._key = await self._key_in_force()
-                continue
-            if record is not None:
-                await self._recorded(record)
-                self._waited = True
-                if not self._in_force():
-                    continue  # on record is a key that will not be used
-            try:
-                return await self._send(made)
-            except Superseded as superseded:
-                self._waited = True
-                made = superseded.attempts
-
-    async def _recorded(self, record_before_send: RecordBeforeSend) -> None:
-        """Returns once it is on record which key is to be used. Raises `audit_unavailable`."""
-        x, key, began = self._x, self._key, perf_counter()
-        x.key_fingerprint, x.key_slot = key.fingerprint, key.slot
-        try:
-            await record_before_send(x)
-        finally:
-            x.waited_seconds += perf_counter() - began
-
-    async def _send(self, made: int) -> Reply:
-        x, inbound, body, sender, key = self._x, self._inbound, self._body, self._sender, self._key
-        x.key_fingerprint, x.key_slot = key.fingerprint, key.slot
-        began = perf_counter()
-        if x.upstream_seconds is None:
-            x.overhead_seconds = began - x.started - x.waited_seconds
-        x.phase = "waiting"
-        try:
-            content = body if inbound.content_length != 0 else None
-            party = (self._grant.tenant, self._grant.caller)
-            outbound = sender.forwarder.prepare(inbound, key, content, self._in_force, party)
-            reply = await sender.send(outbound, key, x, made, self._deadline)
-        except BaseException:
-            x.phase = "waiting" if body.complete or inbound.content_length == 0 else "request"
-            raise
-        finally:
-            x.upstream_seconds = (x.upstream_seconds or 0.0) + perf_counter() - began
-        x.upstream_status = reply.status
-        return reply
+    async def _renew(self) -> None:
+        """Raises `_NoOtherKeyError` if a key was rejected and there is no other by now."""
+        self._sender = self._services.sender
+        self._grant = await self._admission.renew(self._grant)
+        self._key = await self._key_in_force()
 
     async def _refused(self, reply: Reply) -> Reply:
         """What becomes of a 401: another key's reply, Invopop's 401, or `key_rejected`.

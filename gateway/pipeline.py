@@ -19,6 +19,7 @@ from gateway.inbound import InboundBody, begin_exchange, read_inbound
 from gateway.model import Exchange, Grant
 from gateway.observe.logs import describe_exception
 from gateway.relay import Answer, Within, cut
+from gateway.sending import Sending
 from gateway.services import Services
 from gateway.tunnels import open_tunnel
 
@@ -83,9 +84,7 @@ class Pipeline:
             permit.release()
             x.bytes_in = body.received
 
-    async def _forward(
-        self, attempts: Attempts | FileAttempts, grant: Grant, answer: Answer
-    ) -> None:
+    async def _forward(self, attempts: Sending, grant: Grant, answer: Answer) -> None:
         reply = await attempts.send(grant)
         try:
             await answer.relay(reply)

@@ -195,3 +195,18 @@ def test_explain_says_where_a_file_goes(world: World) -> None:
         assert "none" in text
     code, text = run(["explain", *config, "GET", "/.files/evil.com/a"], environ)
     assert (code, "421" in text) == (1, True)
+
+
+def test_an_aborted_chunked_upload(world: World) -> None:
+    """It is counted in phase `request`, as one to Invopop is."""
+    before = world.gateway.metric("client_disconnects_total", phase="request")
+    connection = world.connect()
+    path = f"/.files/{world.files.authority}/a.pdf"
+    connection.send(request(f"PUT {path}", "Transfer-Encoding: chunked"))
+    connection.send(b"%x\r\n%b\r\n" % (200_000, b"Z" * 200_000))
+    eventually(world.files.open_connections)
+    eventually(lambda: world.gateway.metric("requests_in_flight") >= 1)
+    connection.close()
+    eventually(
+        lambda: world.gateway.metric("client_disconnects_total", phase="request") == before + 1
+    )

@@ -7,7 +7,7 @@ from time import monotonic, perf_counter
 import httpx
 import pytest
 
-from gateway import attempts, inbound, pipeline, relay, services
+from gateway import attempts, inbound, pipeline, relay, sending, services
 from gateway.upstream.connection import StaleConnectionError
 from gateway.upstream.failures import failure
 from tests.unit.pipeline.conftest import ACME, TOKEN, World
@@ -43,7 +43,7 @@ class Waits:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.waited = 0.0
-        for module in (pipeline, attempts, relay, inbound):
+        for module in (pipeline, attempts, sending, relay, inbound):
             monkeypatch.setattr(module, "perf_counter", lambda: perf_counter() + self.waited)
         monkeypatch.setattr(services, "monotonic", lambda: monotonic() + self.waited)
 
