@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from gateway.cli.configuration import ConfigOption, load_or_exit, path_of
-from gateway.identity.tunnel_authority import general_name, key_usage
+from gateway.network.certificates import general_name, key_usage
 from gateway.settings.schema import Settings, UpstreamSettings
 from gateway.upstream.target import authority_of
 

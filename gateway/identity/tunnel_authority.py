@@ -3,7 +3,6 @@
 Rule: signs only for the host that it is asked for; private keys of leaves are never on a disk.
 """
 
-import ipaddress
 import os
 import ssl
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from gateway.errors import Problem
+from gateway.network.certificates import general_name, key_usage
 from gateway.network.server_tls import ServerContext
 from gateway.settings.schema import TunnelSettings
 from gateway.settings.wording import shown_path
@@ -126,29 +126,6 @@ def tunnel_authority(settings: TunnelSettings) -> tuple[TunnelAuthority | None, 
         found = f"{shown_path(file)}: not the key of {shown_path(settings.certificate)}"
         return None, [_wrong(name, found, expected)]
     return TunnelAuthority(chain, key), []
-
-
-def general_name(host: str) -> x509.GeneralName:
-    """A host name or address as certificates have it."""
-    try:
-        return x509.IPAddress(ipaddress.ip_address(host))
-    except ValueError:
-        return x509.DNSName(host)
-
-
-def key_usage(*, digital_signature: bool = False, key_cert_sign: bool = False) -> x509.KeyUsage:
-    """What a key is for: nothing but this (RFC 5280 4.2.1.3)."""
-    return x509.KeyUsage(
-        digital_signature=digital_signature,
-        key_cert_sign=key_cert_sign,
-        crl_sign=key_cert_sign,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
 
 
 def _only(host: str) -> Callable[[ssl.SSLObject, str | None, ssl.SSLContext], int | None]:

@@ -1,12 +1,20 @@
-"""What a PEM file of certificates holds, for operators: how many, whose, and until when.
+"""Certificates as data: what a PEM file holds (how many, whose, until when), and parts to make one.
 
 Rule: reads bytes it is given; trusts and verifies nothing.
 """
 
+import ipaddress
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from cryptography.x509 import Certificate, load_pem_x509_certificates
+from cryptography.x509 import (
+    Certificate,
+    DNSName,
+    GeneralName,
+    IPAddress,
+    KeyUsage,
+    load_pem_x509_certificates,
+)
 
 
 class CertificateInfo(NamedTuple):
@@ -25,6 +33,29 @@ def read_certificates(pem: bytes) -> Sequence[CertificateInfo]:
 def earliest_end(pem: bytes) -> float:
     """When the first of them expires, in seconds since 1970. Raises ValueError."""
     return min(certificate.ends for certificate in read_certificates(pem))
+
+
+def general_name(host: str) -> GeneralName:
+    """A host name or address as certificates have it."""
+    try:
+        return IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return DNSName(host)
+
+
+def key_usage(*, digital_signature: bool = False, key_cert_sign: bool = False) -> KeyUsage:
+    """What a key is for: nothing but this (RFC 5280 4.2.1.3)."""
+    return KeyUsage(
+        digital_signature=digital_signature,
+        key_cert_sign=key_cert_sign,
+        crl_sign=key_cert_sign,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 def _info(certificate: Certificate) -> CertificateInfo:
