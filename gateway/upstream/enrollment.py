@@ -6,17 +6,17 @@ Its connections are its own: requests that fill the pool hold up no renewal.
 from collections.abc import AsyncIterator
 from typing import Final
 
-from gateway.model import Headers, Outbound, Reply
+from gateway.model import Headers, Outbound
 from gateway.upstream.connection import StaleConnectionError
 from gateway.upstream.failures import failure
 from gateway.upstream.forwarder import RoundTrip
 from gateway.upstream.headers import USER_AGENT, VIA
+from gateway.upstream.own_calls import whole_body
 from gateway.upstream.request_encoder import Timeouts
 from gateway.upstream.target import Authority
 from gateway.upstream.transport import Transport
 
 TARGET: Final = b"/access/v1/enrollment/authorize"
-LIMIT: Final = 64 * 1024  # bytes of the answer; an enrollment is a few hundred and its `data`
 
 
 class _Body:
@@ -62,9 +62,12 @@ class EnrollmentCall:
         except StaleConnectionError:  # closed while idle: asking twice does no harm
             reply = await self._exchange(outbound._replace(fresh=True))
         try:
-            return reply.status, reply.headers, await _whole(reply)
+            answer = await whole_body(reply)
         finally:
             await reply.body.aclose()
+        if answer is None:
+            raise failure("protocol", sent=True, cause="protocol: the answer is too long")
+        return reply.status, reply.headers, answer
 
 
 class EnrollmentCalls:
@@ -80,14 +83,3 @@ class EnrollmentCalls:
     async def aclose(self) -> None:
         """Closes the connections in use."""
         await self.current.aclose()
-
-
-async def _whole(reply: Reply) -> bytes:
-    if reply.body.ready is not None:
-        return reply.body.ready
-    body = b""
-    async for chunk in reply.body:
-        body += chunk
-        if len(body) > LIMIT:
-            raise failure("protocol", sent=True, cause="protocol: the answer is too long")
-    return body

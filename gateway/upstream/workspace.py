@@ -5,13 +5,12 @@ import os
 import orjson
 
 from gateway.errors import GatewayFault, UpstreamError
-from gateway.model import Exchange, Inbound, Key, Peer, Reply
+from gateway.model import Exchange, Inbound, Key, Peer
 from gateway.pin import WorkspaceFacts
 from gateway.secret import Secret
 from gateway.upstream.edge import ADVICE, is_signature
+from gateway.upstream.own_calls import whole_body
 from gateway.upstream.sender import Sender
-
-LIMIT = 64 * 1024  # bytes of the answer; a workspace's description is a few hundred
 
 
 class WorkspaceCheck:
@@ -43,9 +42,11 @@ class WorkspaceCheck:
         outbound = self.sender.forwarder.prepare(inbound, key, None)
         reply = await self.sender.send(outbound, key, Exchange(0.0, request_id))
         try:
-            body = await _body_of(reply)
+            body = await whole_body(reply)
         finally:
             await reply.body.aclose()
+        if body is None:
+            raise _unusable("Invopop's answer was too long.")
         if reply.status == 401:
             raise GatewayFault("key_rejected", "Invopop rejects this key (401).")
         if reply.status == 403 and is_signature(body):
@@ -56,17 +57,6 @@ class WorkspaceCheck:
         if found is None:
             raise _unusable("Invopop's answer names no workspace.")
         return found
-
-
-async def _body_of(reply: Reply) -> bytes:
-    if reply.body.ready is not None:
-        return reply.body.ready
-    body = b""
-    async for chunk in reply.body:
-        body += chunk
-        if len(body) > LIMIT:
-            raise _unusable("Invopop's answer was too long.")
-    return body
 
 
 def _unusable(detail: str) -> UpstreamError:
