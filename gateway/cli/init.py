@@ -1,6 +1,5 @@
 """`init`: a configuration to begin with, by questions or flags. Rule: it overwrites nothing."""
 
-import json
 import os
 import re
 import sys
@@ -13,11 +12,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from gateway.cli import starter
 from gateway.cli.starter import Answers, Identity, Keys
+from gateway.cli.streams import create, secret_line
 from gateway.identity.tokens import hash_token, new_token
 from gateway.model import TENANT_NAME
 from gateway.secret import Secret
 from gateway.settings.callers import CALLER_NAME, is_caller_name
-from gateway.settings.json_schema import FILES, json_schema
+from gateway.settings.json_schema import FILES, schema_text
 from gateway.settings.values import HttpsUrl, PeerNetwork, StoreUrl
 from gateway.vault.sources.key_check import fault_in
 
@@ -192,10 +192,7 @@ def _wrong(what: str) -> NoReturn:
 
 
 def _key_of(tenant: str) -> str:
-    if sys.stdin.isatty():
-        key = str(typer.prompt(f"Key of {tenant}", hide_input=True, err=True))
-    else:
-        key = sys.stdin.readline().rstrip("\r\n")
+    key = secret_line(f"Key of {tenant}")
     if fault := fault_in(key):
         typer.echo(f"error: the key of {tenant} {fault}", err=True)
         raise typer.Exit(1)
@@ -220,19 +217,13 @@ def _write(directory: Path, answers: Answers) -> None:
     if answers.keys is Keys.FILE and not answers.sandbox:
         (directory / "keys").mkdir(mode=0o700, exist_ok=True)
     if answers.identity is Identity.TOKEN:
-        _create(directory / starter.token_file(answers.caller), f"{token.reveal()}\n", 0o600)
-    _create(directory / "vault.toml", starter.vault_text(answers), 0o600)
+        shown = f"{token.reveal()}\n".encode()
+        create(directory / starter.token_file(answers.caller), shown, 0o600)
+    create(directory / "vault.toml", starter.vault_text(answers).encode(), 0o600)
     settings = starter.settings_text(answers, hash_token(token.reveal()))
-    _create(directory / "gateway.toml", settings, 0o644)
+    create(directory / "gateway.toml", settings.encode(), 0o644)
     for name in FILES:
-        text = json.dumps(json_schema(name), indent=2, ensure_ascii=False) + "\n"
-        (directory / f"{name}.schema.json").write_text(text, encoding="utf-8")
-
-
-def _create(path: Path, text: str, mode: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
+        (directory / f"{name}.schema.json").write_text(schema_text(name), encoding="utf-8")
 
 
 def _introduce(directory: Path, answers: Answers) -> None:

@@ -6,7 +6,6 @@ Rule: a key comes from a prompt or stdin, never from argv, and is never printed.
 import asyncio
 import os
 import stat
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ import tomlkit
 import typer
 
 from gateway.cli.configuration import ConfigOption, fail, load_as_administrator, wired
+from gateway.cli.streams import secret_line
 from gateway.cli.vault_files import VaultText, change, convert, make_identity, open_vault, read
 from gateway.cli.vault_text import (
     EditError,
@@ -190,10 +190,7 @@ def _change(
 
 
 def _ask_key(tenant: str) -> Secret:
-    if sys.stdin.isatty():
-        key = Secret(typer.prompt(f"New key of {tenant}", hide_input=True))
-    else:
-        key = Secret(sys.stdin.readline().rstrip("\r\n"))
+    key = Secret(secret_line(f"New key of {tenant}", err=False))
     if fault := fault_in(key.reveal()):
         raise EditError(f"the key {fault}")
     return key

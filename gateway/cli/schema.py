@@ -1,11 +1,10 @@
 """`schema gateway|vault`: what editors need to complete and check the two files."""
 
-import json
 from typing import Annotated
 
 import typer
 
-from gateway.settings.json_schema import FILES, json_schema
+from gateway.settings.json_schema import FILES, schema_text
 
 
 def _file(name: str) -> str:
@@ -23,4 +22,4 @@ def schema(
 
     Editors with TOML support read it from the line `#:schema FILE` at the top of the file.
     """
-    typer.echo(json.dumps(json_schema(file), indent=2, ensure_ascii=False))
+    typer.echo(schema_text(file), nl=False)

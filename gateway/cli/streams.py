@@ -1,4 +1,7 @@
-"""The standard streams as commands need them. Rule: what cannot be said is an error, never lost."""
+"""The standard streams, and new files, as commands need them.
+
+Rule: what cannot be said is an error, never lost.
+"""
 
 import errno
 import io
@@ -6,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final, NoReturn
 
 import typer
@@ -33,6 +37,23 @@ def guarded() -> Iterator[None]:
             sys.stdout.flush()
     except OSError as error:
         _told(error)
+
+
+def secret_line(question: str, *, err: bool = True) -> str:
+    """A secret: asked for without echo in a terminal (on stderr if `err`), else a line of stdin."""
+    if sys.stdin.isatty():
+        return str(typer.prompt(question, hide_input=True, err=err))
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+def create(path: Path, content: bytes, mode: int) -> None:
+    """Writes a new file, with that mode from its first moment on.
+
+    Raises OSError, also if it is there already.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
 
 
 def _told(error: OSError) -> None:

@@ -1,11 +1,11 @@
 """`tokens new CALLER` and `tokens hash`: what a caller shows, and what the configuration holds."""
 
-import sys
 from datetime import UTC, date, datetime
 from typing import Annotated, Final
 
 import typer
 
+from gateway.cli.streams import secret_line
 from gateway.identity.tokens import PREFIX, hash_token, is_genuine, new_token
 from gateway.settings.callers import CALLER_NAME, is_caller_name
 
@@ -68,10 +68,7 @@ def new(
 
 def hash_() -> None:
     """Read a token from a prompt or stdin and print its hash for the configuration."""
-    if sys.stdin.isatty():
-        token = typer.prompt("Token", hide_input=True, err=True)
-    else:
-        token = sys.stdin.readline().rstrip("\r\n")
+    token = secret_line("Token")
     try:
         typer.echo(hash_token(token))
     except ValueError as error:

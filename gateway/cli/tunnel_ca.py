@@ -1,7 +1,6 @@
 """`tunnel-ca`: a certificate authority for `[tunnel]`, which can sign for Invopop's hosts only."""
 
 import ipaddress
-import os
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from gateway.cli.configuration import ConfigOption, load_or_exit, path_of
+from gateway.cli.streams import create
 from gateway.network.certificates import general_name, key_usage
 from gateway.settings.schema import Settings, UpstreamSettings
 from gateway.upstream.target import authority_of
@@ -60,8 +60,8 @@ def tunnel_ca(
     try:
         directory.mkdir(mode=0o755, parents=True, exist_ok=True)
         pem, private = new_authority(hosts)
-        _write(key, private, 0o600)
-        _write(certificate, pem, 0o644)
+        create(key, private, 0o600)
+        create(certificate, pem, 0o644)
     except OSError as error:
         typer.echo(f"error: {error.filename}: {error.strerror}; nothing is overwritten", err=True)
         raise typer.Exit(1) from None
@@ -122,10 +122,3 @@ def _constraints(names: list[x509.GeneralName]) -> x509.NameConstraints:
     if not any(isinstance(name, x509.DNSName) for name in names):
         excluded.append(x509.DNSName(""))
     return x509.NameConstraints(permitted, excluded or None)
-
-
-def _write(path: Path, content: bytes, mode: int) -> None:
-    """Writes a new file; one that is there stays. Raises OSError."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)

@@ -5,6 +5,7 @@ Rule: it accepts whatever the gateway accepts. What it cannot say, `check` does.
 
 import ast
 import inspect
+import json
 import textwrap
 from collections.abc import Mapping
 from itertools import pairwise
@@ -25,6 +26,11 @@ def json_schema(name: str) -> dict[str, Any]:
     """The schema (draft 2020-12) of the file `name`, a key of `FILES`."""
     schema = FILES[name].model_json_schema(schema_generator=_Generator)
     return {"$schema": _Generator.schema_dialect, "title": f"{name}.toml", **schema}
+
+
+def schema_text(name: str) -> str:
+    """The schema as a file has it."""
+    return json.dumps(json_schema(name), indent=2, ensure_ascii=False) + "\n"
 
 
 class _Generator(GenerateJsonSchema):

@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 
 from gateway.compiled import _AT_START
 from gateway.settings.environment import variables
-from gateway.settings.json_schema import FILES, json_schema, meanings
+from gateway.settings.json_schema import FILES, meanings, schema_text
 from gateway.settings.key_sources import FIELD, FIELD_MEANING, SOURCE_KINDS, KeySource
 from gateway.settings.schema import Settings
 from gateway.settings.values import Table, Text
@@ -213,13 +213,7 @@ def written(text: str) -> str:
 
 def schema_files() -> dict[Path, str]:
     """The JSON Schema of each configuration file, as `invopop-gateway schema` prints it."""
-    return {
-        FILE.with_name(f"{file}.schema.json"): json.dumps(
-            json_schema(file), indent=2, ensure_ascii=False
-        )
-        + "\n"
-        for file in FILES
-    }
+    return {FILE.with_name(f"{file}.schema.json"): schema_text(file) for file in FILES}
 
 
 if __name__ == "__main__":
