@@ -11,13 +11,13 @@ replies so far have been taken, and the rest is left to TCP.
 Case 70.
 """
 
-import select
 import socket
 import time
 from threading import Thread
 
 import pytest
 
+from tests.support.readiness import readable, writable
 from tests.support.world import World
 
 ATTACKERS = 10
@@ -33,10 +33,9 @@ def flood(port: int, *, reading: bool) -> None:
     with socket.create_connection(("127.0.0.1", port)) as attacker:
         attacker.setblocking(False)
         while time.monotonic() < until:
-            readable, writable, _ = select.select([attacker] * reading, [attacker], [], 0.1)
-            if readable and not attacker.recv(2**18):
+            if reading and readable(attacker, 0.01) and not attacker.recv(2**18):
                 return
-            if writable:
+            if writable(attacker, 0.1):
                 rest = rest[attacker.send(rest) :] or memoryview(FLOOD)
 
 

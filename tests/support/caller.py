@@ -5,7 +5,6 @@ Never an HTTP client library: those would repair or hide what is to be seen.
 
 import contextlib
 import json
-import select
 import socket
 import struct
 import time
@@ -13,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import h11
+
+from tests.support.readiness import readable, ready
 
 BLOCK = 1 << 16
 MAX_HEAD = 1 << 20
@@ -72,7 +73,7 @@ class Connection:
         self.said += data[:SAID]
         view = memoryview(data)
         while view and time.monotonic() < deadline:
-            readable, writable, _ = select.select([self._socket], [self._socket], [], patience)
+            readable, writable = ready(self._socket, patience)
             if readable:
                 self._receive()
                 if self._ended:
@@ -100,7 +101,7 @@ class Connection:
         remaining = deadline - time.monotonic()
         if self._ended or remaining <= 0:
             return False
-        if not select.select([self._socket], [], [], remaining)[0]:
+        if not readable(self._socket, remaining):
             return False
         return bool(self._receive())
 

@@ -7,7 +7,6 @@ import base64
 import itertools
 import json
 import os
-import select
 import shutil
 import subprocess
 import tempfile
@@ -18,6 +17,8 @@ from types import TracebackType
 from typing import Any, Self
 
 import pytest
+
+from tests.support.readiness import readable
 
 TIMEOUT = 30.0
 _FLAGS = (
@@ -115,8 +116,7 @@ class Chromium:
 
     def _next(self, seconds: float) -> dict[str, Any]:
         while b"\0" not in self._buffer:
-            ready, _, _ = select.select([self._replies], [], [], max(0.0, seconds))
-            assert ready, f"chromium said nothing for {seconds:.0f} s"
+            assert readable(self._replies, seconds), f"chromium said nothing for {seconds:.0f} s"
             data = os.read(self._replies, 1 << 20)
             assert data, "chromium has ended"
             self._buffer += data

@@ -5,13 +5,14 @@ So each way to end a connection can be played: in order, without close_notify, b
 
 import contextlib
 import itertools
-import select
 import socket
 import ssl
 import struct
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from tests.support.readiness import readable, writable
 
 POLL = 0.02
 BLOCK = 1 << 16
@@ -114,7 +115,7 @@ class Wire:
 
     def _pump(self) -> None:
         """Waits for bytes of the network and feeds them to TLS."""
-        while not select.select([self.socket], [], [], POLL)[0]:
+        while not readable(self.socket, POLL):
             if self.ending.is_set():
                 raise EndedError
         data = self.socket.recv(BLOCK)
@@ -127,7 +128,7 @@ class Wire:
         while not event.is_set():
             if self.ending.is_set():
                 raise EndedError
-            if select.select([self.socket], [], [], POLL)[0]:
+            if readable(self.socket, POLL):
                 data = self.socket.recv(BLOCK)
                 if not data:
                     raise GoneError
@@ -148,7 +149,7 @@ class Wire:
     def _flush(self) -> None:
         view = memoryview(self._outgoing.read())
         while view:
-            if select.select([], [self.socket], [], POLL)[1]:
+            if writable(self.socket, POLL):
                 view = view[self.socket.send(view) :]
             elif self.ending.is_set():
                 raise EndedError

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import select
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
@@ -12,6 +11,7 @@ import pytest
 
 from gateway.events import ConfigReloaded
 from gateway.server.service_manager import ServiceManager
+from tests.support.readiness import readable
 
 Open = Callable[[Mapping[str, str]], ServiceManager]
 
@@ -34,7 +34,7 @@ class Manager:
 
     def nothing_more(self) -> bool:
         """Whether no datagram waits."""
-        return select.select([self._socket], [], [], 0)[0] == []
+        return not readable(self._socket, 0)
 
     def close(self) -> None:
         """Nobody is there any more."""

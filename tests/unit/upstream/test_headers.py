@@ -1,7 +1,5 @@
 """Header laws as tables: what crosses, what stays behind, what is put in its place."""
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +8,7 @@ from gateway import __version__
 from gateway.model import Headers, Inbound, Key, Peer
 from gateway.secret import Secret
 from gateway.upstream.headers import USER_AGENT, has_own_via, outbound_headers, reply_headers
+from tests.support.growth import growth
 
 SECRET = "key_" + "a1B2" * 9
 KEY = Key("acme", "key", Secret(SECRET), "env ACME")
@@ -210,20 +209,25 @@ def test_loops_are_seen(via: bytes, own: bool) -> None:
     assert has_own_via([(b"accept", b"1.1 invopop-gateway"), (b"via", via)]) is own
 
 
-HOSTILE = [
-    piece * (2**17 // len(piece)) + end
-    for piece in (b",", b", ", b" ", b"a", b'"', b'",', b'"\\', b",a ", b'a"', b"\\")
-    for end in (b"", b'"', b",", b"invopop-gatewa")
-]
+def hostile(length: int) -> list[bytes]:
+    """Lists of that length that a careless pattern goes through again and again."""
+    return [
+        piece * (length // len(piece)) + end
+        for piece in (b",", b", ", b" ", b"a", b'"', b'",', b'"\\', b",a ", b'a"', b"\\")
+        for end in (b"", b'"', b",", b"invopop-gatewa")
+    ]
+
+
+def read_as_list(values: list[bytes]) -> None:
+    """What a stranger's Via and an origin's Proxy-Status go through."""
+    for value in values:
+        assert not has_own_via([(b"via", value)])
+        back([(b"proxy-status", value)])
 
 
 def test_hostile_lists_cost_what_their_length_costs() -> None:
     """A stranger's Via holds nobody up, nor does what an origin makes of Proxy-Status."""
-    started = time.process_time()
-    for value in HOSTILE:
-        assert not has_own_via([(b"via", value)])
-        back([(b"proxy-status", value)])
-    assert time.process_time() - started < 2.5
+    assert growth(read_as_list, hostile(2**14), hostile(2**17)) < 24
 
 
 RETURNED = [(b"x-request-id", b"req-1"), (b"via", b"1.1 invopop-gateway")]

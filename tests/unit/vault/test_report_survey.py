@@ -1,7 +1,5 @@
 """What the vault tells of all tenants at once."""
 
-import time
-
 import jwt
 
 from gateway.model import Key
@@ -11,6 +9,7 @@ from gateway.settings.vault_file import SharingEntry
 from gateway.vault.key_ring import KeyRing, Slot, SlotFailure
 from gateway.vault.report import DAY, KeyState, Now, survey
 from gateway.vault.sharing import Sharing
+from tests.support.growth import growth
 from tests.support.vaults import key_source
 
 NOW = Now(monotonic=1000.0, wall=2_000_000_000.0)
@@ -83,12 +82,11 @@ def test_no_key_and_no_directory_is_told() -> None:
 
 
 def test_a_hundred_thousand_tenants_are_surveyed_at_once() -> None:
-    """The cost grows with the number of tenants, slowly: well under a second for 100,000."""
+    """The cost grows with the number of tenants only: some ten times for ten times as many."""
     slot = Slot("t", "key", key_source(env="K"))
     rings = [KeyRing((slot,), used_at=float(n % 977)) for n in range(100_000)]
-    began = time.process_time()
+    assert growth(lambda some: survey(some, NOBODY, NOW, 50), rings[:10_000], rings) < 25
     told = survey(rings, NOBODY, NOW, 50)
-    assert time.process_time() - began < 1.0
     assert (told.total, len(told.states)) == (100_000, 50)
 
 
