@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# The image and compose.yaml with a real Docker engine: built, toured, started, restarted, stopped with
-# a request in flight. Runs as PID 1's child in a file system of its own that has the engine, in a
-# network namespace of its own; `.ci/deployments` makes both. Arguments: the tar of a base image.
+# The image and compose.yaml with a real Docker engine: built, toured, served from a folder of the host,
+# composed with a real Prometheus, restarted, stopped with a request in flight. Runs as PID 1's child in a
+# file system of its own that has the engine, in a network namespace of its own; `.ci/deployments` makes
+# both. Arguments: the tar of a base image, a Prometheus that runs in it.
 set -euo pipefail
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 cd /src
@@ -31,9 +32,41 @@ docker run --rm --read-only --tmpfs /tmp --cap-drop ALL --network none invopop-g
 docker run --rm --network none invopop-gateway:0.2.0 --version | grep -q '^invopop-gateway 0.2.0$'
 says "the tour works in it, read-only and without rights"
 
-compose up -d --no-build --pull never --wait network sandbox gateway
+# A folder of the host, a caller behind the bridge, and a stop: the guide's own lines.
+mkdir -p own/config
+docker run --rm --network none --user "$(id -u):$(id -g)" -v ./own/config:/out invopop-gateway:0.2.0 \
+  init /out --live --shared --tenant acme --caller billing --keys env --yes >/init.out
+sed -n '/^    docker run --read-only/,/^$/p' deploy/README.md | sed 's/^    //; s| -p | -d --name own --user 0:0 -e ACME_INVOPOP_KEY=k -p |; s|\./config|./own/config|' >/serve.sh
+grep -q stop-timeout /serve.sh
+bash -eu /serve.sh
+for _ in $(seq 60); do [ "$(docker inspect -f '{{.State.Health.Status}}' own)" = healthy ] && break; sleep 0.5; done
+[ "$(docker inspect -f '{{.State.Health.Status}}' own)" = healthy ]
+curl -sS --max-time 20 http://127.0.0.1:8585/access/v1/workspace | grep -q '"unauthenticated"'
+docker stop own >/dev/null
+[ "$(docker inspect -f '{{.State.ExitCode}}' own)" = 0 ]
+says "the documented line serves a folder of the host, is healthy, and stops with 0"
+
+mkdir watcher
+mv "$2" watcher/prometheus
+printf 'FROM base:3.12\nCOPY prometheus /usr/local/bin/\nENTRYPOINT ["prometheus"]\n' >watcher/Dockerfile
+docker build -q --network none -t "$(sed -n 's/^ *image: \(prom\/.*\)/\1/p' deploy/compose.yaml)" watcher
+compose up -d --no-build --pull never --wait network sandbox gateway prometheus
 [ "$(ask)" = 200 ]
 says "compose is up, and the gateway healthy"
+
+watched() { curl -sS --max-time 20 -G "http://127.0.0.1:9090/api/v1/$1" "${@:2}"; }
+for _ in $(seq 60); do
+  [ "$(ask -H 'traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01')" = 200 ]
+  watched query_exemplars --data-urlencode 'query=invopop_gateway_request_duration_seconds_bucket' \
+    --data-urlencode "start=$(($(date +%s) - 600))" --data-urlencode "end=$(($(date +%s) + 60))" |
+    grep -q 0af7651916cd43dd8448eb211c80319c && break
+  sleep 1
+done
+watched query_exemplars --data-urlencode 'query=invopop_gateway_request_duration_seconds_bucket' \
+  --data-urlencode "start=$(($(date +%s) - 600))" --data-urlencode "end=$(($(date +%s) + 60))" |
+  grep -q 0af7651916cd43dd8448eb211c80319c
+watched query --data-urlencode 'query=sum(up{job="invopop-gateway"})' | grep -q '"1"\]'
+says "Prometheus scrapes the gateway, and keeps the trace of a request as an exemplar"
 
 compose restart sandbox
 for _ in $(seq 60); do [ "$(ask)" = 200 ] && break; sleep 0.5; done
