@@ -150,9 +150,13 @@ def _time(claims: Mapping[str, Any], name: str, default: float | None = None) ->
         return default
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise unauthenticated(f"{name}_claim")
-    if not abs(value) <= _LAST_SECOND:  # so that NaN fails too
+    try:
+        seconds = float(value)
+    except OverflowError:
+        raise unauthenticated(f"{name}_claim") from None
+    if not abs(seconds) <= _LAST_SECOND:  # so that NaN fails too
         raise unauthenticated(f"{name}_claim")
-    return value
+    return seconds
 
 
 def _is_name(value: object) -> bool:

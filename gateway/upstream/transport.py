@@ -6,6 +6,7 @@ Rule: sends the headers it is given and nothing else; follows, stores, decompres
 import asyncio
 import random
 import ssl
+from collections.abc import Awaitable
 from typing import Final, NamedTuple
 
 from gateway.errors import UpstreamError
@@ -99,7 +100,8 @@ class Transport:
 
     async def _dial(self, route: Route, timeout: float) -> ConnectionWire:  # noqa: ASYNC109
         try:
-            wire: ConnectionWire = await dial(route, timeout)
+            dialled: Awaitable[ConnectionWire] = dial(route, timeout)  # any: a bench has its own
+            wire = await dialled
         except UpstreamError as error:
             self._emit(UpstreamConnected(error.kind))
             raise

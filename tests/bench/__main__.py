@@ -35,6 +35,7 @@ class Plan(NamedTuple):
     connections: tuple[int, ...]
     bulk_bytes: int
     tenants: int
+    compiled: Path | None = None
 
 
 FULL = Plan(list(LABELS), ["rivals", "bulk", "crowd", "pair"], 3, 4, 3, (1, 32, 256), 2**30, 10_000)
@@ -50,6 +51,8 @@ def main() -> int:
         parts=arguments.parts or plan.parts,
         rounds=arguments.rounds or plan.rounds,
         seconds=arguments.seconds or plan.seconds,
+        connections=tuple(arguments.connections or plan.connections),
+        compiled=arguments.compiled,
     )
     console = Console(width=None if sys.stdout.isatty() else 160)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
@@ -74,7 +77,7 @@ def main() -> int:
 def run(plan: Plan, folder: Path, console: Console) -> Results:
     """Measures all that the plan has. Raises BenchError. Leaves no process behind."""
     with ExitStack() as stack:
-        stage = set_up(folder, Cores.available())
+        stage = set_up(folder, Cores.available(), plan.compiled)
         origin = start_origin(stage)
         stack.callback(origin.stop)
         load = Load(32, plan.seconds, plan.tries)
@@ -156,6 +159,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--parts", nargs="+", choices=FULL.parts, help="only these")
     parser.add_argument("--rounds", type=int, help=f"default {FULL.rounds}")
     parser.add_argument("--seconds", type=int, help=f"per measurement; default {FULL.seconds}")
+    parser.add_argument("--connections", nargs="+", type=int, help="default 1, 32 and 256")
+    parser.add_argument(
+        "--compiled",
+        type=Path,
+        metavar="PYTHON",
+        help="a Python that has the compiled gateway, such as `.ci/compiled` makes: measured, too",
+    )
     parser.add_argument(
         "--out", type=Path, default=Path(__file__).parent, help="where the results go"
     )

@@ -61,20 +61,22 @@ class Stage(NamedTuple):
     jwks_file: Path
     jwt: str
     origin_port: int
+    compiled: Path | None = None  # a Python in whose environment the gateway is compiled
 
     def output(self, name: str) -> Path:
         """Where a process writes what it says."""
         return self.folder / f"{name}.log"
 
 
-def set_up(folder: Path, cores: Cores) -> Stage:
+def set_up(folder: Path, cores: Cores, compiled: Path | None = None) -> Stage:
     """Makes the files. A token lasts longer than any run."""
     authority = Authority(folder)
     certificate = authority.certificate("localhost", "127.0.0.1")
     issuer = Issuer(folder, ISSUER)
     claims = issuer.claims("jwt-caller")
     jwt = issuer.token({**claims, "exp": claims["exp"] + 24 * _HOUR, "tenant": "acme"})
-    return Stage(folder, cores, certificate, authority.ca_file, issuer.jwks_file, jwt, free_port())
+    files = (certificate, authority.ca_file, issuer.jwks_file)
+    return Stage(folder, cores, *files, jwt, free_port(), compiled)
 
 
 def start_origin(stage: Stage) -> Process:

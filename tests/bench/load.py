@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from tests.bench.environment import PATH
 from tests.bench.machine import BenchError, Cores, Process, busy_seconds
+from tests.bench.requests import write_script
 from tests.bench.rivals import Rival
 
 _TRIES: Final = 3
@@ -48,15 +48,17 @@ class Sample(NamedTuple):
 
 
 class Load(NamedTuple):
-    """How hard to ask: connections kept busy, for how many seconds, by a Lua script or plainly.
+    """How hard to ask: connections kept busy, for how many seconds, with bodies of `body` bytes.
 
-    At most `tries` measurements are made in the hope of a quiet one.
+    At most `tries` measurements are made in the hope of a quiet one. A `script` takes the place of
+    the rival's own requests.
     """
 
     connections: int
     seconds: int
     tries: int = _TRIES
     script: Path | None = None
+    body: int = 0
 
 
 def parse_report(text: str) -> Report:
@@ -115,16 +117,12 @@ def _wrk(rival: Rival, load: Load, cores: Cores) -> str:
     wrk = shutil.which("wrk")
     if wrk is None:
         raise BenchError("wrk is not installed (Debian: apt install wrk)")
+    script = load.script or _script_of(rival, load.body)
     command = [
         *("taskset", "-c", str(cores.load), wrk, "--latency", "-t1", f"-c{load.connections}"),
-        *(f"-d{load.seconds}s", "--timeout", "60s"),
-        *("-H", "Accept: application/json", "-H", "User-Agent: bench/1.0"),
+        *(f"-d{load.seconds}s", "--timeout", "60s", "-s", str(script)),
+        f"http://127.0.0.1:{rival.port}/",
     ]
-    if load.script is None:
-        command += ["-H", f"Authorization: Bearer {rival.token}"]
-    else:
-        command += ["-s", str(load.script)]
-    command.append(f"http://127.0.0.1:{rival.port}{PATH}")
     done = subprocess.run(
         command,
         stdout=subprocess.PIPE,
@@ -134,3 +132,9 @@ def _wrk(rival: Rival, load: Load, cores: Cores) -> str:
         check=False,
     )
     return done.stdout
+
+
+def _script_of(rival: Rival, body: int) -> Path:
+    """Beside the rival's output, where it goes with everything else of this run."""
+    path = rival.process.output.with_name(f"{rival.name}-{body}.lua")
+    return path if path.exists() else write_script(path, [rival.token], body)

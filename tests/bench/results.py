@@ -47,12 +47,12 @@ def ratios(results: Results) -> dict[str, float]:
 
 def _ratios(results: Results) -> Iterator[tuple[str, float]]:
     rivals = results.rivals
-    for ours in ("gateway-jwt", "gateway-token"):
+    for ours in ("gateway-jwt", "gateway-token", "gateway-compiled-jwt", "gateway-compiled-token"):
         figures = rivals.get(ours)
         if figures is None:
             continue
         at = figures.by_connections
-        for other in ("envoy-jwt-cached", "envoy-jwt", "nginx", "naive"):
+        for other in ("envoy-jwt-cached", "envoy-jwt", "haproxy", "nginx", "naive"):
             theirs = rivals[other].by_connections if other in rivals else {}
             if PLAIN in at and PLAIN in theirs:
                 their = theirs[PLAIN]

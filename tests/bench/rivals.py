@@ -13,13 +13,17 @@ from typing import Final, NamedTuple
 from gateway.identity.tokens import hash_token
 from tests.bench.environment import ISSUER, KEY, TOKEN, Stage, start_nginx
 from tests.bench.envoy_rival import start_envoy
+from tests.bench.haproxy_rival import start_haproxy
 from tests.bench.machine import Process, free_port
 
 LABELS: Final = {
     "gateway-token": "invopop-gateway, opaque token",
     "gateway-jwt": "invopop-gateway, RS256 JWT (cached)",
+    "gateway-compiled-token": "invopop-gateway compiled, opaque token",
+    "gateway-compiled-jwt": "invopop-gateway compiled, RS256 JWT (cached)",
     "envoy-jwt-cached": "Envoy: jwt_authn with its cache, key, JSON log",
     "envoy-jwt": "Envoy: jwt_authn without a cache, key, JSON log",
+    "haproxy": "HAProxy: JWT verified each time, key by a map, JSON log",
     "nginx": "nginx: proxy_pass, key; no caller check, no log",
     "naive": "Starlette + httpx.AsyncClient + StreamingResponse",
 }
@@ -111,11 +115,19 @@ def configure_gateway(stage: Stage, name: str, port: int = 0, more: str = "") ->
 
 
 def run_gateway(
-    stage: Stage, configuration: Path, core: int | None = None, module: str = "gateway"
+    stage: Stage,
+    configuration: Path,
+    core: int | None = None,
+    module: str = "gateway",
+    python: str = sys.executable,
 ) -> tuple[Process, int]:
-    """Starts the gateway, or what `module` has in its place, and tells its callers' port."""
+    """Starts the gateway, or what `module` has in its place, and tells its callers' port.
+
+    Another `python` than this one runs what is installed for it, not what lies here.
+    """
+    safe = () if python == sys.executable else ("-P",)
     process = Process(
-        (sys.executable, "-m", module, "serve", "--config", str(configuration)),
+        (python, *safe, "-m", module, "serve", "--config", str(configuration)),
         stage.cores.rivals[0] if core is None else core,
         stage.output(configuration.stem),
     )
@@ -135,14 +147,18 @@ def start_all(
 ) -> list[Rival]:
     """Starts the rivals of these names; `running` is told of each process, to stop it later."""
     rivals: list[Rival] = []
-    if {"gateway-token", "gateway-jwt"} & set(wanted):
-        process, port = start_gateway(stage)
-        running(process)
-        rivals.append(Rival("gateway-token", process, port, TOKEN))
-        rivals.append(Rival("gateway-jwt", process, port, stage.jwt))
+    forms = [("gateway", sys.executable)]
+    forms += [("gateway-compiled", str(stage.compiled))] if stage.compiled else []
+    for form, python in forms:
+        if {f"{form}-token", f"{form}-jwt"} & set(wanted):
+            process, port = run_gateway(stage, configure_gateway(stage, form), python=python)
+            running(process)
+            rivals.append(Rival(f"{form}-token", process, port, TOKEN))
+            rivals.append(Rival(f"{form}-jwt", process, port, stage.jwt))
     others: tuple[tuple[str, Callable[[int], Process], str], ...] = (
         ("envoy-jwt-cached", partial(start_envoy, stage, cached=True), stage.jwt),
         ("envoy-jwt", partial(start_envoy, stage, cached=False), stage.jwt),
+        ("haproxy", partial(start_haproxy, stage), stage.jwt),
         ("nginx", partial(_nginx, stage), TOKEN),
         ("naive", partial(_naive, stage), TOKEN),
     )

@@ -1,7 +1,6 @@
 """Many instead of one: 10,000 tenants and callers, and two processes on one port."""
 
 from contextlib import ExitStack
-from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
@@ -9,6 +8,7 @@ from gateway.identity.tokens import hash_token
 from tests.bench.environment import TOKEN, Stage
 from tests.bench.load import Load, Sample, measure, measure_group
 from tests.bench.machine import free_port
+from tests.bench.requests import write_script
 from tests.bench.rivals import Rival, start_gateway, write_vault
 
 
@@ -98,24 +98,3 @@ def measure_pair(stage: Stage, load: Load, rounds: int) -> Pair:
             median(sample.per_second for sample in of_one),
             median(sample.per_second for sample in of_two),
         )
-
-
-def write_script(path: Path, tokens: list[str]) -> Path:
-    """A wrk script that shows one token after the other."""
-    listed = ",\n".join(f'  "Bearer {token}"' for token in tokens)
-    path.write_text(
-        f"local tokens = {{\n{listed}\n}}\n"
-        "local at = 0\n"
-        "local requests = {}\n"
-        "function init(args)\n"
-        "  for i, token in ipairs(tokens) do\n"
-        '    requests[i] = wrk.format(nil, nil, {["Authorization"] = token,\n'
-        '      ["Accept"] = "application/json", ["User-Agent"] = "bench/1.0"})\n'
-        "  end\n"
-        "end\n"
-        "function request()\n"
-        "  at = at % #requests + 1\n"
-        "  return requests[at]\n"
-        "end\n"
-    )
-    return path

@@ -21,8 +21,8 @@ from gateway.identity.tokens import hash_token
 from tests.bench.environment import PATH, TOKEN, set_up, start_origin
 from tests.bench.load import Load, measure
 from tests.bench.machine import BenchError, Cores, Process
+from tests.bench.requests import write_script
 from tests.bench.rivals import Rival, start_gateway, write_vault
-from tests.bench.scale import write_script
 
 SCRAPERS: Final = 16
 TENANTS: Final = 3_000  # each with a caller: three series each
