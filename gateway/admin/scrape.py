@@ -1,8 +1,8 @@
 """Serves scrapes of the metrics: one rendering at a time, shared by all who wait for it.
 
-Rule: every scrape gets figures of after its arrival, and rendering takes at most a tenth of the
-time, or one rendering in three seconds, so that requests do not feel how many scrapers there are.
-Scrapers that read slowly hold at most `MOST_BODIES`.
+Rule: every scrape gets figures of after its arrival, and the longer a body is, the longer the next
+one waits, so that requests do not feel how many scrapers there are. Scrapers that read slowly hold
+at most `MOST_BODIES`.
 """
 
 import asyncio
@@ -16,9 +16,10 @@ from gateway.observe.negotiation import format_for
 
 Exposition = Callable[[str], tuple[bytes, str]]
 
-LONGEST_PAUSE: Final = 3.0  # seconds from the start of a rendering to that of the next, at most
+# Seconds from the start of a rendering to that of the next: one for each MiB, and at most so many.
+LONGEST_PAUSE: Final = 3.0
 MOST_BODIES: Final = 3  # that are in memory at one time, until their scrapers have taken them
-_REST: Final = 10  # times the processor time of a rendering
+_PAUSE: Final = 1 / 2**20  # seconds a byte
 # Seconds until a rendering lets the event loop go on, which is ready several times for each request
 # (by default 5 ms).
 _SWITCH: Final = 0.0005
@@ -68,20 +69,19 @@ class Scrapes:
                 if len(self._read) >= MOST_BODIES:
                     raise TooManyBodiesError
                 began = time.monotonic()
-                rendered, cost = await asyncio.to_thread(self._timed, wanted)
-                self._next_at = began + min(LONGEST_PAUSE, cost * _REST)
+                rendered = await asyncio.to_thread(self._rendered, wanted)
+                self._next_at = began + min(LONGEST_PAUSE, len(rendered.body) * _PAUSE)
                 self._read.add(rendered)
         finally:
             if self._wanted.get(wanted) is asyncio.current_task():
                 del self._wanted[wanted]
         return rendered
 
-    def _timed(self, wanted: str) -> tuple[Rendered, float]:
-        """What was rendered, and its processor time in seconds; runs in a thread."""
-        began, usual = time.thread_time(), sys.getswitchinterval()
+    def _rendered(self, wanted: str) -> Rendered:
+        """Runs in a thread."""
+        usual = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH)
         try:
-            rendered = Rendered(*self._exposition(wanted))
+            return Rendered(*self._exposition(wanted))
         finally:
             sys.setswitchinterval(usual)
-        return rendered, time.thread_time() - began

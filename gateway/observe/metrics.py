@@ -4,8 +4,7 @@ Children are kept by their label values, because looking one up costs more than 
 """
 
 from collections.abc import Callable, Iterable
-from itertools import islice
-from math import inf
+from io import BytesIO
 from typing import Any, Final
 
 from prometheus_client import (
@@ -16,9 +15,7 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
-from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.registry import Collector
 
 from gateway import __version__, is_compiled
 from gateway.events import (
@@ -37,35 +34,15 @@ from gateway.events import (
     UpstreamRetried,
 )
 from gateway.observe.families import FAMILIES, LOOKUP_SECONDS, Family
-from gateway.observe.negotiation import format_for
-from gateway.observe.request_counters import COUNTED_HERE, OTHER, PREFIX, RequestCounters
+from gateway.observe.negotiation import OPENMETRICS, format_for
+from gateway.observe.request_counters import COUNTED_HERE, RequestCounters
+from gateway.observe.series import PREFIX, Counters, KeyGauges
 
 # The cause of an exchange's end -> what its caller was too slow at.
 _TOO_SLOW: Final = {"body_rate": "body", "caller_too_slow": "reply"}
-_BOUNDED: Final = frozenset({"tenant", "caller"})
-
-
-class _OfKeys(Collector):
-    """A gauge of keys, read from the vault at each scrape: tenant, slot, value."""
-
-    def __init__(self, family: Family, limit: int) -> None:
-        self._family = family
-        self._limit = limit
-        self.read: Callable[[], Iterable[tuple[str, str, float]]] = tuple
-
-    def collect(self) -> Iterable[Metric]:
-        """One gauge. Past `limit` series the tenants share `other`: the least of theirs."""
-        family = self._family
-        gauge = GaugeMetricFamily(PREFIX + family.name, family.meaning, labels=family.labels)
-        values = iter(self.read())
-        for tenant, slot, value in islice(values, self._limit):
-            gauge.add_metric((tenant, slot), value)
-        rest: dict[str, float] = {}
-        for _, slot, value in values:
-            rest[slot] = min(value, rest.get(slot, inf))
-        for slot, value in rest.items():
-            gauge.add_metric((OTHER, slot), value)
-        yield gauge
+_GROWING: Final = ("would_deny_total", "key_rejected_total")
+_OF_KEYS: Final = ("key_expiry_timestamp_seconds", "key_issued")
+_OURS: Final = frozenset({*COUNTED_HERE, *_GROWING, *_OF_KEYS})  # the others are the library's
 
 
 def _new(family: Family, registry: CollectorRegistry) -> Any:
@@ -85,43 +62,26 @@ class PrometheusMetrics:
         # Else each counter and histogram has a second series that nothing here uses.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
-        self._max_series = max_series
-        self._counters = RequestCounters(max_series)
-        self.registry.register(self._counters)
-        tables = {f.name: f for f in FAMILIES if f.name not in COUNTED_HERE}
-        self._expiries = _OfKeys(tables.pop("key_expiry_timestamp_seconds"), max_series)
-        self._issued = _OfKeys(tables.pop("key_issued"), max_series)
-        self.registry.register(self._expiries)
-        self.registry.register(self._issued)
+        self._requests = RequestCounters(max_series)
+        self._would_deny, self._keys_rejected = (Counters(name, max_series) for name in _GROWING)
+        self._expiries, self._issued = (KeyGauges(name, max_series) for name in _OF_KEYS)
         ProcessCollector(registry=self.registry)
-        self._families = {name: (f, _new(f, self.registry)) for name, f in tables.items()}
-        self._series = dict.fromkeys(self._families, 0)
+        families = {f.name: f for f in FAMILIES if f.name not in _OURS}
+        self._families = {name: _new(family, self.registry) for name, family in families.items()}
         self._children: dict[tuple[str, ...], Any] = {}
-        for family, _ in self._families.values():
+        for family in families.values():
             for values in family.known:
                 self.child(family.name, *values)
         self.child("build_info", __version__, str(is_compiled()).lower()).set(1)
 
     def child(self, *name_and_values: str) -> Any:
-        """The child of a family for its label values, in the table's order; it is kept.
-
-        Past `max_series` children of one family, new tenants and callers share `other`.
-        """
+        """The child of a family of the library's for its label values, which is kept."""
         child = self._children.get(name_and_values)
-        return self._add(name_and_values) if child is None else child
-
-    def _add(self, key: tuple[str, ...]) -> Any:
-        name, *values = key
-        family, metric = self._families[name]
-        if self._series[name] >= self._max_series:
-            pairs = zip(family.labels, values, strict=True)
-            values = [OTHER if label in _BOUNDED and v else v for label, v in pairs]
-            key = (name, *values)
-            if key in self._children:
-                return self._children[key]
-        self._series[name] += 1
-        self._children[key] = metric.labels(*values) if values else metric
-        return self._children[key]
+        if child is None:
+            name, *values = name_and_values
+            metric = self._families[name]
+            child = self._children[name_and_values] = metric.labels(*values) if values else metric
+        return child
 
     def watch(self, name: str, read: Callable[[], float], *values: str) -> None:
         """Lets a gauge read its value at each scrape."""
@@ -137,8 +97,14 @@ class PrometheusMetrics:
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """The scrape's body and content type, as `Accept` asks: text or OpenMetrics."""
-        encode, content_type = choose_encoder(format_for(accept))
-        return encode(self.registry), content_type
+        wanted = format_for(accept)
+        encode, content_type = choose_encoder(wanted)
+        ours = (self._requests, self._would_deny, self._keys_rejected, self._expiries, self._issued)
+        body = BytesIO()  # never in memory twice
+        for one in ours:
+            body.writelines(map(str.encode, one.text(wanted == OPENMETRICS)))
+        body.write(encode(self.registry))
+        return body.getvalue(), content_type
 
     def subscribe(self, events: Events) -> None:
         """Counts from now on whatever is emitted."""
@@ -162,7 +128,7 @@ class PrometheusMetrics:
             lambda e: child("connections_refused_total", e.listener, e.reason).inc(),
         )
         events.subscribe(KeyEchoed, lambda _: child("key_echo_total").inc())
-        events.subscribe(KeyRejected, lambda e: child("key_rejected_total", e.tenant, e.slot).inc())
+        events.subscribe(KeyRejected, lambda e: self._keys_rejected.count(e.tenant, e.slot))
         events.subscribe(
             KeyRefreshed, lambda e: child("key_refresh_total", e.source, e.outcome).inc()
         )
@@ -183,12 +149,12 @@ class PrometheusMetrics:
 
     def _ended(self, event: ExchangeEnded) -> None:
         x = event.exchange
-        self._counters.count(x)
+        self._requests.count(x)
         if x.error:
             self.child("rejected_total", x.error).inc()
         if x.cause in _TOO_SLOW:
             self.child("slow_callers_total", _TOO_SLOW[x.cause]).inc()
         if x.would_deny:
-            self.child("would_deny_total", x.caller, x.route).inc()
+            self._would_deny.count(x.caller, x.route)
         if x.status == 499:
             self.child("client_disconnects_total", x.phase).inc()

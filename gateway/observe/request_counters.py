@@ -1,36 +1,38 @@
-"""The counters that every exchange counts in: plain integers, made into metrics at each scrape.
+"""The counters that every exchange counts in: plain integers, written as text at each scrape.
 
 One look-up an exchange. Every request pays for these six families: the library's own counters, with
-a lock each, would take a twelfth of its time. All other families are the library's.
+a lock each, would take a twelfth of its time.
 """
 
 import time
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from prometheus_client import Metric
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
-from prometheus_client.registry import Collector
-from prometheus_client.samples import Exemplar
-
 from gateway.model import Exchange
-from gateway.observe.families import FAMILIES, OWN_SECONDS, SECONDS
-
-PREFIX: Final = "invopop_gateway_"
-OTHER: Final = "other"
-COUNTED_HERE: Final = frozenset(
-    {
-        "requests_total",
-        "request_duration_seconds",
-        "upstream_duration_seconds",
-        "overhead_seconds",
-        "request_bytes_total",
-        "response_bytes_total",
-    }
+from gateway.observe.families import OWN_SECONDS, SECONDS, Family
+from gateway.observe.series import (
+    OTHER,
+    PREFIX,
+    CountedSeries,
+    counters_text,
+    family_of,
+    heading,
+    label_text,
+    number,
 )
 
 Key = tuple[str, str, str, str, int]  # tenant, caller, route, method, status
+
+_REQUESTS: Final = family_of("requests_total")
+_TOTAL: Final = family_of("request_duration_seconds")
+_UPSTREAM: Final = family_of("upstream_duration_seconds")
+_OWN: Final = family_of("overhead_seconds")
+_RECEIVED: Final = family_of("request_bytes_total")
+_SENT: Final = family_of("response_bytes_total")
+COUNTED_HERE: Final = tuple(
+    family.name for family in (_REQUESTS, _TOTAL, _UPSTREAM, _OWN, _RECEIVED, _SENT)
+)
 
 
 class Histogram:
@@ -53,20 +55,24 @@ class Histogram:
         if trace_id:
             self._exemplars[index] = (trace_id, value, time.time())
 
-    def into(self, family: HistogramMetricFamily, labels: Sequence[str]) -> None:
-        """Adds what was counted, cumulated as Prometheus wants it, to a family."""
-        buckets: list[tuple[str, float] | tuple[str, float, Exemplar]] = []
+    def lines(self, family: Family, values: Sequence[str], openmetrics: bool) -> Iterator[str]:
+        """Its samples, cumulated as Prometheus wants it; exemplars are OpenMetrics'."""
+        name, names = PREFIX + family.name, (*family.labels, "le")
         total = 0
         for index, count in enumerate(list(self._counts)):
             total += count
             bound = "+Inf" if index == len(self._bounds) else repr(self._bounds[index])
-            last = self._exemplars.get(index)
-            if last is None:
-                buckets.append((bound, total))
-            else:
-                exemplar = Exemplar({"trace_id": last[0]}, last[1], last[2])
-                buckets.append((bound, total, exemplar))
-        family.add_metric(labels, buckets, self._sum)
+            labels = label_text(names, (*values, bound))
+            last = self._exemplars.get(index) if openmetrics else None
+            exemplar = "" if last is None else _exemplar(*last)
+            yield f"{name}_bucket{labels} {number(total)}{exemplar}\n"
+        labels = label_text(family.labels, values)
+        yield f"{name}_count{labels} {number(total)}\n"
+        yield f"{name}_sum{labels} {number(self._sum)}\n"
+
+
+def _exemplar(trace_id: str, value: float, at: float) -> str:
+    return f' # {{trace_id="{trace_id}"}} {number(value)} {at}'
 
 
 class Durations:
@@ -79,23 +85,35 @@ class Durations:
         self.upstream = Histogram(SECONDS)
 
 
-class RequestCounter:
-    """One series of `requests_total`, and the bytes and seconds of its exchanges."""
+class Moved:
+    """The body bytes of one tenant's exchanges."""
 
-    __slots__ = ("bytes_in", "bytes_out", "count", "durations")
+    __slots__ = ("received", "sent")
 
-    def __init__(self, durations: Durations) -> None:
-        self.count = self.bytes_in = self.bytes_out = 0
+    def __init__(self, tenant: str) -> None:
+        labels = label_text(_RECEIVED.labels, (tenant,))
+        self.received, self.sent = CountedSeries(labels), CountedSeries(labels)
+
+
+class RequestCounter(CountedSeries):
+    """One series of `requests_total`, and where the bytes and seconds of its exchanges count."""
+
+    __slots__ = ("durations", "received", "sent")
+
+    def __init__(self, labels: str, durations: Durations, moved: Moved) -> None:
+        super().__init__(labels)
         self.durations = durations
+        self.received, self.sent = moved.received, moved.sent
 
 
-class RequestCounters(Collector):
+class RequestCounters:
     """All series. Past `max_series` of them, new tenants and callers share `other`."""
 
     def __init__(self, max_series: int) -> None:
         self._max_series = max_series
         self._counters: dict[Key, RequestCounter] = {}
         self._durations: dict[tuple[str, str], Durations] = {}
+        self._moved: dict[str, Moved] = {}  # "" is what was not let in: no series
         self._own = Histogram(OWN_SECONDS)
 
     def count(self, x: Exchange) -> None:
@@ -104,8 +122,8 @@ class RequestCounters(Collector):
         key = (tenant, x.caller, x.route, x.method, x.status)
         counter = self._counters.get(key) or self._add(key)
         counter.count += 1
-        counter.bytes_in += x.bytes_in
-        counter.bytes_out += x.bytes_out
+        counter.received.count += x.bytes_in
+        counter.sent.count += x.bytes_out
         counter.durations.total.add(x.seconds, x.trace_id)
         if x.upstream_seconds is not None:
             counter.durations.upstream.add(x.upstream_seconds, x.trace_id)
@@ -114,42 +132,35 @@ class RequestCounters(Collector):
     def _add(self, key: Key) -> RequestCounter:
         tenant, caller, route, method, status = key
         if len(self._counters) >= self._max_series:
-            key = (tenant and OTHER, caller and OTHER, route, method, status)
+            tenant, caller = tenant and OTHER, caller and OTHER
+            key = (tenant, caller, route, method, status)
+            if (shared := self._counters.get(key)) is not None:
+                return shared
+        labels = label_text(_REQUESTS.labels, (tenant, caller, route, method, str(status)))
         durations = self._durations.setdefault((route, method), Durations())
-        return self._counters.setdefault(key, RequestCounter(durations))
+        moved = self._moved.get(tenant)
+        if moved is None:
+            moved = self._moved[tenant] = Moved(tenant)
+        counter = self._counters[key] = RequestCounter(labels, durations, moved)
+        return counter
 
-    def collect(self) -> Iterable[Metric]:
-        """The six families as they stand; called in the thread that scrapes."""
-        counters, durations = list(self._counters.items()), list(self._durations.items())
-        requests = _counter("requests_total")
-        received, sent = _counter("request_bytes_total"), _counter("response_bytes_total")
-        moved: dict[str, list[int]] = {}
-        for (*names, status), counter in counters:
-            requests.add_metric([*map(str, names), str(status)], counter.count)
-            if tenant := str(names[0]):
-                into = moved.setdefault(tenant, [0, 0])
-                into[0] += counter.bytes_in
-                into[1] += counter.bytes_out
-        for tenant, (bytes_in, bytes_out) in moved.items():
-            received.add_metric([tenant], bytes_in)
-            sent.add_metric([tenant], bytes_out)
-        total, upstream = (
-            _histogram("request_duration_seconds"),
-            _histogram("upstream_duration_seconds"),
-        )
-        for labels, histograms in durations:
-            histograms.total.into(total, labels)
-            histograms.upstream.into(upstream, labels)
-        own = _histogram("overhead_seconds")
-        self._own.into(own, ())
-        return (requests, total, upstream, own, received, sent)
+    def text(self, openmetrics: bool) -> Iterator[str]:
+        """The six families as they stand, in pieces; called in the thread that scrapes."""
+        durations = list(self._durations.items())
+        moved = [moved for tenant, moved in list(self._moved.items()) if tenant]
+        yield from counters_text(_REQUESTS, list(self._counters.values()), openmetrics)
+        total = [(labels, one.total) for labels, one in durations]
+        upstream = [(labels, one.upstream) for labels, one in durations]
+        yield from _histograms_text(_TOTAL, total, openmetrics)
+        yield from _histograms_text(_UPSTREAM, upstream, openmetrics)
+        yield from _histograms_text(_OWN, [((), self._own)], openmetrics)
+        yield from counters_text(_RECEIVED, [one.received for one in moved], openmetrics)
+        yield from counters_text(_SENT, [one.sent for one in moved], openmetrics)
 
 
-def _counter(name: str) -> CounterMetricFamily:
-    family = next(f for f in FAMILIES if f.name == name)
-    return CounterMetricFamily(PREFIX + name, family.meaning, labels=family.labels)
-
-
-def _histogram(name: str) -> HistogramMetricFamily:
-    family = next(f for f in FAMILIES if f.name == name)
-    return HistogramMetricFamily(PREFIX + name, family.meaning, labels=family.labels)
+def _histograms_text(
+    family: Family, histograms: Iterable[tuple[Sequence[str], Histogram]], openmetrics: bool
+) -> Iterator[str]:
+    yield heading(family, openmetrics)
+    for values, histogram in histograms:
+        yield from histogram.lines(family, values, openmetrics)

@@ -171,6 +171,7 @@ class Cycle:
         last = (len(body) - 1) // PIECE * PIECE
         for start in range(0, last, PIECE):
             self._write(body[start : start + PIECE], True)
+            await asyncio.sleep(0)  # others' requests do not wait until all of it is written
             if self._connection.write_paused:
                 await self._connection.drained()
         return body[last:]

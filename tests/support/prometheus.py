@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from gateway.observe.families import FAMILIES
-from gateway.observe.request_counters import PREFIX
+from gateway.observe.series import PREFIX
 from tests.support.gateway import eventually
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

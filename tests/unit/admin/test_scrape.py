@@ -90,26 +90,22 @@ async def test_a_failure_is_not_kept() -> None:
     assert (await scrapes.scrape("")).body == b"well"
 
 
-async def test_after_a_long_rendering_there_is_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is rendered again no sooner than three seconds after the last rendering began."""
-    now = [100.0]
+@pytest.mark.parametrize(("mib", "pause"), [(0.125, 0.125), (1, 1), (50, 3)])
+async def test_the_longer_a_body_the_longer_the_pause(
+    monkeypatch: pytest.MonkeyPatch, mib: float, pause: float
+) -> None:
+    """A second for each MiB, at most three, from the start of one rendering to the next's."""
     slept: list[float] = []
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(time, "thread_time", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: 100.0)
 
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
-
-    def slow(_: str) -> tuple[bytes, str]:
-        now[0] += 0.4
-        return b"", "text/plain"
-
-    scrapes = Scrapes(slow)
+    scrapes = Scrapes(lambda _: (bytes(int(mib * 2**20)), "text/plain"))
     await scrapes.scrape("")
     await scrapes.scrape("")
-    assert slept[1] == pytest.approx(2.6)
+    assert slept[1] == pytest.approx(pause)
 
 
 async def test_bodies_that_are_still_read_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
