@@ -105,7 +105,10 @@ class Admission:
             raise
         x.caller, x.by = caller.name, caller.by
         if shown is not None and caller.by in _BY_CREDENTIAL:
-            rest = without_copies(inbound, shown)
+            unread = self.head.unread
+            if unread:
+                unread = services.authenticator.without_placeholders(unread)
+            rest = without_copies(inbound, shown, unread)
             if rest is not inbound:
                 self.head = self.head._replace(inbound=rest)
         return caller

@@ -10,7 +10,7 @@ from time import perf_counter
 from gateway.admission import Admission
 from gateway.errors import GatewayError, GatewayFault
 from gateway.inbound import InboundBody
-from gateway.invopop.table import NOT_ABOUT_KEYS, NOT_ABOUT_KEYS_PATHS
+from gateway.invopop.operations import may_not_be_about_the_key
 from gateway.model import Exchange, Grant, Key, Reply
 from gateway.sending import Sending
 from gateway.services import Services
@@ -130,7 +130,7 @@ class Attempts(Sending):
         Then the first reply is closed, unless all of it is here. Raises `key_unavailable` if it
         turned out too late that there is none.
         """
-        if self._may_be_about_something_else():
+        if may_not_be_about_the_key(self._inbound.path):
             return None
         other = await self._services.vault.rejections.other_key(self._key)
         if other is None or not self._body.replayable:
@@ -145,11 +145,6 @@ class Attempts(Sending):
             if reply.body.ready is None:
                 raise GatewayFault("key_unavailable", headers=[(b"retry-after", b"1")]) from None
             return None
-
-    def _may_be_about_something_else(self) -> bool:
-        return self._grant.operation.startswith(NOT_ABOUT_KEYS) or self._inbound.path.startswith(
-            NOT_ABOUT_KEYS_PATHS
-        )
 
     async def _condemned(self, key: Key, reply: Reply) -> bool:
         """Whether Invopop rejects the key itself; if so, or if this fails, the reply is closed."""

@@ -46,11 +46,13 @@ _READ_HERE: Final = frozenset(
 class Head(NamedTuple):
     """A valid request head: the request, its credentials, and what it asks of this gateway.
 
-    `timeout` is `X-Request-Timeout` in seconds, or None.
+    `credential` counts; `unread` are others that stand beside it. `timeout` is
+    `X-Request-Timeout` in seconds, or None.
     """
 
     inbound: Inbound
     credential: bytes | None
+    unread: tuple[bytes, ...]
     tenant_headers: tuple[bytes, ...]
     timeout: float | None
     trace: TraceContext | None
@@ -139,11 +141,12 @@ def read_inbound(
     )
     credentials = [seen[name][0] for name in CREDENTIAL_FIELDS if name in seen]
     if tunnel is not None and tunnel.credential is not None:
-        credentials = [tunnel.credential]  # what is inside is the client's own for Invopop
+        credentials.insert(0, tunnel.credential)  # what is inside is the client's own for Invopop
     trace = context_of(seen[b"traceparent"]) if b"traceparent" in seen else None
     return Head(
         inbound=inbound,
         credential=credentials[0] if credentials else None,
+        unread=tuple(credentials[1:]),
         tenant_headers=tuple(seen.get(b"x-invopop-tenant", ())),
         timeout=timeout,
         trace=trace,

@@ -45,7 +45,7 @@ async def open_tunnel(services: Services, x: Exchange, scope: Scope, send: Send)
         request_id=x.request_id,
         proxy_form=True,
     )
-    head = Head(inbound, shown[0] if shown else None, (), None, None)
+    head = Head(inbound, shown[0] if shown else None, (), (), None, None)
     x.step("authenticate")
     caller = await Admission(services, x, head).authenticate()
     x.step("")

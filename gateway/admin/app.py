@@ -41,6 +41,11 @@ NOT_BY_NAME: Final = "Open the status page by an IP address or as localhost, not
 # `host[:port]` (RFC 9110 7.2); what the parts may be is looked at one by one.
 _HOST: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9.-]+))(?::[0-9]*)?")
 
+# What scrapers and probes do not send. A page at a rebound name has our origin, so that it may set
+# User-Agent; and over plain HTTP browsers send no Sec-Fetch-*. But they add these, if not all.
+_BROWSER_FIELDS: Final = frozenset({"accept-language", "cookie", "dnt", "origin", "referer"})
+_BROWSER: Final = re.compile(r"\s*(?:mozilla|opera)/", re.IGNORECASE)
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -123,12 +128,12 @@ def is_from_page_elsewhere(headers: Headers) -> bool:
     Under an address or `localhost` its user may open a path or follow a link to it, and our own
     page may ask for more.
     """
-    host, sent_by = headers.get("host", ""), headers.get("user-agent", "")
+    host = headers.get("host", "")
     fetch = {name: headers.getlist(f"sec-fetch-{name}") for name in ("site", "mode", "dest")}
     origins = headers.getlist("origin")
     if not _is_no_name(host):
-        marks = any(name.startswith("sec-fetch-") for name in headers)
-        return bool(origins) or marks or sent_by.startswith("Mozilla/")
+        marked = any(name in _BROWSER_FIELDS or name.startswith("sec-") for name in headers)
+        return marked or any(map(_BROWSER.match, headers.getlist("user-agent")))
     if any(origin not in {f"http://{host}", f"https://{host}"} for origin in origins):
         return True
     opened = fetch["mode"] == ["navigate"] and fetch["dest"] == ["document"]

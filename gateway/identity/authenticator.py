@@ -85,6 +85,12 @@ class Authenticator:
             caller = verified.caller
         return caller
 
+    def without_placeholders(self, credentials: Sequence[bytes]) -> tuple[bytes, ...]:
+        """The values of credential fields less those that count as no credential."""
+        return tuple(
+            one for one in credentials if one.partition(b" ")[2].lstrip() not in self._placeholders
+        )
+
     async def fetch_keys(self, needed: SigningKeyNeeded) -> None:
         """Waits up to 2 s for a fetch that may bring the key; then call `authenticate` again."""
         await needed.keys.wait(needed.key_id)

@@ -6,6 +6,7 @@ no further: not in another field, not in the target.
 
 import base64
 import binascii
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -16,6 +17,7 @@ from gateway.model import CREDENTIAL_FIELDS, Headers, Inbound
 _SHORTEST: Final = 8
 _DECODINGS: Final = 2  # times that escapes are decoded, as in the rules for paths
 _TOKEN68: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
+_TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")  # of the two alphabets of base64
 _LONGEST_SHOWN: Final = 256  # characters of a claim in a log line
 
 
@@ -84,13 +86,17 @@ def _basic(encoded: bytes) -> bytes:
     return token
 
 
-def without_copies(inbound: Inbound, credential: bytes) -> Inbound:
-    """The request without copies of its own credential: fields that hold one are left out.
+def without_copies(inbound: Inbound, credential: bytes, unread: Sequence[bytes] = ()) -> Inbound:
+    """The request without copies of its own credentials: fields that hold one are left out.
 
-    Clients that have a token for us may put it into `X-Api-Key` as well, or into a link. Raises
-    `CallerError("bad_request")` for a copy in the target or in `Referer`: neither can be left out.
+    Clients that have a token for us may put it into `X-Api-Key` as well, or into a link. `unread`
+    are credentials that this one was preferred to. Raises `CallerError("bad_request")` for a copy
+    in the target or in `Referer`: neither can be left out.
     """
     secrets = _secrets_of(credential)
+    if unread:
+        every = [*secrets, *(secret for other in unread for secret in _secrets_of(other))]
+        secrets = tuple(sorted(every, key=len, reverse=True))
     if not secrets:
         return inbound
     shortest = len(secrets[-1])
@@ -139,21 +145,34 @@ def _in_field(name: bytes, value: bytes, secrets: tuple[bytes, ...]) -> bool:
     for secret in secrets:
         if secret.lower() in name:
             return True
-    if _in_text(value, secrets):
-        return True
-    scheme, _, encoded = value.partition(b" ")
-    return scheme.lower() == b"basic" and _in_text(_decoded(encoded), secrets)
+    return _in_text(value, secrets)
 
 
 def _in_text(text: bytes, secrets: tuple[bytes, ...]) -> bool:
-    """Whether a text holds a secret, as it is or with escapes decoded (RFC 3986 2.1)."""
+    """Whether a text holds a secret: as it is, with escapes decoded (RFC 3986 2.1), in base64."""
     for _ in range(_DECODINGS + 1):
         for secret in secrets:
             if text.find(secret) >= 0:  # `in` raises and catches a TypeError before it looks
                 return True
+            if len(text) >= len(secret) * 4 // 3 and _in_base64(text, secret):
+                return True
         if text.find(b"%") < 0:
             return False
         text = unquote_to_bytes(text)
+    return False
+
+
+def _in_base64(text: bytes, secret: bytes) -> bool:
+    """Whether base64 of anything with the secret in it stands in a text (RFC 4648 4 and 5).
+
+    Its first byte is at one of three places in a group, which leaves the digits that hold nothing
+    but the secret the same, whatever is around it.
+    """
+    text = text.translate(_TO_STANDARD)
+    for before in range(3):
+        digits = base64.b64encode(bytes(before) + secret)
+        if text.find(digits[(8 * before + 5) // 6 : 8 * (before + len(secret)) // 6]) >= 0:
+            return True
     return False
 
 

@@ -6,18 +6,25 @@ Rule: pure functions. Matching walks the segments once, whatever the size of the
 import re
 from collections.abc import Iterable, Sequence
 from functools import cache
+from itertools import islice
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+from gateway.invopop import spellings
 from gateway.invopop.table import (
     CREDENTIALS,
     FILE_OPERATIONS,
     FILES_PREFIX,
+    NOT_ABOUT_KEYS,
     OPERATIONS,
     UUID_PARAMETERS,
     Operation,
 )
 
+VERSION: Final = re.compile(r"v[0-9]+(?:\.[0-9]+)*")
+"""A segment that is the version of a service."""
+
+_DISGUISED: Final = 3  # times that what was escaped may be escaped again
 _UUID: Final = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
@@ -102,6 +109,16 @@ def split_path(path: bytes) -> tuple[str, ...]:
 def gives_credentials(name: str) -> bool:
     """Whether replies of this operation hold a token for Invopop's API."""
     return name.startswith(CREDENTIALS)
+
+
+def may_not_be_about_the_key(path: bytes) -> bool:
+    """Whether a 401 to this raw path may be about something else than the key, however spelt."""
+    text = path.decode("ascii")
+    for _ in range(_DISGUISED):
+        text = spellings.trim(spellings.separate(spellings.fold(spellings.unescape(text))))
+    text = spellings.cut_off(spellings.drop_parameters(text))
+    parts = (part for part in text.split("/") if part and not VERSION.fullmatch(part))
+    return tuple(islice(parts, 2)) in NOT_ABOUT_KEYS
 
 
 @cache

@@ -18,10 +18,11 @@ UUID_PARAMETERS: Final = frozenset({"id", "entry_id", "series_id", "silo_entry_i
 """Parameters whose values are always UUIDs, of any version; others hold any one segment."""
 
 CREDENTIALS: Final = "access.enrollment."
-# Operations, and paths, whose 401 is about credentials in the request, or about whose key it is.
-NOT_ABOUT_KEYS: Final = (CREDENTIALS, "access.orgs.")
-NOT_ABOUT_KEYS_PATHS: Final = (b"/access/v1/enrollment", b"/access/v1/orgs")
 """How the names of operations begin whose replies hold a token for Invopop's API."""
+
+NOT_ABOUT_KEYS: Final = (("access", "enrollment"), ("access", "orgs"))
+"""Where a 401 is about credentials in the request, or about whose key it is: the first segments of
+paths, less the version."""
 
 FILES_PREFIX: Final = b"/.files/"
 """How a path begins that means a file: `/.files/HOST/PATH`. No such path goes to the upstream."""

@@ -10,10 +10,16 @@ from fnmatch import translate
 from typing import Final, NamedTuple
 
 from gateway.errors import Problem
-from gateway.invopop.operations import gives_credentials, is_parameter, names, segments_of
+from gateway.invopop.operations import (
+    VERSION,
+    gives_credentials,
+    is_parameter,
+    names,
+    segments_of,
+)
 from gateway.invopop.presets import PRESETS, expand, globs
+from gateway.invopop.spellings import fold_all
 from gateway.invopop.table import CREDENTIALS, FILE_OPERATIONS, OPERATIONS, OTHER, Operation
-from gateway.policy.readings import fold_all
 
 ANY: Final = "*"
 ANY_NUMBER: Final = "**"
@@ -23,7 +29,6 @@ _EXAMPLE: Final = "silo.entries.create"
 _ENTRY: Final = re.compile(r"(?P<method>\S+) +(?P<path>/.*)")
 # What no decoded segment of a lawful path holds, and what would be meant as more than itself.
 _SEGMENT: Final = re.compile(r"\*\*?|(?!\.\.?\Z)[^\x00-\x1f\x7f*?#%{}\\]+")
-_VERSION: Final = re.compile(r"v[0-9]+")
 
 
 class Pattern(NamedTuple):
@@ -158,7 +163,7 @@ def _below(denied: Mapping[str, str]) -> tuple[tuple[str, Pattern], ...]:
 
 def unknown_name(segments: Sequence[str]) -> str:
     """A name for a path that the table does not know: `/silo/v2/x` is `silo.x.other`."""
-    return ".".join([*(part for part in segments if not _VERSION.fullmatch(part)), OTHER])
+    return ".".join([*(part for part in segments if not VERSION.fullmatch(part)), OTHER])
 
 
 def _allowed(entry: str) -> Pattern | frozenset[str] | str:

@@ -3,22 +3,18 @@
 Rule: pure; its work is bounded. A path that can be read in too many ways has no readings at all.
 """
 
-import re
-import unicodedata
 from collections.abc import Sequence
 from typing import Final
-from urllib.parse import unquote
 
+from gateway.invopop import spellings
 from gateway.invopop.operations import is_parameter, match, match_file, segments_of, split_path
+from gateway.invopop.spellings import ESCAPED_SLASH, fold_all
 from gateway.invopop.table import Operation
 
 # What all readings together may hold, in characters; slashes and escapes count for more, because
 # they cost time. A path of 300 bytes may have hundreds of readings, one of 30 KiB two.
 _MAX_TEXT: Final = 65_536
 _EXTRA: Final = 64
-
-_ESCAPED_SLASH: Final = "\0"  # in a text; a lawful path holds no control character
-_PARAMETERS: Final = re.compile(r";[^/]*")  # RFC 3986 3.3, as servlet containers drop them
 
 _PARAMETER: Final = "without `;` parameters"
 _CASE: Final = "in another letter case"
@@ -28,8 +24,8 @@ class Reading:
     """A method (`GET` for `HEAD`) and decoded path segments, and the operation that they mean.
 
     `how` says what was done to the path to read it so, one phrase for each step. `is_value` marks
-    a reading that differs from what was sent only in that the last parameter's value is longer:
-    an entry's key with a slash, a file's path.
+    a reading that differs from what was sent only in that the last parameter's value is longer (an
+    entry's key with a slash, a file's path) or, at the end of the path, gone (a key such as `#1`).
     """
 
     __slots__ = ("how", "is_value", "method", "operation", "segments")
@@ -69,7 +65,7 @@ def other_readings(sent: Reading, path: bytes) -> list[Reading] | None:
         return None
     readings: dict[tuple[str, ...], Reading] = {}
     for text, how in texts.items():
-        parts = [part.replace(_ESCAPED_SLASH, "/") for part in text.split("/") if part]
+        parts = [part.replace(ESCAPED_SLASH, "/") for part in text.split("/") if part]
         if "." in parts or ".." in parts:
             return None
         segments = tuple(parts)
@@ -81,34 +77,27 @@ def other_readings(sent: Reading, path: bytes) -> list[Reading] | None:
     return list(readings.values())
 
 
-def fold(text: str) -> str:
-    """A text without regard to letter case, nor to width and other compatible forms (NFKC)."""
-    return text.casefold() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
-
-
-def fold_all(segments: Sequence[str]) -> tuple[str, ...]:
-    """Segments without regard to letter case."""
-    return tuple(map(fold, segments))
-
-
 def _is_value(sent: Reading, other: Sequence[str]) -> bool:
-    if sent.operation is None or len(other) < len(sent.segments):
+    if sent.operation is None:
         return False
     template = segments_of(sent.operation.template)
     last = max((at for at, part in enumerate(template) if is_parameter(part)), default=None)
     if last is None:
         return False
     behind = len(template) - last - 1
+    if len(other) < len(sent.segments) and (behind or len(other) < last):
+        return False
     kept = (*sent.segments[:last], *sent.segments[len(sent.segments) - behind :])
     return fold_all(kept) == fold_all((*other[:last], *other[len(other) - behind :]))
 
 
 def _texts(segments: Sequence[str], path: bytes) -> dict[str, str] | None:
     """Every text that steps lead to, with the steps; a step may be taken again after another."""
-    first = "/".join([segment.replace("/", _ESCAPED_SLASH) for segment in segments])
+    first = "/".join([segment.replace("/", ESCAPED_SLASH) for segment in segments])
     found = {first: ""}
     if b";" in path:
-        found.setdefault(_unescape(_PARAMETERS.sub("", path[1:].decode("ascii"))), _PARAMETER)
+        cut = spellings.drop_parameters(path[1:].decode("ascii"))
+        found.setdefault(spellings.unescape(cut), _PARAMETER)
     queue = list(found)
     room = _MAX_TEXT - _EXTRA * first.count("%")
     for text in queue:
@@ -125,31 +114,12 @@ def _texts(segments: Sequence[str], path: bytes) -> dict[str, str] | None:
     return found
 
 
-def _unescape(text: str) -> str:
-    """Percent-decoded, where an escaped slash is not yet a separator."""
-    if "%" not in text:
-        return text
-    return unquote(re.sub("%2[Ff]", _ESCAPED_SLASH, text), errors="replace")
-
-
-def _separate(text: str) -> str:
-    return text.replace(_ESCAPED_SLASH, "/")
-
-
-def _drop_parameters(text: str) -> str:
-    return _PARAMETERS.sub("", text) if ";" in text else text
-
-
-def _drop_blanks(text: str) -> str:
-    if text.isprintable() and " " not in text:  # there is no other white space to print
-        return text
-    return "/".join([part.rstrip() for part in text.split("/")])
-
-
 _STEPS: Final = (
-    (_CASE, fold),
-    ("with %2F read as a slash", _separate),
-    (_PARAMETER, _drop_parameters),
-    ("without trailing blanks", _drop_blanks),
-    ("unescaped again", _unescape),
+    (_CASE, spellings.fold),
+    ("with %2F read as a slash", spellings.separate),
+    (_PARAMETER, spellings.drop_parameters),
+    ("without surrounding blanks or trailing dots", spellings.trim),
+    ("unescaped again", spellings.unescape),
+    ("up to an escaped ? or #", spellings.cut_off),
+    ("without an extension", spellings.drop_extensions),
 )

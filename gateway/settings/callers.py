@@ -73,7 +73,7 @@ class Issuer(Table):
     jwks_ca_file: FilePath | None = None
     """The only trust anchors for fetching. Left out: the system's."""
     jwks_bearer_file: FilePath | None = None
-    """A file with a bearer token to fetch with, read each time; only the issuer's host gets it."""
+    """A file with a bearer token, read at each fetch; for the host of `jwks_url` or `issuer`."""
     jwks_refresh: Seconds = 300.0
     """How often keys, or a `secret` in a store, are fetched again."""
     jwks_max_stale: SecondsOrZero = 86400.0

@@ -17,8 +17,7 @@ _PUBLIC: Final = frozenset({
     "dd5aeb0619a9344cdd06d87a2f9c64868c2b6343ec3997d714d93b2c598ca3a3",
     "2c2b35e8fe53c2eb100f058db714267285c76c91f1e3cddac8de6f94bef19400",
 })  # fmt: skip
-_EVERYBODY: Final = ("0.0.0.0/0", "::/0")
-_WILDCARDS: Final = ("0.0.0.0", "::")
+_WIDEST: Final = {4: 8, 6: 16}  # prefixes of the widest networks that one owner has
 _URI: Final = re.compile(r"(?!(?i:dns|uri|cn|ip):)[A-Za-z][A-Za-z0-9+.-]*:.+")
 _DNS_NAME: Final = re.compile(r"(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 # The least that a body limit is probably meant to be: fewer bytes were meant as KiB or MiB.
@@ -37,6 +36,13 @@ _LONGEST: Final = {
     ("upstream", "circuit_open_for"): 3600,
     ("vault", "refresh"): 7 * 86400,
     ("vault", "negative_ttl"): 86400,
+    ("vault", "stale_grace"): 30 * 86400,
+}
+_LONGEST_OF_ISSUERS: Final = {
+    "leeway": 600,
+    "jwks_refresh": 7 * 86400,
+    "jwks_max_stale": 60 * 86400,
+    "max_token_age": 366 * 86400,
 }
 
 
@@ -73,31 +79,34 @@ def _listeners(settings: Settings) -> Iterator[str]:
             "listen.host: callers' tokens come over plain HTTP on an address that is not loopback; "
             "set tls_certificate, unless a mesh or an ingress encrypts them"
         )
-    if admin.host in _WILDCARDS:
+    if _is_wildcard(admin.host):
         yield (
             "admin.host: open on every address; metrics name tenants and callers, so let only "
             "Prometheus and probes reach it"
         )
     for network in admin.status_networks:
-        if network in _EVERYBODY:
-            yield f'admin.status_networks: "{network}" shows the status page to everyone'
+        if whom := _strangers(network):
+            yield f'admin.status_networks: "{network}" shows the status page to {whom}'
 
 
 def _units(settings: Settings) -> Iterator[str]:
     """Times and sizes that look like another unit: milliseconds, minutes, KiB, MiB."""
     for (section, name), longest in _LONGEST.items():
-        value = getattr(getattr(settings, section), name)
-        if value > longest:
-            yield f"{section}.{name}: {value:g} s is long; times are seconds, not milliseconds"
-        elif 0 < value < _SHORTEST:
-            yield f"{section}.{name}: {value:g} s is short; times are seconds"
+        yield from _time(f"{section}.{name}", getattr(getattr(settings, section), name), longest)
     for index, issuer in enumerate(settings.issuers):
-        if issuer.leeway > 600:
-            where = key_path(("issuers", index, "leeway"))
-            yield f"{where}: {issuer.leeway:g} s is long; times are seconds, not milliseconds"
+        for name, longest in _LONGEST_OF_ISSUERS.items():
+            where = key_path(("issuers", index, name))
+            yield from _time(where, getattr(issuer, name) or 0.0, longest)
     if 0 < settings.limits.max_body < _LEAST_BODY:
         size = settings.limits.max_body
         yield f'limits.max_body: {size} bytes is little; a size is bytes, or such as "{size}MiB"'
+
+
+def _time(where: str, value: float, longest: float) -> Iterator[str]:
+    if value > longest:
+        yield f"{where}: {value:g} s is long; times are seconds, not milliseconds"
+    elif 0 < value < _SHORTEST:
+        yield f"{where}: {value:g} s is short; times are seconds"
 
 
 def _caller(caller: CallerSettings, settings: Settings) -> Iterator[str]:
@@ -113,8 +122,8 @@ def _caller(caller: CallerSettings, settings: Settings) -> Iterator[str]:
     for network in caller.networks:
         if network.startswith("unix") != on_socket:
             yield f'network "{network}" never matches: see listen.socket'
-        elif network.endswith("/0"):
-            yield f'network "{network}" makes everyone who reaches the port this caller'
+        elif whom := _strangers(network):
+            yield f'network "{network}" makes {whom} who reaches the port this caller'
     for index, name in enumerate(caller.certificates):
         if not _may_match(name):
             yield f"certificates[{index}] never matches: it is not a URI or DNS name"
@@ -131,6 +140,26 @@ def _may_match(name: str) -> bool:
     except ValueError:
         return (_URI if ":" in name else _DNS_NAME).fullmatch(name) is not None
     return False
+
+
+def _strangers(network: str) -> str:
+    """Whom a network holds that is wider than anybody's own; "" if it is not."""
+    if network.startswith("unix"):
+        return ""
+    parsed = ipaddress.ip_network(network)
+    if parsed.prefixlen == 0:
+        return "everyone"
+    wide = parsed.prefixlen < _WIDEST[parsed.version] and not parsed.is_private
+    return "a large part of everyone" if wide else ""
+
+
+def _is_wildcard(host: str) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_unspecified
 
 
 def _is_loopback(host: str) -> bool:

@@ -30,52 +30,57 @@ _HOP_BY_HOP: Final = frozenset(
         b"upgrade",
     }
 )
-# Fields in which proxies say where a request comes from. Callers write them here: all untrue.
-_CLIENT_ADDRESS: Final = frozenset(
+# Fields in which proxies say where a request comes from, or who sent it. Callers write them here:
+# all untrue.
+_CLIENT: Final = frozenset(
     {
+        b"ali-cdn-real-ip",
+        b"cdn-real-ip",
+        b"cdn-src-ip",
         b"cf-connecting-ip",
         b"cf-connecting-ipv6",
         b"cf-pseudo-ipv4",
+        b"client-cert",
+        b"client-cert-chain",
         b"client-ip",
+        b"cloudfront-viewer-address",
+        b"do-connecting-ip",
         b"fastly-client-ip",
         b"fly-client-ip",
         b"forwarded",
         b"forwarded-for",
         b"forwarded-for-ip",
+        b"front-end-https",
+        b"incap-client-ip",
+        b"real-ip",
+        b"remote-addr",
+        b"remote-ip",
+        b"remote-user",
         b"true-client-ip",
         b"wl-proxy-client-ip",
-        b"x-appengine-user-ip",
-        b"x-azure-clientip",
-        b"x-azure-socketip",
-        b"x-client-ip",
-        b"x-cluster-client-ip",
-        b"x-envoy-external-address",
-        b"x-originating-ip",
-        b"x-proxyuser-ip",
-        b"x-real-ip",
-        b"x-real-port",
-        b"x-remote-addr",
-        b"x-remote-ip",
-        b"x-true-client-ip",
     }
 )
 # Fields that make some servers serve another request than the one that the policy allowed.
 _OVERRIDES: Final = frozenset(
     {
         b"base-url",
+        b"proxy",
         b"request-uri",
         b"x-host",
         b"x-http-host-override",
         b"x-http-path-override",
-        b"x-override-url",
+        b"x-path-info",
         b"x-proxy-url",
+        b"x-replaced-path",
+        b"x-request-method",
+        b"x-request-path",
         b"x-request-uri",
-        b"x-rewrite-uri",
-        b"x-rewrite-url",
+        b"x-request-url",
+        b"x-script-name",
         b"x-verb",
     }
 )
-_REQUEST_DROPPED: Final = _HOP_BY_HOP.union(CREDENTIAL_FIELDS, _CLIENT_ADDRESS, _OVERRIDES) | {
+_REQUEST_DROPPED: Final = _HOP_BY_HOP.union(CREDENTIAL_FIELDS, _CLIENT, _OVERRIDES) | {
     b"content-length",
     b"cookie",
     b"cookie2",
@@ -87,18 +92,35 @@ _REQUEST_DROPPED: Final = _HOP_BY_HOP.union(CREDENTIAL_FIELDS, _CLIENT_ADDRESS, 
 }
 _REQUEST_DROPPED_PREFIXES: Final = (
     b"proxy-",
-    b"x-forwarded",
+    b"x-accel-",
+    b"x-amzn-mtls-",
+    b"x-arr-clientcert",
+    b"x-auth-request-",
+    b"x-authenticated-",
+    b"x-client-cert",
+    b"x-envoy-",
+    b"x-forward",
     b"x-http-method",
     b"x-http-verb",
     b"x-method",
+    b"x-middleware-",
     b"x-original-",
-    b"x-ssl-client-",
+    b"x-override-",
+    b"x-real-",
+    b"x-remote-",
+    b"x-rewrite-",
+    b"x-sendfile",
+    b"x-ssl-",
 )
+# Of names that begin with `x-`: client addresses.
+_REQUEST_DROPPED_SUFFIXES: Final = (b"-ip", b"-ips", b"-ipv4", b"-ipv6", b"-clientip", b"-socketip")
 _HAVE_PREFIXES: Final = (b"x-", b"proxy-")  # most fields need no look at the longer list
 # Instructions about the whole origin, which is ours, or to a proxy that serves files itself.
 _REPLY_DROPPED: Final = _HOP_BY_HOP | {
+    b"accept-ch",
     b"alt-svc",
     b"clear-site-data",
+    b"critical-ch",
     b"expect-ct",
     b"nel",
     b"public-key-pins",
@@ -106,7 +128,10 @@ _REPLY_DROPPED: Final = _HOP_BY_HOP | {
     b"refresh",
     b"report-to",
     b"reporting-endpoints",
+    b"service-worker-allowed",
+    b"set-login",
     b"strict-transport-security",
+    b"x-archive-files",
     b"x-litespeed-location",
     b"x-reproxy-file",
     b"x-reproxy-url",
@@ -182,7 +207,9 @@ def _carried(inbound: Inbound, host: bytes) -> Headers:
         name = field[0].translate(_DASHES)
         if name in _REQUEST_DROPPED:
             continue
-        if name.startswith(_HAVE_PREFIXES) and name.startswith(_REQUEST_DROPPED_PREFIXES):
+        if name.startswith(_HAVE_PREFIXES) and (
+            name.startswith(_REQUEST_DROPPED_PREFIXES) or name.endswith(_REQUEST_DROPPED_SUFFIXES)
+        ):
             continue
         headers.append(field)
     length = inbound.content_length

@@ -4,13 +4,13 @@ Rule: decides; never changes a byte of what it accepts; does no I/O.
 """
 
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from gateway.errors import CallerError
 from gateway.framing import TOKEN
+from gateway.invopop import spellings
 from gateway.invopop.operations import match_file
 from gateway.invopop.table import FILES_PREFIX
 
@@ -34,7 +34,6 @@ _AUTHORITY: Final = re.compile(
 )
 # How the path of a file begins: also as a server may read it that unescapes, folds or drops more.
 _FILES_SEGMENT: Final = FILES_PREFIX.strip(b"/").decode("ascii")
-_PARAMETERS: Final = re.compile(r";[^/]*")
 _UNESCAPED: Final = 10  # times that escapes are decoded in the search for it; policy takes the rest
 _FILE_METHODS: Final = (b"allow", b"GET, HEAD, PUT, POST")
 _NO_TUNNELS: Final = (
@@ -201,14 +200,19 @@ def _reads_as_file(path: bytes) -> bool:
     """Whether anybody may read the first segment of a path as that of files."""
     text = path.decode("ascii")
     for _ in range(_UNESCAPED):
-        folded = unicodedata.normalize("NFKC", text).casefold()
-        for reading in (folded, _PARAMETERS.sub("", folded)):
-            if next(filter(None, map(str.strip, reading.split("/"))), "") == _FILES_SEGMENT:
-                return True
+        if _FILES_SEGMENT in (_first(text), _first(spellings.drop_parameters(text))):
+            return True
         if "%" not in text:
             return False
-        text = unquote(text, errors="replace")
+        text = spellings.unescape(text)
     return False
+
+
+def _first(text: str) -> str:
+    """The first segment of a text with something in it, plain."""
+    ended = spellings.cut_off(spellings.separate(spellings.fold(text)))
+    plain = (part.strip().rstrip(". ") for part in ended.split("/"))
+    return next(filter(None, plain), "")
 
 
 def _check_path(path: bytes) -> None:

@@ -114,6 +114,10 @@ def test_harmless_401s_do_not_bring_back_a_revoked_key(world: World) -> None:
         "POST /access/v1/enrollment/authorize",
         "GET /access/v1/enrollment",
         "GET /access/v1/orgs/?page=2",
+        "POST /%61ccess/v1/orgs",
+        "POST /Access/v2/orgs;x/y",
+        "PUT /access%2Fv1%2Forgs",
+        "POST /access/v1/%25%36%66rgs%3Fx",
     ],
 )
 def test_what_is_not_about_the_key_is_sent_once(world: World, line: str) -> None:

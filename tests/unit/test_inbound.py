@@ -112,6 +112,7 @@ def test_a_head_that_asks_for_nothing() -> None:
         Inbound("GET", b"/utils/v1/ping", b"/utils/v1/ping", [], Peer("10.0.0.7"), 0, "r1", False),
         None,
         (),
+        (),
         None,
         None,
     )
@@ -122,6 +123,7 @@ def test_proxy_authorization_wins(value: bytes) -> None:
     """Whatever it is; `Authorization` beside it is not even read."""
     shown = [(b"authorization", b"Bearer theirs"), (b"proxy-authorization", value)]
     assert read(*shown).credential == value
+    assert read(*shown).unread == (b"Bearer theirs",)
     assert read(*reversed(shown)).credential == value
 
 

@@ -1,6 +1,6 @@
 """`credentials`: which token a request shows, and what is none."""
 
-import base64
+from base64 import b64decode, b64encode, urlsafe_b64encode
 from contextlib import suppress
 from urllib.parse import quote
 
@@ -17,7 +17,7 @@ PLACEHOLDERS = frozenset({b"unused", b"sk-not a token"})
 
 def basic(text: bytes) -> bytes:
     """Basic credentials of this user and password."""
-    return b"Basic " + base64.b64encode(text)
+    return b"Basic " + b64encode(text)
 
 
 def of(credential: bytes | None) -> bytes | None:
@@ -95,7 +95,7 @@ def test_case_144_malformed(name: str) -> None:
 
 def test_stray_bits_are_what_they_seem() -> None:
     """The table's odd spelling decodes to the same bytes as a lawful one does."""
-    assert base64.b64decode(b"dTp4eR==") == base64.b64decode(base64.b64encode(b"u:xy"))
+    assert b64decode(b"dTp4eR==") == b64decode(b64encode(b"u:xy"))
 
 
 @given(st.binary(max_size=40))
@@ -134,6 +134,12 @@ COPIES = {
     "among others": (b"x-auth-token", b"a, " + SHOWN_TOKEN + b", b"),
     "as Basic": (b"x-authorization", basic(b"billing:" + SHOWN_TOKEN)),
     "as basic": (b"x-authorization", basic(SHOWN_TOKEN + b":").replace(b"Basic", b"basic")),
+    "in base64": (b"x-token", b64encode(SHOWN_TOKEN)),
+    "in base64 with one byte before it": (b"x-token", b64encode(b":" + SHOWN_TOKEN + b":x")),
+    "in base64 with two bytes before it": (b"x-token", b64encode(b"u:" + SHOWN_TOKEN + b"\n")),
+    "in base64 without a scheme": (b"x-token", b"key " + b64encode(b"other:" + SHOWN_TOKEN)),
+    "in base64 of URLs": (b"x-token", urlsafe_b64encode(b'\xff\xfe{"t":"' + SHOWN_TOKEN + b'"}')),
+    "in base64, escaped": (b"x-link", b"/?t=" + quote(b64encode(SHOWN_TOKEN + b"?>"), "").encode()),
     "escaped": (b"x-link", b"/x?access_token=" + escaped(SHOWN_TOKEN)),
     "escaped in part": (b"x-link", SHOWN_TOKEN.replace(b"_", b"%5F")),
     "escaped twice": (b"x-link", SHOWN_TOKEN.replace(b"_", b"%255f")),
@@ -162,6 +168,17 @@ def test_a_copy_of_basic_credentials_is_one_too() -> None:
     shown = basic(b"any:" + SHOWN_TOKEN)
     request = inbound(NOBODY, (b"x-api-key", shown.partition(b" ")[2]))
     assert without_copies(request, shown).headers == [(b"host", b"gateway")]
+
+
+def test_a_copy_of_the_credential_that_was_not_read() -> None:
+    """A second credential is another caller's secret perhaps, and not for Invopop either."""
+    unread = (b"Basic " + b64encode(b"ci:other-callers-token"), b"Bearer x")
+    fields = [(b"x-api-key", b"other-callers-token"), (b"x-b", SHOWN_TOKEN), (b"x-kept", b"x")]
+    kept = without_copies(inbound(NOBODY, *fields), BEARER, unread)
+    assert kept.headers == [(b"host", b"gateway"), (b"x-kept", b"x")]
+    link = inbound()._replace(target=b"/x?t=other-callers-token")
+    assert refusal(without_copies, link, BEARER, unread).key == "bad_request"
+    assert without_copies(link, BEARER, (BEARER,)) is link
 
 
 def test_nothing_else_is_left_out() -> None:

@@ -14,6 +14,7 @@ from gateway.invopop.operations import (
     is_uuid_parameter,
     match,
     match_file,
+    may_not_be_about_the_key,
     names,
     segments_of,
     split_path,
@@ -211,10 +212,10 @@ def test_what_gives_credentials() -> None:
 
 
 def test_no_literal_stands_beside_a_parameter_of_any_text() -> None:
-    """So that letters of another case in a parameter can never make it another operation."""
+    """So that no reading of a parameter's value can make it another operation."""
 
     def walk(node: operations._Node) -> None:
-        assert not (node.literals and node.anything)
+        assert not ((node.literals or node.uuid) and node.anything)
         for after in (*node.literals.values(), node.uuid, node.anything):
             if after is not None:
                 walk(after)
@@ -246,3 +247,23 @@ def test_what_is_no_utf8_is_an_error(path: bytes) -> None:
     """A path that cannot be decoded is never matched by guesswork."""
     with pytest.raises(UnicodeDecodeError):
         split_path(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (b"/access/v1/orgs", True),
+        (b"/access/v1/enrollment/authorize", True),
+        (b"/%2561ccess/V2;x/orgs%20/1", True),
+        (b"/access%2Fv1%2Fenrollment%3Fx", True),
+        (b"/access/orgs", True),
+        (b"/access/v1/orgsx", False),
+        (b"/access/v1/workspace", False),
+        (b"/silo/v1/access/orgs", False),
+        (b"/access", False),
+        (b"/", False),
+    ],
+)
+def test_where_a_401_may_not_be_about_the_key(path: bytes, expected: bool) -> None:
+    """By the beginning of the path, however it is spelt."""
+    assert may_not_be_about_the_key(path) is expected

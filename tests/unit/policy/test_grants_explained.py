@@ -60,7 +60,8 @@ def test_a_decision_without_enforce_tells_the_reading_that_nothing_allows() -> N
         ("/silo%2Fv1%2FSearch", "deny[0]", "silo.entries.search",
          "in another letter case, with %2F read as a slash"),
         ("/silo/v1/search;x", "deny[0]", "silo.entries.search", "without `;` parameters"),
-        ("/silo/v1/search%20", "deny[0]", "silo.entries.search", "without trailing blanks"),
+        ("/silo/v1/search%20", "deny[0]", "silo.entries.search",
+         "without surrounding blanks or trailing dots"),
         ("/silo/v1/%2573earch", "deny[0]", "silo.entries.search", "unescaped again"),
     ],
 )  # fmt: skip

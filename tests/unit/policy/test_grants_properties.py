@@ -49,6 +49,7 @@ POLICIES = st.tuples(
 METHODS = st.sampled_from(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 SEGMENTS = ["silo", "v1", "entries", "Entries", "e1", "E1", "key", "related", "states", "files"]
 SEGMENTS += ["access", "enrollment", "a%252Fb", "a;b", ";b", "a%20", "%20", "a%3Bb", "caf%C3%A9"]
+SEGMENTS += ["a.", "a.json", "%20a", "a%3Fb", "%23b", "a%253Fb", "a%2F.json"]
 SEPARATORS = st.sampled_from(["/", "/", "/", "/", "%2F", "%2f", "%252F"])
 
 
@@ -76,11 +77,33 @@ def blank(text: str) -> str:
     return f"{text}%20"
 
 
+def blank_in_front(text: str) -> str:
+    return f"%20{text}"
+
+
+def dot(text: str) -> str:
+    return f"{text}."
+
+
+def overlong(text: str) -> str:
+    """Its first letter in two bytes, escaped twice, as lenient decoders take it."""
+    code = ord(text[0]) if text else 0
+    if not 0x40 <= code < 0x80:
+        return text
+    return f"%25C1%25{0x80 | code & 0x3F:02X}{text[1:]}"
+
+
+def accents(text: str) -> str:
+    """With `s` as the long s, which is one in another case, and a dotless `i`."""
+    return quote(text.replace("s", "\u017f").replace("i", "\u0131")) if "%" not in text else text
+
+
 def wide(text: str) -> str:
     return quote("".join(chr(ord(c) + 0xFEE0) if "a" <= c <= "z" else c for c in text))
 
 
 DISGUISES = [capitals, one_escape, two_escapes, parameter, escaped_parameter, blank, wide]
+DISGUISES += [blank_in_front, dot, overlong, accents]
 
 
 @st.composite
@@ -140,9 +163,11 @@ def naive_readings(path: str) -> set[tuple[Segments, bool]]:
     while todo:
         at, folded = todo.pop()
         after = {
-            (flat(at, unquote), folded),
+            (flat(at, naive_unescape), folded),
             (flat(at, lambda part: part.split(";")[0]), folded),
-            (flat(at, str.rstrip), folded),
+            (flat(at, naive_trim), folded),
+            (flat(naive_cut(at), str), folded),
+            (flat(naive_stem(at), str), folded),
             (tuple(chain(*(part.split("/") for part in at))), folded),
             (flat(at, naive_fold), True),
         }
@@ -152,8 +177,39 @@ def naive_readings(path: str) -> set[tuple[Segments, bool]]:
 
 
 def naive_fold(text: str) -> str:
+    """For what occurs here: full-width letters, one accent, and odd forms of `s` and `i`."""
     narrow = "".join(chr(ord(c) - 0xFEE0) if "ａ" <= c <= "ｚ" else c for c in text)
-    return narrow.casefold()
+    plain = narrow.casefold().replace("é", "e").replace("\u0131", "i")
+    return plain.replace("\u017f", "s")
+
+
+def naive_unescape(text: str) -> str:
+    two_bytes = re.compile("%C1%([89AB])(.)")
+    return unquote(two_bytes.sub(lambda m: f"%{int(m[1], 16) - 4:X}{m[2]}", text))
+
+
+def naive_trim(text: str) -> str:
+    shorter = text.strip()
+    while shorter.endswith(".") and shorter.strip("."):
+        shorter = shorter[:-1]
+    return shorter
+
+
+def naive_cut(path: Segments) -> Segments:
+    """Up to the first `?` or `#`, in whatever segment."""
+    at = next((at for at, part in enumerate(path) if set(part) & set("?#")), None)
+    return path if at is None else (*path[:at], re.split("[?#]", path[at])[0])
+
+
+def naive_stem(path: Segments) -> Segments:
+    """Without what looks like extensions in the last segment."""
+    if not path:
+        return path
+    *others, last = path
+    stem, *extensions = last.rpartition("/")[2].split(".")
+    if not stem or not all(re.fullmatch("[A-Za-z0-9]{1,8}", one) for one in extensions):
+        return path
+    return (*others, last.removesuffix("".join(f".{one}" for one in extensions)))
 
 
 def naive_pattern(entry: str, method: str, path: Segments, *, any_case: bool) -> bool:
@@ -209,14 +265,17 @@ def naive_denies_name(entry: str, name: str) -> bool:
 
 
 def naive_value(sent: Segments, known: Operation | None, other: Segments) -> bool:
-    """Whether the other reading is the one sent with a longer value of the last parameter."""
-    if known is None or len(other) < len(sent):
+    """Whether the other reading is the one sent, the last parameter's value longer or gone."""
+    if known is None:
         return False
     template = segments_of(known.template)
     last = max((at for at, part in enumerate(template) if is_parameter(part)), default=-1)
     if last < 0:
         return False
     behind = len(template) - last - 1
+    gone = not behind and len(other) == last
+    if len(other) < len(sent) and not gone:
+        return False
     kept = [naive_fold(part) for part in (*sent[:last], *sent[len(sent) - behind :])]
     return kept == [naive_fold(part) for part in (*other[:last], *other[len(other) - behind :])]
 

@@ -4,14 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.invopop.spellings import fold
 from gateway.policy import readings
-from gateway.policy.readings import fold, other_readings, read_as_sent
+from gateway.policy.readings import other_readings, read_as_sent
 from tests.support.grants import raw
 from tests.support.spellings import spellings
 
 CASE, SLASH = "in another letter case", "with %2F read as a slash"
-PARAMETER, BLANKS = "without `;` parameters", "without trailing blanks"
-AGAIN = "unescaped again"
+PARAMETER = "without `;` parameters"
+BLANKS = "without surrounding blanks or trailing dots"
+AGAIN, CUT, STEM = "unescaped again", "up to an escaped ? or #", "without an extension"
 
 
 def read(path: str, method: str = "GET") -> dict[str, str]:
@@ -44,6 +46,28 @@ def read(path: str, method: str = "GET") -> dict[str, str]:
         ("/a%2F%20", {"a| ": SLASH, "a/": BLANKS, "a": f"{SLASH}, {BLANKS}"}),
         ("/a%252fb", {"a/b": AGAIN, "a|b": f"{AGAIN}, {SLASH}"}),
         ("/a%20;x", {"a ": PARAMETER, "a": f"{PARAMETER}, {BLANKS}"}),
+        ("/%20a/b", {"a|b": BLANKS}),
+        ("/a./b%20.", {"a|b ": BLANKS, "a|b": BLANKS}),
+        ("/.../b", {}),
+        ("/a/b%3Fc/d", {"a|b": CUT}),
+        ("/a/%23c", {"a": CUT}),
+        ("/a/b.json", {"a|b": STEM}),
+        ("/a/b.tar.gz", {"a|b": STEM}),
+        ("/a/.b/c.d-e", {}),
+        ("/a/b.json%3Fc", {"a|b.json": CUT, "a|b": f"{CUT}, {STEM}"}),
+        (
+            "/a%252500b",
+            {"a%00b": AGAIN, "a\0b": AGAIN, "ab": f"{AGAIN}, {BLANKS}", "a": f"{AGAIN}, {CUT}"},
+        ),
+        ("/a%252525b", {"a%25b": AGAIN, "a%b": AGAIN}),
+        ("/a%25255cb", {"a%5cb": AGAIN, "a\\b": AGAIN, "a|b": f"{AGAIN}, {SLASH}"}),
+        ("/%25c1%25a1", {"a": AGAIN}),
+        ("/%25e0%2581%25a1", {"a": AGAIN}),
+        ("/%25f0%2580%2581%25a1", {"a": AGAIN}),
+        ("/%25u0061%25c0%25afb", {"a/b": AGAIN, "a|b": f"{AGAIN}, {SLASH}"}),
+        ("/s%C4%B1%C4%B0", {"sii": CASE}),
+        ("/a%C2%AD%E2%80%8B%CC%81b", {"ab": CASE}),
+        ("/a%E2%88%95b", {"a|b": CASE}),
         ("/A%2Fb", {"a/b": CASE, "A|b": SLASH, "a|b": f"{CASE}, {SLASH}"}),
     ],
 )
@@ -60,13 +84,16 @@ def test_parameters_may_be_dropped_before_a_path_is_unescaped() -> None:
 
 @pytest.mark.parametrize("path", ["/access/v1/workspace", "/silo/v1/entries/<id>/files"])
 def test_every_spelling_has_the_plain_path_among_its_readings(path: str) -> None:
-    """Hundreds of them, made by rule, not listed."""
+    """Hundreds of them, made by rule, not listed; few are refused as having too many readings."""
+    refused = 0
     plain = tuple(raw(path).decode().split("/")[1:])
     for spelling in spellings(raw(path).decode()):
         sent = read_as_sent("GET", spelling.encode())
         found = other_readings(sent, spelling.encode())
-        assert found is not None, spelling
-        assert plain in {sent.segments, *(tuple(one.segments) for one in found)}, spelling
+        refused += found is None
+        every = {sent.segments, *(tuple(one.segments) for one in found or ())}
+        assert found is None or plain in every, spelling
+    assert refused < len(spellings(raw(path).decode())) / 8
 
 
 @pytest.mark.parametrize("path", ["/a/%25252e%25252e/b", "/%E2%80%A4%E2%80%A4/b", "/a/%25252e"])
@@ -118,6 +145,10 @@ def test_a_lawful_long_path_is_judged() -> None:
         ("/silo/v1/entries/key/a%2Fb", {"silo|v1|entries|key|a|b"}),
         ("/silo/v1/entries/key/a%252Fb", {"silo|v1|entries|key|a|b"}),
         ("/silo/v1/entries/key/a", set()),
+        ("/silo/v1/entries/key/%231", {"silo|v1|entries|key"}),
+        ("/silo/v1/entries/key/%20", {"silo|v1|entries|key"}),
+        ("/silo/v1/entries/key%3Fa/b", set()),
+        ("/apps/gov-es/v1/entry/<id>/%3Fa/agreement", set()),
         ("/silo/v1/entries/key%2Fa", set()),
         ("/silo/v1/entries/meta/k%2Fx/r", set()),
         ("/apps/gov-es/v1/entry/<id>/s%2Fi/agreement",
@@ -130,7 +161,7 @@ def test_a_lawful_long_path_is_judged() -> None:
     ],
 )  # fmt: skip
 def test_a_longer_value_of_the_last_parameter(path: str, values: set[str]) -> None:
-    """An escaped slash there is part of the value; anywhere else it is not."""
+    """An escaped slash there is part of the value, as is what ends a path; elsewhere neither."""
     found = other_readings(read_as_sent("GET", raw(path)), raw(path))
     assert found is not None
     marked = {"|".join(one.segments) for one in found if one.is_value}
