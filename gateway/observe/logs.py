@@ -126,6 +126,8 @@ class Logger:
 
     def _key_refreshed(self, event: KeyRefreshed) -> None:
         level: Level = "debug" if event.outcome == "success" else "warning"
+        if not self.enabled(level):  # keys may be issued hundreds of times a second
+            return
         fields = {
             "tenant": masked_name(event.tenant),
             "source": event.source,

@@ -64,14 +64,20 @@ def _unusable(detail: str) -> UpstreamError:
 
 
 def _workspace(body: bytes) -> WorkspaceFacts | None:
+    """What an answer says; None if it names no workspace.
+
+    One without `sandbox` says that it is none: no member is required by Invopop's API description
+    (access_v1, AccessWorkspace), and its Go client (v0.59.0, access_workspace.go) then reads false.
+    Any value but true and false says nothing.
+    """
     try:
         answer = orjson.loads(body)
     except orjson.JSONDecodeError:
         return None
     found = answer.get("id") if isinstance(answer, dict) else None
-    if not isinstance(found, str):
+    if not isinstance(found, str) or not found:
         return None
-    sandbox, country = answer.get("sandbox"), answer.get("country")
+    sandbox, country = answer.get("sandbox", False), answer.get("country")
     return WorkspaceFacts(
         found,
         sandbox if isinstance(sandbox, bool) else None,

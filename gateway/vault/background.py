@@ -3,6 +3,7 @@
 import asyncio
 import heapq
 from collections.abc import Callable, Coroutine, Hashable, Iterable
+from functools import partial
 from itertools import count
 from math import inf
 from typing import Any, Final, Generic, TypeVar
@@ -27,10 +28,10 @@ class SingleFlight(Generic[T]):
     ) -> asyncio.Task[T]:
         """The flight of that name, started now unless it is in progress."""
         task = self._tasks.get(name)
-        if task is None:
+        if task is None or task.done():  # one that has just ended is nobody's new answer
             task = asyncio.get_running_loop().create_task(begin())
             self._tasks[name] = task
-            task.add_done_callback(lambda _: self._tasks.pop(name, None))
+            task.add_done_callback(partial(self._ended, name))
         return task
 
     async def aclose(self) -> None:
@@ -40,6 +41,10 @@ class SingleFlight(Generic[T]):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _ended(self, name: Hashable, task: asyncio.Task[T]) -> None:
+        if self._tasks.get(name) is task:
+            del self._tasks[name]
+
 
 async def wait_until(task: asyncio.Task[Any] | None, deadline: float) -> None:
     """Waits for a flight, if any, at most until the loop's `deadline`; never cancels it."""
@@ -48,12 +53,23 @@ async def wait_until(task: asyncio.Task[Any] | None, deadline: float) -> None:
         await asyncio.wait((task,), timeout=remaining)
 
 
-class Schedule:
-    """A queue for one consumer. Times are those of `clock`, monotonic seconds."""
+PORTION: Final = 100
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+
+class Schedule:
+    """A queue for one consumer. Times are those of `clock`, monotonic seconds.
+
+    Of several slots that are due, the one comes first whose `urgency` is least, without that the
+    one that has been due for longest.
+    """
+
+    def __init__(
+        self, clock: Callable[[], float], urgency: Callable[[Slot], float] | None = None
+    ) -> None:
         self._clock = clock
-        self._heap: list[tuple[float, int, Slot]] = []
+        self._urgency = urgency
+        self._later: list[tuple[float, int, Slot]] = []
+        self._ripe: list[tuple[float, int, float, Slot]] = []
         self._due: dict[Slot, float] = {}
         self._order = count()
         self._wake = asyncio.Event()
@@ -63,29 +79,57 @@ class Schedule:
         if due >= self._due.get(slot, inf):
             return
         self._due[slot] = due
-        heapq.heappush(self._heap, (due, next(self._order), slot))
+        heapq.heappush(self._later, (due, next(self._order), slot))
         self._wake.set()
 
-    async def next(self) -> Slot:
-        """Waits for the slot that is due first, and returns it; never a retired one."""
-        while True:
-            now = self._clock()
-            while self._heap and self._heap[0][0] <= now:
-                due, _, slot = heapq.heappop(self._heap)
-                if self._due.get(slot) == due:  # else it was put earlier, and has come up
-                    del self._due[slot]
-                    if not slot.retired:
-                        return slot
+    def forget(self, slot: Slot, until: float) -> None:
+        """It does not come up for what was due by then."""
+        if self._due.get(slot, inf) <= until:
+            del self._due[slot]
+
+    async def due(self) -> None:
+        """Returns once something may be due."""
+        while not self._ripe:
+            delay = None
+            if self._later:
+                delay = self._later[0][0] - self._clock()
+                if delay <= 0:
+                    return
             self._wake.clear()
-            delay = self._heap[0][0] - now if self._heap else None
             try:
                 async with asyncio.timeout(delay):
                     await self._wake.wait()
             except TimeoutError:
                 continue
 
+    def take(self) -> Slot | None:
+        """The most urgent of those that are due, if any is; never a retired one."""
+        self._ripen()
+        while self._ripe:
+            _, _, due, slot = heapq.heappop(self._ripe)
+            if self._due.get(slot) == due:  # else it was put earlier, and has come up
+                del self._due[slot]
+                if not slot.retired:
+                    return slot
+        return None
 
-PORTION: Final = 100
+    async def next(self) -> Slot:
+        """Waits for a slot that is due, and returns it; never a retired one."""
+        while True:
+            await self.due()
+            slot = self.take()
+            if slot is not None:
+                return slot
+
+    def _ripen(self) -> None:
+        """Sorts those that have become due by urgency: a portion of them, if they are many."""
+        now, left = self._clock(), PORTION
+        while self._later and self._later[0][0] <= now and left:
+            due, order, slot = heapq.heappop(self._later)
+            if self._due.get(slot) == due:
+                left -= 1
+                urgency = due if self._urgency is None else self._urgency(slot)
+                heapq.heappush(self._ripe, (urgency, order, due, slot))
 
 
 class Backlog:

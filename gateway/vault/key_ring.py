@@ -114,11 +114,12 @@ class Slot:
     """One configured key of a tenant, and what is known of its value. Times are monotonic seconds.
 
     `max_age` bounds how long a key outlives the last read that gave it. `candidate` is a value
-    that was read but whose pin is not checked yet. `expires_at` is a hint, in seconds since
-    the epoch; `opens` is the workspace that Invopop named for it, if it was
-    asked; `mark` is how its source looked before the last reload's read. The tenant of a
-    `discovered` slot is not listed; a `retired` one left the configuration. `term` is there if the
-    newest value, candidate or key, was issued.
+    that was read but whose pin is not checked yet. `begun` is when its last read began.
+    `expires_at` is a hint, in seconds since the epoch; `opens` is the workspace that Invopop named
+    for it, if it was asked; `mark` is how its source looked before the last reload's read. The
+    tenant of a `discovered` slot is not listed; a `retired` one left the configuration. `term` is
+    there if the newest value, candidate or key, was issued. `place` is `source` for people, once
+    it was needed.
     """
 
     tenant: str
@@ -129,6 +130,7 @@ class Slot:
     key: Key | None = None
     good_until: float = NEVER
     candidate: Key | None = None
+    begun: float = NEVER
     read_started: float = NEVER
     failure: SlotFailure | Literal[""] = ""
     detail: str = ""
@@ -140,6 +142,7 @@ class Slot:
     discovered: bool = False
     retired: bool = False
     term: KeyLife | None = None
+    place: str = ""
 
     @property
     def issued(self) -> bool:
@@ -196,12 +199,14 @@ class Slot:
             self.failed(mismatch, retry_at, MISMATCHES[mismatch])
 
     def _key(self, secret: Secret) -> Key:
-        return Key(self.tenant, self.name, secret, self.source.describe())
+        if not self.place:  # kept: an issued key is replaced all the time
+            self.place = self.source.describe()
+        return Key(self.tenant, self.name, secret, self.place)
 
     def _use(self, key: Key) -> None:
         if key is not self.key:
             self.rejected_at = NEVER
-            self.expires_at = expiry(key.secret)
+            self.expires_at = expiry(key.secret) if self.term is None else None
         self.key = key
         self.good_until = self.read_started + self.max_age
         if self.term is not None:

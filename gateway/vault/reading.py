@@ -33,8 +33,8 @@ from gateway.vault.sources.source import (
 
 READ_TIMEOUT: Final = 10.0  # seconds; a store that takes longer counts as hanging
 PER_KIND: Final = 32  # reads at once; the background loop takes at most half of them
-# Issued keys are renewed all the time: at 200 ms a call, half of these renew 640 keys a second.
-PER_ISSUED_KIND: Final = 256
+# Issued keys are renewed all the time: at 200 ms a call, half of these renew 960 keys a second.
+PER_ISSUED_KIND: Final = 384
 
 
 def at_once(kind: str) -> int:
@@ -60,7 +60,6 @@ class Reader:
         self._clock = clock
         self._gates = {kind: asyncio.Semaphore(at_once(kind)) for kind in SOURCE_KINDS}
         self._flights = SingleFlight[None]()
-        self._begun: dict[Slot, float] = {}
 
     def adopt(self, sources: Mapping[str, Source], negative_ttl: float) -> None:
         """Reads from these sources from now on; sources no longer among them are closed."""
@@ -83,9 +82,7 @@ class Reader:
         They are read side by side.
         """
         while late := [
-            task
-            for slot in slots
-            if (task := self._flights.underway(slot)) and self._begun.get(slot, NEVER) < since
+            task for slot in slots if (task := self._flights.underway(slot)) and slot.begun < since
         ]:
             await asyncio.wait(late)
         await asyncio.wait([self.read(slot) for slot in slots])
@@ -107,20 +104,22 @@ class Reader:
             await opened.ready()
 
     async def _lease(self, source: KeySource) -> KeyRead:
-        place = source.describe()
         opened = self.sources.get(source.kind)
         if opened is None:
-            raise SourceError(UNAVAILABLE, f"{place}: no such store is configured")
+            reason = f"{source.describe()}: no such store is configured"
+            raise SourceError(UNAVAILABLE, reason)
         try:
             async with asyncio.timeout(READ_TIMEOUT):
                 lease = await opened.lease(source)
         except SourceError:
             raise
         except TimeoutError:
-            raise SourceError(UNAVAILABLE, f"{place} did not answer in time") from None
+            reason = f"{source.describe()} did not answer in time"
+            raise SourceError(UNAVAILABLE, reason) from None
         except Exception as error:  # noqa: BLE001 - a source's bug must harm its own keys only
             # Messages of others' code may quote the reply, and so the key: the type's name must do.
-            raise SourceError(UNAVAILABLE, f"{place}: {type(error).__name__}") from None
+            reason = f"{source.describe()}: {type(error).__name__}"
+            raise SourceError(UNAVAILABLE, reason) from None
         check_secret(lease.secret)
         return lease
 
@@ -133,7 +132,7 @@ class Reader:
     async def _read(self, slot: Slot) -> None:
         kind = slot.source.kind
         async with self._gates[kind]:
-            started = self._begun[slot] = self._clock()
+            started = slot.begun = self._clock()
             before, wall = slot.key, time.time()
             try:
                 lease = await self._lease(slot.source)
@@ -148,8 +147,6 @@ class Reader:
                 self.outcomes[kind] = ""
                 self._emit(KeyRefreshed(slot.tenant, kind, "success"))
                 report_change(slot, before, self._emit)
-            finally:
-                del self._begun[slot]
         self._ended(slot)
 
     def _failed(self, slot: Slot, error: SourceError) -> None:
@@ -197,43 +194,52 @@ class Refresher:
         self._reader = reader
         self._uses = uses
         self._clock = clock
-        self._schedules = {kind: Schedule(clock) for kind in REFRESHED}
+        self._schedules = {kind: Schedule(clock, _ends) for kind in REFRESHED}
         self._permits = {kind: asyncio.Semaphore(at_once(kind) // 2) for kind in REFRESHED}
 
-    def now(self, slot: Slot) -> None:
-        """Reads the slot as soon as possible."""
+    def at(self, slot: Slot, due: float) -> None:
+        """Reads the slot then, or as soon as possible if that is past."""
         if schedule := self._schedules.get(slot.source.kind):
-            schedule.put(slot, self._clock())
+            schedule.put(slot, due)
 
     def later(self, slot: Slot, settings: VaultSettings) -> None:
         """Reads the slot within `refresh` seconds; sooner if its last read failed.
 
         Jittered, so that keys that were loaded together are not read again all at once.
         """
+        schedule = self._schedules.get(slot.source.kind)
+        if schedule is None:
+            return
+        schedule.forget(slot, slot.begun)
         if slot.issued:
-            now = self._clock()
-            self._schedules[slot.source.kind].put(slot, next_look(slot, settings, now))
+            schedule.put(slot, next_look(slot, settings, self._clock()))
             return
         wait = settings.refresh
         if slot.failure:
             wait = max(1.0, min(wait, settings.negative_ttl))
-        if schedule := self._schedules.get(slot.source.kind):
-            schedule.put(slot, self._clock() + wait * random.uniform(0.75, 0.95))  # noqa: S311
+        schedule.put(slot, self._clock() + wait * random.uniform(0.75, 0.95))  # noqa: S311
 
     async def run(self) -> None:
         """Serves all schedules, for as long as the vault lives."""
         async with asyncio.TaskGroup() as group:
             for kind in self._schedules:
-                group.create_task(self._serve(kind, group))
+                group.create_task(self._serve(kind))
 
-    async def _serve(self, kind: str, group: asyncio.TaskGroup) -> None:
+    async def _serve(self, kind: str) -> None:
+        """Begins reads of that kind, as many as may, those of keys that end soonest first."""
+        schedule, permits = self._schedules[kind], self._permits[kind]
         while True:
-            slot = await self._schedules[kind].next()
-            if slot.issued and not self._due(slot):
-                continue
+            await schedule.due()
+            await permits.acquire()
             await self._reader.ready(kind)
-            await self._permits[kind].acquire()
-            group.create_task(self._refresh(kind, slot))
+            read = None
+            # Which is the most urgent is asked only once it may be read: others may have become so.
+            slot = schedule.take()
+            if slot is not None and (not slot.issued or self._due(slot)):
+                read = self._reader.read(slot)
+                read.add_done_callback(partial(_release, permits))
+            if read is None:
+                permits.release()
 
     def _due(self, slot: Slot) -> bool:
         """Whether an issued key is to be renewed now."""
@@ -244,11 +250,14 @@ class Refresher:
             self._schedules[slot.source.kind].put(slot, at)
         return action == "read"
 
-    async def _refresh(self, kind: str, slot: Slot) -> None:
-        try:
-            await asyncio.wait((self._reader.read(slot),))
-        finally:
-            self._permits[kind].release()
+
+def _ends(slot: Slot) -> float:
+    """When its key ends or becomes too old; one without a key is read when a request needs it."""
+    return slot.good_until if slot.key is not None else inf
+
+
+def _release(permits: asyncio.Semaphore, _: object) -> None:
+    permits.release()
 
 
 LONGEST: Final = 2.0  # seconds: what a request may wait

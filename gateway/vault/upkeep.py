@@ -45,6 +45,7 @@ class Upkeep:
         self._find, self._sharing, self._found = known
         self._clock = clock
         self._settings = VaultSettings()
+        self._committed = NEVER
         self.reader = Reader(emit, self._read_ended, clock)
         self.pins = Pins(check, emit, clock)
         self._refresher = Refresher(self.reader, Uses(self._used_at, self._let_go), clock)
@@ -61,6 +62,7 @@ class Upkeep:
 
     def take_up(self, slots: Iterable[Slot]) -> None:
         """Has these slots of a committed configuration read as soon as that is due."""
+        self._committed = self._clock()
         self._backlog.add(slots)
 
     def discovered(self, slot: Slot) -> None:
@@ -92,7 +94,10 @@ class Upkeep:
         # An issued key is not replaced by a reload: it would be a call for each tenant.
         unread = slot.issued and (slot.term is None or bool(slot.failure))
         now = unread or slot.source.kind in STORES
-        (self._refresher.now if now else self._take_up)(slot)
+        if now:
+            self._refresher.at(slot, self._committed)
+        else:
+            self._take_up(slot)
 
     def _read_ended(self, slot: Slot) -> None:
         ring = self._find(slot.tenant)

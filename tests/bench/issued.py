@@ -241,7 +241,7 @@ async def measure(directory: Path, plan: Plan) -> dict[str, object]:
 def main() -> None:
     """Runs what the options say, and prints the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name, default in Plan(10_000, 2000.0, 30.0, 60.0, 8.0, 200.0, 64)._asdict().items():
+    for name, default in Plan(10_000, 2000.0, 30.0, 60.0, 8.0, 200.0, 200)._asdict().items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default)
     plan = Plan(**vars(parser.parse_args()))
     with tempfile.TemporaryDirectory() as directory:

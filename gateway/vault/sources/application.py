@@ -7,6 +7,7 @@ fails for one tenant holds up no other.
 import asyncio
 import random
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -25,6 +26,7 @@ FIRST_PAUSE: Final = 0.5  # seconds; then twice as long each time
 LONGEST_PAUSE: Final = {UNAVAILABLE: 2.0, DENIED: 60.0}
 LONGEST_ASKED: Final = 60.0  # seconds of a `Retry-After` that is followed
 REFUSED: Final = frozenset({401, 403})
+CATCH_UP: Final = 0.02  # seconds whose calls are made at once after the event loop was busy
 
 
 class Pause:
@@ -96,7 +98,8 @@ class ApplicationCalls:
         self._authorize = connections.authorize
         self._fetch = connections.fetch
         self._pause = Pause(time.monotonic)
-        self._pace = EvenRate(settings.requests_per_second, time.monotonic)
+        self._pace = EvenRate(settings.requests_per_second)
+        self._ahead = False  # whether the next call has had its turn already
         self._secret: Secret | None = None
         self._changed = asyncio.Event()
 
@@ -123,7 +126,7 @@ class ApplicationCalls:
         return status, body
 
     async def ready(self) -> None:
-        """Returns at the end of a pause, or when something has changed."""
+        """Returns once a call may be made that nobody waits for, which has had its turn then."""
         while left := self._pause.left:
             self._changed.clear()
             try:
@@ -131,6 +134,9 @@ class ApplicationCalls:
                     await self._changed.wait()
             except TimeoutError:
                 continue
+        if not self._ahead:
+            await self._pace.turn(hurries=False)
+            self._ahead = True
 
     def reloaded(self) -> None:
         """Forgets the secret, and what failed."""
@@ -154,7 +160,10 @@ class ApplicationCalls:
         """Status, seconds to wait, and body of the reply."""
         if self._authorize is None:
             raise SourceError(UNAVAILABLE, "Invopop cannot be asked for keys here")
-        await self._pace.turn()
+        if self._ahead:
+            self._ahead = False
+        else:
+            await self._pace.turn(hurries=True)
         credentials = {"client_id": self._settings.client_id, "client_secret": secret.reveal()}
         async with asyncio.timeout(TIMEOUT):
             status, headers, body = await self._authorize(orjson.dumps(credentials | wanted))
@@ -186,17 +195,46 @@ def _failure(status: int) -> SourceError | None:
 
 
 class EvenRate:
-    """A rate in calls a second, spread evenly; 0 for none. Times are monotonic seconds."""
+    """A rate in calls a second, spread evenly; 0 for none.
 
-    def __init__(self, rate: float, clock: Callable[[], float]) -> None:
+    Of those that wait, the next is by turns one that `hurries` and one that does not.
+    """
+
+    def __init__(self, rate: float) -> None:
         self._interval = 1.0 / rate if rate else 0.0
-        self._clock = clock
-        self._next = 0.0
+        self._next = 0.0  # loop time
+        self._lines = (deque[asyncio.Future[None]](), deque[asyncio.Future[None]]())
+        self._last = 0
+        self._waking = False
 
-    async def turn(self) -> None:
+    async def turn(self, *, hurries: bool) -> None:
         """Returns when it is this caller's turn."""
-        now = self._clock()
-        due = max(now, self._next)
-        self._next = due + self._interval
-        if due > now:
-            await asyncio.sleep(due - now)
+        if not self._interval:
+            return
+        loop = asyncio.get_running_loop()
+        if not self._waking and (now := loop.time()) >= self._next:
+            self._next = now + self._interval
+            return
+        waiter = loop.create_future()
+        self._lines[hurries].append(waiter)
+        self._wake_later(loop)
+        await waiter
+
+    def _wake_later(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not self._waking and any(self._lines):
+            self._waking = True
+            loop.call_at(self._next, self._grant, loop)
+
+    def _grant(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Lets go on whose turn has come; after a stall only those of a short time."""
+        self._waking = False
+        now = loop.time()
+        self._next = max(self._next, now - CATCH_UP)
+        while self._next <= now and any(self._lines):
+            other = 1 - self._last
+            self._last = other if self._lines[other] else self._last
+            waiter = self._lines[self._last].popleft()
+            if not waiter.done():  # else cancelled
+                waiter.set_result(None)
+                self._next += self._interval
+        self._wake_later(loop)

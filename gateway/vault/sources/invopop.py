@@ -54,7 +54,7 @@ class InvopopSource(Source):
             raise SourceError(NOT_FOUND, f"{source.describe()}: not enrolled ({status})")
         if status != 200:
             raise SourceError(MALFORMED, f"{source.describe()}: Invopop answered {status}")
-        return _lease(_enrollment(body, source.describe()), asked, source, time.time())
+        return _lease(_enrollment(body, source), asked, source, time.time())
 
     async def ready(self) -> None:
         """Returns once Invopop may be asked again after a failure that was no tenant's own."""
@@ -69,32 +69,33 @@ class InvopopSource(Source):
         self._application.reloaded()
 
 
-def _enrollment(body: bytes, place: str) -> dict[str, Any]:
+def _enrollment(body: bytes, source: KeySource) -> dict[str, Any]:
     try:
         found = orjson.loads(body)
     except orjson.JSONDecodeError:
         found = None
     if not isinstance(found, dict):  # a proxy in between, perhaps
-        raise SourceError(UNAVAILABLE, f"{place}: the reply is not an enrollment")
+        reason = f"{source.describe()}: the reply is not an enrollment"
+        raise SourceError(UNAVAILABLE, reason)
     return found
 
 
 def _lease(enrollment: dict[str, Any], asked: str, source: KeySource, now: float) -> KeyRead:
     """The key of an enrollment, whose id or owner must be the one asked for."""
-    place = source.describe()
     found = enrollment.get(asked)
     if not isinstance(found, str) or found.lower() != source.reference.lower():
-        raise SourceError(MALFORMED, f"{place}: Invopop answered for another {asked}")
+        raise SourceError(MALFORMED, f"{source.describe()}: Invopop answered for another {asked}")
     # Whatever is not plainly false says that it is disabled.
     if enrollment.get("disabled", False) is not False:
-        raise SourceError(DISABLED, f"{place}: the enrollment is disabled")
+        raise SourceError(DISABLED, f"{source.describe()}: the enrollment is disabled")
     token, expires_at = enrollment.get("token"), enrollment.get("token_expires")
     if not isinstance(token, str) or not token:
-        raise SourceError(MALFORMED, f"{place}: the reply holds no token")
+        raise SourceError(MALFORMED, f"{source.describe()}: the reply holds no token")
     if not isinstance(expires_at, int | float) or not now < expires_at <= LATEST:
         raise SourceError(
             MALFORMED,
-            f"{place}: token_expires is no time to come; is the clock of this machine right?",
+            f"{source.describe()}: token_expires is no time to come; "
+            "is the clock of this machine right?",
         )
     owner = enrollment.get("owner_id")
     return KeyRead(Secret(token), float(expires_at), owner if isinstance(owner, str) else "")

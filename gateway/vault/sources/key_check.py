@@ -8,6 +8,7 @@ from gateway.vault.sources.source import MALFORMED, SourceError
 
 MAX_KEY: Final = 16 * 1024  # bytes; Invopop's keys are JWTs of some 300
 _BEARER: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+_VISIBLE: Final = re.compile(r"[!-~]+")
 
 
 def check_key(secret: Secret) -> None:
@@ -42,7 +43,7 @@ def _fault_in_secret(value: str) -> str | None:
         return "holds a line break"
     if not value.isascii():
         return "holds a character outside ASCII"
-    if not all("!" <= character <= "~" for character in value):
+    if not _VISIBLE.fullmatch(value):
         return "holds a space, a tab or a control character"
     return None
 

@@ -77,3 +77,31 @@ async def test_an_earlier_slot_wakes_the_consumer() -> None:
         schedule.put(slot(name), now)
         assert await waiting == [name]
         schedule.put(slot("in an hour"), 3600.0)
+
+
+async def test_by_urgency() -> None:
+    """Of those that are due, the most urgent comes first, however late it became due."""
+    ends = {"soon": 12.0, "later": 30.0, "last": 40.0}
+    schedule = Schedule(lambda: 9.0, lambda slot: ends[slot.tenant])
+    for due, name in enumerate(("last", "later", "soon")):
+        schedule.put(slot(name), float(due))
+    assert await tenants(schedule, 1) == ["soon"]
+    ends["urgent"] = 10.0
+    schedule.put(slot("urgent"), 9.0)
+    schedule.put(slot("not due"), 9.5)
+    assert await tenants(schedule, 3) == ["urgent", "later", "last"]
+    assert schedule.take() is None
+
+
+async def test_what_was_done_meanwhile_does_not_come_up() -> None:
+    """But what became due after that does."""
+    schedule = Schedule(lambda: 9.0)
+    done, again = slot("done"), slot("again")
+    for one in (done, again):
+        schedule.put(one, 5.0)
+    schedule.forget(done, 5.0)
+    schedule.forget(again, 4.0)
+    assert await tenants(schedule, 1) == ["again"]
+    assert schedule.take() is None
+    schedule.put(done, 8.0)
+    assert await tenants(schedule, 1) == ["done"]

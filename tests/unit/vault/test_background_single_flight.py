@@ -37,6 +37,24 @@ async def test_whoever_wants_the_same_joins() -> None:
     assert work.begun == 2
 
 
+async def test_one_that_has_just_ended_is_not_joined() -> None:
+    """Also within the turn of the event loop in which it ends: what it found may be too old."""
+    flights, joined = SingleFlight[None](), list[asyncio.Task[None]]()
+    work = Work()
+    work.go.set()
+
+    async def ending() -> None:
+        # Runs once this has ended, but before anybody is told.
+        asyncio.get_running_loop().call_soon(lambda: joined.append(flights.join("name", work)))
+
+    first = flights.join("name", ending)
+    await first
+    assert joined[0] is not first
+    assert flights.underway("name") is joined[0]
+    await joined[0]
+    assert (work.begun, flights.underway("name")) == (1, None)
+
+
 async def test_a_flight_goes_on_when_those_who_wait_leave() -> None:
     """Nobody waits past the deadline, and nobody's leaving ends it."""
     flights, work, loop = SingleFlight[None](), Work(), asyncio.get_running_loop()

@@ -337,19 +337,34 @@ def test_a_pause_lets_one_call_through() -> None:
     pause.check()
 
 
-@pytest.mark.parametrize(("rate", "waits"), [(0.0, []), (10.0, [0.1, 0.2])])
-async def test_the_rate(rate: float, waits: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("rate", "least"), [(0.0, 0.0), (100.0, 0.02)])
+async def test_the_rate(rate: float, least: float) -> None:
     """Calls are spread evenly over each second; with 0 there is no limit."""
-    slept: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        slept.append(round(seconds, 6))
-
-    monkeypatch.setattr(application.asyncio, "sleep", sleep)  # type: ignore[attr-defined]
-    pace = EvenRate(rate, lambda: 5.0)
+    pace, loop = EvenRate(rate), asyncio.get_running_loop()
+    began = loop.time()
     for _ in range(3):
-        await pace.turn()
-    assert slept == waits
+        await pace.turn(hurries=True)
+    assert loop.time() - began >= least - 0.002  # a step of the loop's clock
+
+
+async def test_look_ups_and_renewals_take_turns() -> None:
+    """However many of either wait, and in whatever order they came."""
+    pace, order = EvenRate(1000.0), list[str]()
+
+    async def call(name: str, *, hurries: bool) -> None:
+        await pace.turn(hurries=hurries)
+        order.append(name)
+
+    await pace.turn(hurries=True)
+    renewals = [call(f"renewal {n}", hurries=False) for n in range(4)]
+    gone = asyncio.ensure_future(pace.turn(hurries=True))
+    waiting = asyncio.gather(*renewals, *(call(f"look-up {n}", hurries=True) for n in range(2)))
+    await asyncio.sleep(0)
+    gone.cancel()
+    await waiting
+    expected = ["look-up 0", "renewal 0", "look-up 1", "renewal 1", "renewal 2", "renewal 3"]
+    assert sorted(order[:4]) == sorted(expected[:4])
+    assert order[4:] == expected[4:]
 
 
 async def test_both_kinds_are_one_application(called: Called) -> None:
