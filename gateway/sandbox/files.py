@@ -24,7 +24,8 @@ _CREATE: Final = {
     "embeddable": bool, "private": bool, "sha256": str, "size": int,
 }  # fmt: skip
 _SHOWN: Final = ("category", "key", "desc", "meta", "embeddable", "private")
-_CATEGORIES: Final = ("format", "attachment")
+# Those that Invopop's Go client names, v0.59.0.
+_CATEGORIES: Final = ("format", "request", "response", "agreement", "verification", "attachment")
 
 
 def find_entry(call: Call, name: str = "entry_id") -> SiloEntry:
@@ -89,8 +90,8 @@ def _url(file: File, state: State) -> str:
 def _made(entry: SiloEntry, file_id: str, request: Json) -> File:
     if not request.get("name"):
         raise invalid_field("name", "cannot be blank")
-    if request.get("category", "attachment") not in _CATEGORIES:
-        raise invalid_field("category", "must be format or attachment")
+    if request.get("category") and request["category"] not in _CATEGORIES:
+        raise invalid_field("category", f"must be one of {', '.join(_CATEGORIES)}")
     content = decoded(request["data"]) if "data" in request else None
     if content is None:
         for name in ("sha256", "size", "mime"):
@@ -170,9 +171,12 @@ def _find(call: Call) -> File:
 
 
 _FILES: Final = "/silo/v1/entries/{entry_id}/files"
+_OLDER: Final = "/silo/v1/entries/{entry_id}/attachments"  # what files were called before
 
 ENDPOINTS: Final = (
     Endpoint("POST", _FILES, create),
     Endpoint("GET", _FILES + "/{id}", fetch),
     Endpoint("PUT", _FILES + "/{id}", create_with_id),
+    Endpoint("GET", _OLDER + "/{id}", fetch),
+    Endpoint("PUT", _OLDER + "/{id}", create_with_id),
 )

@@ -8,7 +8,7 @@ from gateway.sandbox.calls import Call, Endpoint
 from gateway.sandbox.files import find_entry
 from gateway.sandbox.identifiers import timestamp
 from gateway.sandbox.refusals import not_found, reply
-from gateway.sandbox.store import Json
+from gateway.sandbox.store import Json, SiloEntry
 
 _ROW: Final = {
     "ref": str, "value": object, "url": str, "scope": str, "link_url": str, "link_scope": str,
@@ -31,18 +31,32 @@ async def fetch(call: Call) -> Response:
 
 async def fetch_by_reference(call: Call) -> Response:
     """GET /silo/v1/entries/meta/{meta_key}/{ref}, for who does not know the entry."""
-    key, reference = call.path("meta_key"), call.path("ref")
-    for entry in call.workspace.entries.values():
-        row = entry.meta.get(key)
-        if row is not None and row.get("ref") == reference:
-            return reply(row | {"owner_id": call.workspace.id})
-    raise not_found("meta")
+    row = _referred(call, call.path("ref")).meta[call.path("meta_key")]
+    return reply(row | {"owner_id": call.workspace.id})
 
 
 async def put(call: Call) -> Response:
     """PUT of one row: made, or changed as a whole."""
+    return _set(call, find_entry(call), await call.body(_ROW))
+
+
+async def put_by_reference(call: Call) -> Response:
+    """PUT /silo/v1/entries/meta/{meta_key}: of the row with the `ref` of the body."""
     body = await call.body(_ROW)
-    entry, key, now = find_entry(call), call.path("meta_key"), timestamp()
+    return _set(call, _referred(call, body.get("ref", "")), body)
+
+
+def _referred(call: Call, reference: str) -> SiloEntry:
+    """The entry whose row of that key has the reference. Raises a 404 refusal."""
+    key = call.path("meta_key")
+    for entry in call.workspace.entries.values():
+        if reference and key in entry.meta and entry.meta[key].get("ref") == reference:
+            return entry
+    raise not_found("meta")
+
+
+def _set(call: Call, entry: SiloEntry, body: Json) -> Response:
+    key, now = call.path("meta_key"), timestamp()
     source = call.state.application.id
     row: Json = {
         "id": f"{entry.id}:{source}:{key}",
@@ -78,5 +92,6 @@ ENDPOINTS: Final = (
     Endpoint("GET", _ROWS + "/{meta_key}", fetch, "enrolled"),
     Endpoint("PUT", _ROWS + "/{meta_key}", put, "enrolled"),
     Endpoint("DELETE", _ROWS + "/{meta_key}", delete, "enrolled"),
+    Endpoint("PUT", "/silo/v1/entries/meta/{meta_key}", put_by_reference, "enrolled"),
     Endpoint("GET", "/silo/v1/entries/meta/{meta_key}/{ref}", fetch_by_reference, "enrolled"),
 )

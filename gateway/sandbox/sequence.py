@@ -62,7 +62,7 @@ async def create_series(call: Call) -> Response:
         request=body,
         created_at=now,
         updated_at=now,
-        last_index=body.get("start", 1) - 1,
+        last_index=(body.get("start") or 1) - 1,  # the Go client sends 0 for none
     )
     series = call.workspace.series.setdefault(series_id, made)
     if series.request != body:

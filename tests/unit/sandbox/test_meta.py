@@ -42,6 +42,18 @@ async def test_a_row_is_found_by_its_reference(application: httpx.AsyncClient, e
         assert (await application.get(f"{ENTRIES}/meta/{path}")).status_code == 404
 
 
+async def test_a_row_is_changed_by_its_reference(
+    application: httpx.AsyncClient, entry: str
+) -> None:
+    """It stays the entry's; without a reference, or with another, there is none."""
+    made = (await application.put(f"{entry}/meta/service-id", json={"ref": "r-1"})).json()
+    path = f"{ENTRIES}/meta/service-id"
+    changed = (await application.put(path, json={"ref": "r-1", "value": 2})).json()
+    assert (changed["id"], changed["value"]) == (made["id"], 2)
+    for body in ({"ref": "r-2"}, {"value": 1}, {"ref": ""}):
+        assert (await application.put(path, json=body)).status_code == 404
+
+
 async def test_secure_rows_are_in_no_list(
     application: httpx.AsyncClient, acme: httpx.AsyncClient, entry: str
 ) -> None:
