@@ -20,6 +20,7 @@ LIMIT: Final = 8 * 1024 * 1024  # bytes waiting at most; later lines are dropped
 RETRY_SECONDS: Final = 0.5  # until a file that could not be written is tried again
 PATIENCE: Final = 5.0  # seconds that a request waits for a disk that hangs
 
+_NEWLINE: Final = ord("\n")
 _FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 Log = Callable[[Level, str, dict[str, Any]], None]
@@ -69,10 +70,11 @@ class AuditFile:
         self._log = log
         self._file = _open(path)
         self._lock = threading.Lock()
-        self._lines: list[bytes] = []
+        # One block, not the lines: each would keep several KiB that the JSON library reserved.
+        self._lines = bytearray()
         self._waiters: list[Waiter] = []
-        self._queued = 0  # bytes in `_lines`
-        self._rest = b"\n" if _torn(self._file) else b""  # the thread's: taken, and not written
+        # The thread's: taken, and not written.
+        self._rest = bytearray(b"\n" if _torn(self._file) else b"")
         self._whole = True  # the last byte written ended a line
         self._awake = threading.Event()
         self._urgent = threading.Event()
@@ -129,11 +131,10 @@ class AuditFile:
             os.close(self._file)
 
     def _queue(self, line: bytes) -> bool:
-        if self._queued + len(self._rest) > LIMIT:
+        if len(self._lines) + len(self._rest) > LIMIT:
             self.dropped += 1
             return False
-        self._lines.append(line)
-        self._queued += len(line)
+        self._lines += line
         return True
 
     # In the thread
@@ -161,26 +162,28 @@ class AuditFile:
 
     def _take(self) -> list[Waiter]:
         with self._lock:
-            lines, self._lines, self._queued = self._lines, [], 0
+            self._rest += self._lines
+            self._lines = bytearray()
             waiters, self._waiters = self._waiters, []
-        self._rest += b"".join(lines)
         return waiters
 
     def _append(self, *, durably: bool) -> None:
         if self._whole:
             self._follow()
-        batch = self._rest
-        while self._rest:
-            count = os.write(self._file, self._rest)
-            self._whole = self._rest[count - 1 : count] == b"\n"
-            self._rest = self._rest[count:]
+        rest, done = self._rest, 0
+        try:
+            while done < len(rest):
+                with memoryview(rest)[done:] as left:
+                    done += os.write(self._file, left)
+                self._whole = rest[done - 1] == _NEWLINE
+        except OSError:
+            del rest[:done]
+            raise
         if durably:
-            try:
-                os.fdatasync(self._file)
-            except OSError:
-                # Some of it may be lost, and a second call would not say so: write all of it again.
-                self._rest = batch
-                raise
+            # If it fails, some of it may be lost, and a second call would not say so: all of it is
+            # written again.
+            os.fdatasync(self._file)
+        rest.clear()
 
     def _follow(self) -> None:
         """Goes on in a new file if the path no longer leads to this one."""

@@ -19,7 +19,8 @@ class LineWriter:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._lines: list[bytes] = []
+        # One block, not the lines: each would keep several KiB that the JSON library reserved.
+        self._lines = bytearray()
         self._waiting = 0
         self._awake = threading.Event()
         self._closing = threading.Event()
@@ -36,7 +37,7 @@ class LineWriter:
         if self._waiting > LIMIT:
             self.dropped += 1
             return
-        self._lines.append(line)
+        self._lines.extend(line)
         size = len(line)  # taken first: no other thread can come between reading and adding
         self._waiting += size
         if not self._awake.is_set():
@@ -61,19 +62,18 @@ class LineWriter:
             if self._reopen:
                 self._reopen = False
                 _renew(self._descriptor, self._path)
-            lines, self._lines = self._lines, []
-            batch = b"".join(lines)
-            del lines
+            batch, self._lines = self._lines, bytearray()
             size = len(batch)
             self._write_all(batch)
+            del batch
             self._waiting -= size
             if self._closing.is_set() and not self._lines:
                 return
 
-    def _write_all(self, batch: bytes) -> None:
+    def _write_all(self, batch: bytearray) -> None:
         lines = batch.count(b"\n")
         if not self._whole:  # a line broke off: what follows must not be glued to it
-            batch = b"\n" + batch
+            batch[:0] = b"\n"
         view = memoryview(batch)
         while view:
             try:

@@ -5,7 +5,6 @@ Each case has a process of its own, with small limits, and compares what it grew
 """
 
 import contextlib
-import json
 import socket
 import ssl
 import time
@@ -16,15 +15,11 @@ from typing import Any
 
 import pytest
 
-from gateway.cli.worst_case import MIB
 from tests.support.certificates import Authority
-from tests.support.gateway import run
-from tests.support.world import ENVIRON, TOK_A, World, request
+from tests.support.memory import NOISE, PLAIN_PYTHON, memory
+from tests.support.world import TOK_A, World, request
 
 CONNECTIONS = 80
-NOISE = 6 * MIB  # first uses of code, and what the allocator keeps
-# The debug hooks of a development build would touch every byte that is allocated.
-PLAIN_PYTHON = {"PYTHONDEVMODE": ""}
 LIMITS: dict[str, Any] = {
     "listen": {
         "max_connections": CONNECTIONS,
@@ -39,13 +34,6 @@ LIMITS: dict[str, Any] = {
     "metrics": {"max_series": 500},
 }
 STRANGER = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-
-
-def memory(world: World) -> dict[str, int]:
-    """What `check` says of this configuration, in bytes by what holds it."""
-    _, out = run(["check", "--json", "--config", str(world.gateway.config)], ENVIRON | PLAIN_PYTHON)
-    parts: dict[str, int] = json.loads(out)["memory"]
-    return parts
 
 
 def with_tls(directory: Path) -> dict[str, Any]:

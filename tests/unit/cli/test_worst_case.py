@@ -23,9 +23,13 @@ from gateway.policy import rates
 from gateway.server import connection, cycle, listener, reply
 from gateway.settings.load import Loaded
 from gateway.settings.schema import Settings
-from gateway.settings.vault_file import VaultFile
+from gateway.settings.vault_file import Discover, VaultFile
+from gateway.trace import Trace, TraceContext
 from gateway.upstream import reply_parser, reply_stream, wire
 from gateway.vault import discovery
+from gateway.vault.sources.source import NOT_FOUND
+from tests.support.vaults import FakeStore, opened_by, vault_file, vault_of
+from tests.support.vaults import loaded as loaded_vault
 
 OPEN_FILES = 1024
 ISSUER = {"issuer": "https://i", "audience": "a", "algorithms": ["RS256"], "jwks_file": "/k"}
@@ -141,6 +145,7 @@ def traced() -> Iterable[None]:
 
 
 COUNT = 2000
+STEPS = ("authenticate", "authorize", "key")
 TENANT = "tenant-with-quite-a-long-name-such-as-nobody-uses-"
 
 
@@ -173,6 +178,56 @@ def test_what_a_rate_limit_in_use_takes() -> None:
         return buckets
 
     assert bounds.BUCKET / 3 < grown(fill) / COUNT < bounds.BUCKET
+
+
+@pytest.mark.usefixtures("traced")
+def test_what_a_trace_takes() -> None:
+    """An exchange with every step, and three attempts, whose names are all its own."""
+
+    def one(number: int) -> Exchange:
+        trace = Trace(recorded=True)
+        trace.join(TraceContext(f"{number:032x}", f"{number:016x}", "01"))
+        name = f"{TENANT}{number}"
+        x = Exchange(0.0, f"{number:0128}", tenant=name, caller=name, peer=f"2001:db8::{number:x}")
+        x.trace, x.trace_id, x.seconds, x.waited_seconds = trace, trace.trace_id, 0.1, 0.2
+        for step in STEPS:
+            x.step(step)
+        for attempt in range(3):
+            trace.attempt((b"localhost", 443)).end("connect_refused" * (attempt < 2))
+        return x
+
+    assert bounds.TRACE / 3 < grown(lambda: [one(n) for n in range(COUNT)]) / COUNT < bounds.TRACE
+
+
+@pytest.mark.usefixtures("traced")
+def test_what_a_name_that_is_not_found_takes() -> None:
+    """The longest names, all of them absent."""
+    file = vault_file(discover={"key": {"aws": "invopop/{tenant}"}})
+    assert isinstance(file.discover, Discover)
+    looked = discovery.Discovery(file.discover)
+
+    def fill() -> None:
+        for number in range(COUNT):
+            looked.missed(f"{number:0128}", NOT_FOUND, time.monotonic() + number)
+
+    assert bounds.ABSENT / discovery.MAX_ABSENT / 3 < grown(fill) / COUNT < 512
+
+
+@pytest.mark.usefixtures("traced")
+async def test_what_a_discovered_tenant_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its ring, its slot, its key and what is known of them."""
+    store = FakeStore({f"invopop/{number:0120}": f"key-{number:080}" for number in range(COUNT)})
+    opened_by(monkeypatch, "aws", lambda _: store)
+    vault = await loaded_vault(vault_of(vault_file(discover={"key": {"aws": "invopop/{tenant}"}})))
+    gc.collect()
+    before = tracemalloc.get_traced_memory()[0]
+    for number in range(COUNT):
+        await vault.read(f"{number:0120}", "billing")
+    store.reads.clear()  # not the vault's
+    gc.collect()
+    took = tracemalloc.get_traced_memory()[0] - before
+    await vault.aclose()
+    assert bounds.FOUND / 3 < took / COUNT < bounds.FOUND
 
 
 @pytest.mark.usefixtures("traced")
