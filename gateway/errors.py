@@ -3,6 +3,7 @@
 Nothing here ever carries a secret, a file path or text that a client sent.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple
 
@@ -139,6 +140,13 @@ REMEDIES: Final[dict[ErrorKey, str]] = {
     "loop_detected": "The gateway's upstream leads back to a gateway: correct upstream.url.",
 }
 
+
+def about_file_host(text: str, named: str = "the file host") -> str:
+    """A text about Invopop, said of a file host: Invopop's own, but another upstream."""
+    said = re.sub(r"(?<!-)\bInvopop\b", named, text.replace("upstream.url", "Invopop"))
+    return said[:1].upper() + said[1:]
+
+
 ALLOW: Final = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
 
@@ -147,7 +155,7 @@ class GatewayError(Exception):
 
     `status` differs from the kind's own only where one key has several (400, 417, 501, 505).
     `cause` is for the log, a constant word (`expired`, `bad_signature`) or more for an
-    `UpstreamError`; callers never see it.
+    `UpstreamError`; callers never see it. `file_host` is the one that it is about, if not Invopop.
     """
 
     def __init__(
@@ -165,6 +173,7 @@ class GatewayError(Exception):
         self.status = KINDS[key].status if status is None else status
         self.headers: Headers = list(headers)
         self.cause = cause
+        self.file_host = ""
 
     @property
     def recorded_cause(self) -> str:
@@ -254,11 +263,14 @@ def error_response(error: GatewayError, request_id: str) -> tuple[Headers, bytes
     `Content-Length` is among the headers; hop-by-hop fields are left to the server.
     """
     kind = KINDS[error.key]
-    detail = error.detail or REMEDIES[error.key]
+    title, detail = kind.title, error.detail or REMEDIES[error.key]
+    if error.file_host:
+        title = about_file_host(title, "file host")
+        detail = about_file_host(detail, f"the file host {error.file_host}")
     body = orjson.dumps(
         {
             "type": f"urn:invopop-gateway:error:{error.key}",
-            "title": kind.title,
+            "title": title,
             "status": error.status,
             "detail": detail,
             "request_id": request_id,

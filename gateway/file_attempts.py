@@ -4,7 +4,7 @@ Rule: no key is looked up, held or sent. After a wait the grant must still be in
 """
 
 from gateway.admission import Admission
-from gateway.errors import CallerError
+from gateway.errors import CallerError, GatewayError
 from gateway.inbound import InboundBody
 from gateway.model import Exchange, Grant, Reply
 from gateway.sending import Sending
@@ -35,11 +35,15 @@ class FileAttempts(Sending):
         `audit_unavailable`; after a wait also `CallerError`.
         """
         self._grant = grant
-        self._sender.check((grant.tenant, grant.caller))
-        if self._x.trace is not None:
-            self._x.step("")
-        await self._admitted()
-        reply = await self._attempt(0)
+        try:
+            self._sender.check((grant.tenant, grant.caller))
+            if self._x.trace is not None:
+                self._x.step("")
+            await self._admitted()
+            reply = await self._attempt(0)
+        except GatewayError as error:
+            error.file_host = self._inbound.file_host.decode("ascii")
+            raise
         reply.headers = with_own_location(reply.headers, self._inbound)
         return reply
 

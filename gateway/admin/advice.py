@@ -16,7 +16,7 @@ from gateway.admin.view import (
     Traffic,
     UpstreamStatus,
 )
-from gateway.errors import REMEDIES, ErrorKey
+from gateway.errors import REMEDIES, ErrorKey, about_file_host
 from gateway.upstream.edge import ADVICE as EDGE_ADVICE
 
 _MOST_NAMES: Final = 5
@@ -49,7 +49,7 @@ BY_CAUSE: Final = {
     "truncated": "Invopop broke its reply off; the connection to the caller was cut as well.",
     "connect_refused": "Nothing listens at upstream.url: correct it, or start what should.",
     "edge_refused": f"{EDGE_ADVICE}.",
-    "dns": "The name in upstream.url cannot be resolved: correct it, or the name server.",
+    "dns": "The name of upstream.url cannot be resolved: correct it, or the name server.",
 }
 
 BY_KEY_STATE: Final = {
@@ -85,8 +85,15 @@ _BY_CHECK: Final = {
 }
 
 
-def advice(status: int, error: ErrorKey | Literal[""], cause: str) -> str:
-    """What to do about an exchange that ended so; "" for nothing."""
+def advice(
+    status: int, error: ErrorKey | Literal[""], cause: str, *, file_host: bool = False
+) -> str:
+    """What to do about an exchange, with a file host or Invopop, that ended so; "" for nothing."""
+    said = _advice(status, error, cause)
+    return about_file_host(said) if file_host else said
+
+
+def _advice(status: int, error: ErrorKey | Literal[""], cause: str) -> str:
     if error == "key_unavailable" and BY_KEY_STATE.get(cause):
         return BY_KEY_STATE[cause]
     kind = cause.partition(":")[0]  # a failure at Invopop goes on with whom it was about

@@ -20,6 +20,7 @@ from gateway.events import (
     JwksRefreshed,
     UpstreamFailed,
 )
+from gateway.invopop.table import FILE_OPERATIONS
 from gateway.model import Exchange
 
 STEP: Final = 10.0  # seconds
@@ -34,6 +35,7 @@ BOUNDS: Final = (
 _MOST_NAMES: Final = 10_000  # callers, and tenants with failures, that are counted one by one
 _MOST_KINDS: Final = 256  # failed attempts whose exchanges have not ended yet
 _MOST_ISSUERS: Final = 1_000
+_OF_FILES: Final = frozenset(operation.name for operation in FILE_OPERATIONS)
 
 
 class Usage:
@@ -164,7 +166,7 @@ class History:
                 status=x.status,
                 error=x.error,
                 cause=cause,
-                advice=advice(x.status, x.error, cause),
+                advice=advice(x.status, x.error, cause, file_host=x.operation in _OF_FILES),
             )
         )
 

@@ -1,5 +1,6 @@
 """Files on other hosts, through the gateway: in both forms, without a key, over real TLS."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -174,6 +175,10 @@ def test_a_file_host_that_is_down_has_a_circuit_of_its_own(world: World) -> None
     with world.files.away():
         reply = world.get(target)
         assert (reply.status, reply.get("x-gateway-error")) == (502, "upstream_unreachable")
+        told = json.loads(reply.body)
+        assert told["title"] == "File host unreachable"
+        assert told["detail"].startswith(f"The file host {world.files.authority}, or the network")
+        assert "Invopop" not in reply.body.decode()
         statuses = [
             world.get(target, token=token).status for _ in range(10) for token in (TOK_A, TOK_B)
         ]

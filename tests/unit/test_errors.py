@@ -28,6 +28,21 @@ REGISTERED = {
 
 
 @pytest.mark.parametrize("key", sorted(KINDS))
+def test_an_error_about_a_file_host_does_not_say_invopop(key: ErrorKey) -> None:
+    """Title and text name that host, if they name an upstream; the title not which it is."""
+    error = CallerError(key)
+    error.file_host = "storage.invopop.com"
+    told = json.loads(error_response(error, "req-1")[1])
+    for member in ("title", "detail", "message"):
+        text = told[member].replace("X-Invopop-Tenant", "")
+        assert not re.search(r"\bInvopop", text), text
+        assert text[0].isupper()
+    assert "storage" not in told["title"]
+    if "Invopop" in REMEDIES[key].replace("X-Invopop-Tenant", ""):
+        assert "he file host storage.invopop.com" in told["detail"]
+
+
+@pytest.mark.parametrize("key", sorted(KINDS))
 def test_every_error_has_the_documented_shape(key: ErrorKey) -> None:
     """RFC 9457 and Invopop's own members, told apart from Invopop's by two headers."""
     headers, body = error_response(CallerError(key, "Do this."), "req-1")

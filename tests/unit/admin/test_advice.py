@@ -34,7 +34,12 @@ def test_each_way_to_miss_a_key_has_advice() -> None:
         (403, "operation_denied", "callers.billing.deny", "The operation is not in allow"),
         (503, "key_unavailable", "not_found", "The key is not at its source"),
         (503, "key_unavailable", "something_new", "The key's source cannot be read"),
-        (502, "upstream_unreachable", "dns: api.invopop.com:443: no such name", "The name in"),
+        (
+            502,
+            "upstream_unreachable",
+            "dns: api.invopop.com:443: no such name",
+            "The name of upstream.url",
+        ),
         (499, "", "caller_left", "The caller gave up"),
         (503, "", "", "Invopop's own answer"),
         (200, "", "", ""),
@@ -47,3 +52,19 @@ def test_the_cause_says_more_than_the_key(
     found = advice(status, error, cause)
     assert found.startswith(told)
     assert bool(found) == bool(told)
+
+
+@pytest.mark.parametrize(
+    ("error", "cause", "said"),
+    [
+        ("upstream_unreachable", "connect", "The file host, or the network on the way"),
+        ("upstream_unreachable", "dns: files.test:443: x", "The name of the file host cannot"),
+        ("upstream_unreachable", "connect_refused", "Nothing listens at the file host:"),
+        ("upstream_tls_error", "tls", "The file host's certificate"),
+        ("", "", "The file host's own answer"),
+        ("tenant_required", "", "Name the tenant in X-Invopop-Tenant"),
+    ],
+)
+def test_of_a_file_host(error: ErrorKey, cause: str, said: str) -> None:
+    """It does not blame Invopop."""
+    assert advice(502, error, cause, file_host=True).startswith(said)
