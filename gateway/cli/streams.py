@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from getpass import getpass
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -41,9 +42,15 @@ def guarded() -> Iterator[None]:
 
 def secret_line(question: str, *, err: bool = True) -> str:
     """A secret: asked for without echo in a terminal (on stderr if `err`), else a line of stdin."""
-    if sys.stdin.isatty():
-        return str(typer.prompt(question, hide_input=True, err=err))
-    return sys.stdin.readline().rstrip("\r\n")
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    try:
+        # Not typer.prompt(): it shows the question first, and until echo is off, what is typed.
+        while not (secret := getpass(f"{question}: ", sys.stderr if err else sys.stdout)):
+            pass
+    except (KeyboardInterrupt, EOFError):
+        raise typer.Abort from None
+    return secret
 
 
 def create(path: Path, content: bytes, mode: int) -> None:

@@ -1,17 +1,16 @@
 """`init` in a terminal and by flags; what it prints is run word for word."""
 
 import os
-import pty
 import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.prometheus import free_port
+from tests.support.terminal import in_terminal
 
 BIN = Path(sys.executable).parent
 ENVIRON = {
@@ -76,7 +75,8 @@ def test_the_printed_lines_work_as_they_are(tmp_path: Path) -> None:
 def test_a_terminal_is_asked(tmp_path: Path) -> None:
     """Each question has a default, a wrong word is asked for again, and the answers are written."""
     answers = ["live", "hotel-a hotel-b", "nowhere", "env", "booking", "shared", "token"]
-    output = in_terminal(["init", str(tmp_path)], answers)
+    output, code, _ = in_terminal(["init", str(tmp_path)], answers, ENVIRON)
+    assert code == 0
     assert "One of env, file, value, openbao, aws is expected." in output
     assert 'host = "0.0.0.0"' in (tmp_path / "gateway.toml").read_text()
     assert re.search(r"\[callers.booking\]\ntokens = ", (tmp_path / "gateway.toml").read_text())
@@ -88,30 +88,9 @@ def test_a_terminal_is_asked(tmp_path: Path) -> None:
 
 def test_a_key_is_asked_for_without_echo(tmp_path: Path) -> None:
     """It is in the vault file, and nowhere on the screen; nor is the caller's token."""
-    output = in_terminal(["init", str(tmp_path), "--keys", "value", "--yes"], ["sk_typed_secret"])
+    words = ["init", str(tmp_path), "--keys", "value", "--yes"]
+    output, code, echo = in_terminal(words, ["sk_typed_secret"], ENVIRON)
+    assert (code, echo) == (0, [False])
     assert "sk_typed_secret" in (tmp_path / "vault.toml").read_text()
     assert "sk_typed_secret" not in output
     assert (tmp_path / "billing.token").read_text().strip() not in output
-
-
-def in_terminal(words: list[str], answers: list[str]) -> str:
-    """All that the screen showed; each answer is typed when a question waits for it."""
-    screen, terminal = pty.openpty()
-    process = subprocess.Popen(
-        ["invopop-gateway", *words], env=ENVIRON, stdin=terminal, stdout=terminal, stderr=terminal
-    )
-    os.close(terminal)
-    shown = ""
-    waiting = list(answers)
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        try:
-            data = os.read(screen, 65536)
-        except OSError:  # the terminal is closed: the program has ended
-            break
-        shown += data.decode()
-        if waiting and re.search(r": $", shown):
-            os.write(screen, waiting.pop(0).encode() + b"\n")
-    os.close(screen)
-    assert process.wait(10) == 0, shown
-    return shown

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from gateway.cli import build
 from tests.support.gateway import eventually, token_hash, write_toml
 from tests.support.identity_world import Worlds
+from tests.support.terminal import in_terminal
 from tests.support.world import TOK_A, World, request
 
 # How a secret scanner would look for ours, and tell a real one from an accident.
@@ -122,3 +123,11 @@ def test_expires_and_removal(worlds: Worlds) -> None:
     write_toml(world.gateway.config, settings)
     eventually(lambda: world.exchange(request("GET /x", token="later")).status == 401)
     assert world.exchange(request("GET /x", token="today")).status == 200
+
+
+def test_a_token_to_hash_is_asked_for_without_echo() -> None:
+    """Echo is off before the question is shown, so that nothing typed is ever on the screen."""
+    screen = in_terminal(["tokens", "hash"], [TOK_A])
+    assert (screen.code, screen.echo) == (0, [False])
+    assert token_hash(TOK_A) in screen.text
+    assert TOK_A not in screen.text
