@@ -37,6 +37,7 @@ from gateway.observe.families import FAMILIES, LOOKUP_SECONDS, Family
 from gateway.observe.negotiation import OPENMETRICS, format_for
 from gateway.observe.request_counters import COUNTED_HERE, RequestCounters
 from gateway.observe.series import PREFIX, Counters, KeyGauges
+from gateway.settings.wording import masked_label
 
 # The cause of an exchange's end -> what its caller was too slow at.
 _TOO_SLOW: Final = {"body_rate": "body", "caller_too_slow": "reply"}
@@ -133,7 +134,8 @@ class PrometheusMetrics:
             KeyRefreshed, lambda e: child("key_refresh_total", e.source, e.outcome).inc()
         )
         events.subscribe(
-            JwksRefreshed, lambda e: child("jwks_refresh_total", e.issuer, e.outcome).inc()
+            JwksRefreshed,
+            lambda e: child("jwks_refresh_total", masked_label(e.issuer), e.outcome).inc(),
         )
         events.subscribe(ConfigReloaded, self._reloaded)
 

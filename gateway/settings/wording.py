@@ -134,6 +134,12 @@ def masked_name(text: str) -> str:
     return text
 
 
+def masked_label(text: str) -> str:
+    """The masked text, with the text's fingerprint if they differ: others stay other series."""
+    shown = masked(text)
+    return shown if shown == text else f"{shown} {Secret(text).fingerprint}"
+
+
 def is_token(text: str) -> bool:
     """Whether this is a key or token, where a name should be."""
     return TOKEN.search(text) is not None

@@ -7,7 +7,14 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.errors import KINDS
-from gateway.events import ConfigReloaded, Events, ExchangeEnded, KeyRejected, UpstreamFailed
+from gateway.events import (
+    ConfigReloaded,
+    Events,
+    ExchangeEnded,
+    JwksRefreshed,
+    KeyRejected,
+    UpstreamFailed,
+)
 from gateway.model import Exchange
 from gateway.observe.families import FAMILIES, OWN_SECONDS, SECONDS, UPSTREAM_KINDS, Family
 from gateway.observe.metrics import PrometheusMetrics
@@ -184,3 +191,16 @@ def test_upstream_failures_count_by_kind() -> None:
     metrics.subscribe(events)
     events.emit(UpstreamFailed("tls", "r"))
     assert samples(metrics)["upstream_errors_total", (("kind", "tls"),)] == 1
+
+
+def test_an_issuer_that_looks_like_a_key_is_no_label() -> None:
+    """A key pasted in its place is not scraped; usual issuers are themselves, others told apart."""
+    metrics, events = PrometheusMetrics(100), Events()
+    metrics.subscribe(events)
+    pasted = ("sk_live_9f8e7d6c5b4a3928", "https://id/Zq8Kx2Wv7Jp4Tn9Rb3Yc", "https://id/Xk7")
+    for issuer in pasted:
+        events.emit(JwksRefreshed(issuer, "success", ""))
+    shown = {dict(labels)["issuer"] for name, labels in samples(metrics) if "jwks" in name}
+    assert "https://id/Xk7" in shown
+    assert len(shown) == 3
+    assert not any(secret in f"{shown}" for secret in ("9f8e7d6c", "Zq8Kx2Wv"))
