@@ -28,7 +28,7 @@ class Site:
         configured = merged(settings(self.origin, self.authority.ca_file, issuer), changes)
         for name in drop:
             del configured["listen"][name]
-        self.gateway = _Process(directory, configured, VAULT, ENVIRON)
+        self.gateway = ListenerProcess(directory, configured, VAULT, ENVIRON)
 
     def __enter__(self) -> Self:
         self.gateway.__enter__()
@@ -48,7 +48,7 @@ class Site:
         return _get(_UnixConnection(path), headers)
 
 
-class _Process(GatewayProcess):
+class ListenerProcess(GatewayProcess):
     """A process whose callers' listener may have no port."""
 
     def wait_until_listening(self) -> None:

@@ -1,0 +1,102 @@
+"""A TLS origin that counts what it is sent and keeps none of it, however many clients there are.
+
+A request whose path ends in `/cancelled` is not answered.
+"""
+
+import asyncio
+import contextlib
+import ssl
+import threading
+from typing import NamedTuple, Self
+
+import h11
+
+SILENT = "/cancelled"
+
+
+class Counted(NamedTuple):
+    """One request: whose (`X-Request-Id`), its keys, its `Host`, and the size of its body."""
+
+    request_id: str
+    keys: list[str]
+    host: str
+    size: int
+
+
+class CountingOrigin:
+    """Runs in a thread of its own; a context manager.
+
+    `left` are the ids of requests without an answer whose connection the gateway has closed.
+    """
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self.requests: list[Counted] = []
+        self.left: list[str] = []
+        self.port = 0
+        self._context = context
+        self._loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._ready.wait(5)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        serving = asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._context)
+        server = self._loop.run_until_complete(serving)
+        self.port = server.sockets[0].getsockname()[1]
+        self._ready.set()
+        self._loop.run_forever()
+        server.close()
+        for task in (left := asyncio.all_tasks(self._loop)):
+            task.cancel()
+        self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        self._loop.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = h11.Connection(h11.SERVER)
+        with contextlib.suppress(OSError, h11.RemoteProtocolError, asyncio.CancelledError):
+            while await self._exchange(connection, reader, writer):
+                connection.start_next_cycle()
+        writer.transport.abort()
+
+    async def _exchange(
+        self, connection: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> bool:
+        """One request; False once there is no other."""
+        size, head = 0, None
+        while not isinstance(event := connection.next_event(), h11.EndOfMessage):
+            if event is h11.NEED_DATA:
+                data = await reader.read(1 << 18)
+                if not data and head is None:
+                    return False
+                connection.receive_data(data)
+            elif isinstance(event, h11.Request):
+                head = event
+            elif isinstance(event, h11.Data):
+                size += len(event.data)
+        assert head is not None
+        counted = self._count(head, size)
+        if head.target.decode().endswith(SILENT):
+            await reader.read(1)
+            self.left.append(counted.request_id)
+            return False
+        reply = h11.Response(status_code=200, headers=[("Content-Length", "2")])
+        for part in (reply, h11.Data(data=b"{}"), h11.EndOfMessage()):
+            writer.write(connection.send(part) or b"")
+        return True
+
+    def _count(self, head: h11.Request, size: int) -> Counted:
+        fields = [(name.decode(), value.decode()) for name, value in head.headers]
+        keys = [value for name, value in fields if name == "authorization"]
+        known = dict(fields)
+        counted = Counted(known["x-request-id"], keys, known["host"], size)
+        self.requests.append(counted)
+        return counted
