@@ -113,6 +113,9 @@ async def trust_of(loaded: Loaded) -> Trust:
 
 
 def _trust_of(upstream: UpstreamSettings, file: str) -> Trust:
+    if upstream.ca_only and upstream.ca_file is None:  # of a draft: the settings do not allow it
+        expected = "ca_file with it, the only CA to trust"
+        raise refused(file, "upstream.ca_only", "ca_only without ca_file", expected)
     try:
         anchor = upstream.ca_file.read_bytes() if upstream.ca_file else b""
         return Trust(client_context(upstream.ca_file, ca_only=upstream.ca_only), anchor)

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from math import inf
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 from gateway.errors import Problem
@@ -84,6 +84,13 @@ def build_authenticator(
         remote=tuple(i.keys for i in issuers if isinstance(i.keys, RemoteKeys)),
     )
     return Authenticator(methods), problems
+
+
+# What is wrong with a file of keys, where the log's word for it says too little.
+_FOUND: Final = {
+    "garbage": "something else",
+    "private_key": "a private key, which stays with the issuer",
+}
 
 
 def _own_names(settings: Settings) -> frozenset[bytes]:
@@ -200,7 +207,8 @@ def _from_file(
         found = f"a file that cannot be read ({error.strerror})"
         raise _UnusableSetting(key, found, expected, file) from None
     except KeySetError as error:
-        raise _UnusableSetting(key, str(error).replace("_", " "), expected, file) from None
+        found = _FOUND.get(str(error), str(error).replace("_", " "))
+        raise _UnusableSetting(key, found, expected, file) from None
 
 
 def _tls(issuer: Issuer) -> ssl.SSLContext:

@@ -34,6 +34,8 @@ RENEWED: Final = 0.5  # of its life has passed when another one takes a leaf's p
 _EARLIER: Final = timedelta(hours=1)  # clocks of callers may be behind
 _LONGEST_CN: Final = 64  # RFC 5280 ub-common-name
 
+_EXPECTED: Final = "a CA certificate in PEM, such as `invopop-gateway tunnel-ca` makes"
+
 _SigningKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 _Ours = tuple[ssl.SSLContext, float]  # a leaf in use, and when it is renewed (Unix time)
 
@@ -101,7 +103,7 @@ def tunnel_authority(settings: TunnelSettings) -> tuple[TunnelAuthority | None, 
     """The authority of `[tunnel]`, None without one; and why its files cannot be used."""
     if settings.certificate is None or settings.key is None:
         return None, []
-    file, name, expected = settings.certificate, "certificate", "a CA certificate in PEM"
+    file, name, expected = settings.certificate, "certificate", _EXPECTED
     try:
         chain = x509.load_pem_x509_certificates(file.read_bytes())
         if not _may_sign(chain[0]):
@@ -110,7 +112,7 @@ def tunnel_authority(settings: TunnelSettings) -> tuple[TunnelAuthority | None, 
             ]
         if chain[0].not_valid_after_utc <= datetime.now(UTC):
             return None, [
-                _wrong(name, f"{shown_path(file)}: a certificate that has ended", expected)
+                _wrong(name, f"{shown_path(file)}: a certificate that has expired", expected)
             ]
         file, name, expected = settings.key, "key", "the certificate's private key in PEM"
         key = load_pem_private_key(file.read_bytes(), None)

@@ -82,7 +82,9 @@ class Issuer(Table):
     """How far clocks may differ, for `exp`, `nbf` and `iat`."""
     max_token_age: Seconds | None = None
     """Longest time since `iat`, which is then required. Left out: `exp` alone decides."""
-    max_token_bytes: Annotated[Size, Field(ge=256, le=65536)] = 8192
+    max_token_bytes: Annotated[
+        Size, Field(ge=256, le=65536), expects('a size from "256B" to "64KiB"')
+    ] = 8192
     """Largest token."""
     caller_claim: Text = "sub"
     """The claim, or path such as `kubernetes.io.serviceaccount.name`, that names the caller."""

@@ -244,7 +244,7 @@ def _caller(at: KeyPath, caller: CallerSettings, settings: Settings) -> Iterator
     others: tuple[KeyPath, ...] = (("issuers",),)
     for index, issuer in enumerate(caller.issuers or ()):
         if issuer not in known:
-            expected = "the `issuer` of one of [[issuers]]"
+            expected = "the `issuer` of one of [[issuers]], letter for letter"
             path = (*at, "issuers", index)
             yield Violation(path, "an issuer that is not configured", expected, others)
     if caller.issuers is None and len(known) > 1:

@@ -17,6 +17,23 @@ _POSITION: Final = re.compile(r" \((at (?:line [0-9]+, column [0-9]+|end of docu
 # What the parser quotes but for single characters: keys, which may be secrets.
 _NAMES: Final = re.compile(r"\(['\"].*\)|'.{3,}'|\".{3,}\"")
 
+# What is right where the parser says this: its words, which differ a little between versions.
+_RIGHT: Final = (
+    (
+        "Invalid value",
+        'a TOML value: text in quotes ("…"), true and false in small letters, brackets closed',
+    ),
+    ("Invalid initial character for a key", "a table in braces on one line, or one of its own"),
+    ("Expected '='", "TOML, such as port = 8585"),
+    ("Expected ']'", "TOML: a heading such as [listen]"),
+    ("Expected newline", "TOML: one `name = value` in each line, text in quotes"),
+    ("Invalid statement", "TOML: `name = value`, a [heading] or a # comment in each line"),
+    ("Illegal character", "TOML: text that ends, with its quote, on the same line"),
+    ("Unescaped", "TOML: text with backslashes in single quotes, '…'"),
+    ("Cannot overwrite", "each name once"),
+    ("Cannot declare", "each table once"),
+)
+
 
 class Contents(NamedTuple):
     """A file's bytes, and whether nobody but this process's user and groups may read it."""
@@ -79,12 +96,14 @@ def _tree(path: Path, text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except RecursionError:
-        raise refused(str(path), "", "values nested too deeply", "TOML") from None
+        expected = "tables and lists as in config/gateway.toml"
+        raise refused(str(path), "", "values nested too deeply", expected) from None
     except tomllib.TOMLDecodeError as error:
         reason = str(error)
         match = _POSITION.search(reason)
         where = match[1].removeprefix("at ") if match else ""
         found = f"a syntax error: {_NAMES.sub('…', _POSITION.sub('', reason))}"
-        raise refused(str(path), where, found, "TOML") from None
+        right = next((text for words, text in _RIGHT if reason.startswith(words)), "TOML")
+        raise refused(str(path), where, found, right) from None
     except ValueError:
-        raise refused(str(path), "", "an integer with too many digits", "TOML") from None
+        raise refused(str(path), "", "an integer with too many digits", "a smaller one") from None

@@ -98,6 +98,8 @@ def _unknown(name: str, known: Mapping[str, object]) -> Problem:
         expected = f"{name.upper()}, in capitals"
     elif section in overridable and key in overridable[section].model_fields:
         expected = f"the configuration file: {section}.{key} is not a single value"
+    elif same := [other for other in known if not key and other.endswith(f"__{section.upper()}")]:
+        expected = " or ".join(same)
     else:
         expected = nearest(name, known)
     told = name if name.upper() in known else PREFIX + _shown(name.removeprefix(PREFIX), known)

@@ -4,6 +4,7 @@ A rule between several settings is not reported if one of them is itself wrong.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -21,7 +22,7 @@ _EXPECTED: Final = {
     "model_attributes_type": "a table",
     "dataclass_type": "a table",
     "dict_type": "a table",
-    "tuple_type": 'a list, such as ["acme"]',
+    "tuple_type": 'a list, such as ["a", "b"]',
     "too_short": "a list that is not empty",
 }
 
@@ -40,12 +41,21 @@ class Violation(NamedTuple):
 
 
 class Findings:
-    """The problems of one file. `variables` names the settings that came from the environment."""
+    """The problems of one file. `variables` names the settings that came from the environment.
 
-    def __init__(self, file: str, variables: Mapping[KeyPath, str]) -> None:
+    `homes` are the tables that a setting may stand in, by its name.
+    """
+
+    def __init__(
+        self,
+        file: str,
+        variables: Mapping[KeyPath, str],
+        homes: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    ) -> None:
         self.problems: list[Problem] = []
         self._file = file
         self._variables = variables
+        self._homes = homes
         self._wrong: set[KeyPath] = set()
 
     def add(self, path: KeyPath, found: str, expected: str) -> None:
@@ -54,7 +64,10 @@ class Findings:
 
     def add_unknown(self, path: KeyPath, known: Collection[str]) -> None:
         """A key that is not among the `known` ones; it may be a secret."""
-        self._add(path, _unknown(path, known), "an unknown key", nearest(str(path[-1]), known))
+        expected = nearest(str(path[-1]), known)
+        if homes := [f"[{name}]" for name in self._homes.get(str(path[-1]), ()) if len(path) < 3]:
+            expected = f"it in {' or '.join(homes)}, where it belongs"
+        self._add(path, _unknown(path, known), "an unknown key", expected)
 
     def add_name(self, path: KeyPath, expected: str) -> None:
         """A name that cannot be one; it may be a secret."""
@@ -150,7 +163,9 @@ def _known(model: type[Any], location: KeyPath) -> list[str]:
     table = _model(model, location)
     if table is KeySource:
         return [*SOURCE_KINDS, FIELD]
-    names: list[str] = list(table.__pydantic_fields__)
+    fields = table.__pydantic_fields__
+    # Two fields may read one table of the file: the second has no name of its own there.
+    names = [name for name, field in fields.items() if field.validation_alias is None]
     # What has `use` has nothing else, so that any other key was meant for a tenant with a key.
     return [*names, *SharingEntry.__dataclass_fields__] if table is TenantEntry else names
 

@@ -54,7 +54,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Loaded:
         unknown = environment.apply({}, environ).problems
         raise ConfigurationError([*error.problems, *unknown]) from None
     merged = environment.apply(tree, environ)
-    findings = Findings(str(file), merged.origins)
+    findings = Findings(str(file), merged.origins, _homes())
     settings = _Reader(findings, file.parent).settings(merged.tree)
     _refuse_open_values(tree, contents, findings)
     vault, problems = _vault(settings, environ, findings)
@@ -69,6 +69,15 @@ def load(path: Path, environ: Mapping[str, str]) -> Loaded:
     if vault is None or problems:
         raise ConfigurationError(problems, draft=loaded)
     return loaded
+
+
+def _homes() -> dict[str, list[str]]:
+    """The tables that a setting may stand in, by the setting's name."""
+    homes: dict[str, list[str]] = {}
+    for section, table in sections().items():
+        for name in table.model_fields:
+            homes.setdefault(name, []).append(section)
+    return homes
 
 
 def _absolute(path: Path) -> Path:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from gateway.settings.callers import CallerSettings
 from gateway.settings.schema import Settings
+from gateway.settings.sealed import SUFFIX
 from gateway.settings.shared_keys import shared_keys
 from gateway.settings.vault_file import VaultFile
 from gateway.settings.wording import key_path
@@ -20,6 +21,7 @@ _PUBLIC: Final = frozenset({
 _WIDEST: Final = {4: 8, 6: 16}  # prefixes of the widest networks that one owner has
 _URI: Final = re.compile(r"(?!(?i:dns|uri|cn|ip):)[A-Za-z][A-Za-z0-9+.-]*:.+")
 _DNS_NAME: Final = re.compile(r"(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
+_UUID: Final = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 # The least that a body limit is probably meant to be: fewer bytes were meant as KiB or MiB.
 _LEAST_BODY: Final = 1024
 _SHORTEST: Final = 0.05
@@ -60,12 +62,22 @@ def notices(settings: Settings, vault: VaultFile) -> Iterator[str]:
         yield "callers: there are none; every request will be refused"
     if settings.limits.burst and not settings.limits.requests_per_second:
         yield "limits.burst: has no effect without requests_per_second"
+    if settings.vault.identity is not None and settings.vault.file.suffix != SUFFIX:
+        yield f"vault.identity: has no effect, as vault.file does not end in `{SUFFIX}`"
+    yield from _workspaces(vault)
     yield from shared_keys(vault.tenants)
     yield from _listeners(settings)
     yield from _units(settings)
     for name, caller in settings.callers.items():
         for text in _caller(caller, settings):
             yield f"{key_path(('callers', name))}: {text}"
+
+
+def _workspaces(vault: VaultFile) -> Iterator[str]:
+    for name, entry in vault.tenants.items():
+        if entry.workspace is not None and _UUID.fullmatch(entry.workspace) is None:
+            where = key_path(("tenants", name, "workspace"))
+            yield f"{where}: not a UUID, as the ids of Invopop's workspaces are; no key will match"
 
 
 def _listeners(settings: Settings) -> Iterator[str]:

@@ -186,7 +186,9 @@ class LimitsSettings(Table):
 
     max_body: Size = 32 * 2**20
     """Largest request body. 0 = no limit."""
-    max_header_bytes: Annotated[Size, Field(ge=1024, le=2**20)] = 32768
+    max_header_bytes: Annotated[
+        Size, Field(ge=1024, le=2**20), expects('a size from "1KiB" to "1MiB"')
+    ] = 32768
     """Largest request head, in all."""
     max_headers: Positive = 128
     """Most fields in a request head."""

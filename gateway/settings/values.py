@@ -168,7 +168,7 @@ def _reference(text: str) -> str:
 Flag = Annotated[bool, Strict(), expects("true or false")]
 Text = Annotated[str, Strict(), Field(min_length=1), expects("a string that is not empty")]
 Word = Annotated[Text, matching(r"[!-~]+", "a string of visible ASCII characters, without spaces")]
-Date = Annotated[date, Strict(), expects("a date such as 2027-01-31, without quotes")]
+Date = Annotated[date, Strict(), expects("a date such as 2027-01-31, without quotes or time")]
 Port = Annotated[int, Strict(), Field(ge=0, le=65535), expects("a port from 0 to 65535")]
 Count = Annotated[int, Strict(), Field(ge=0, le=_LARGEST), expects("a whole number, at least 0")]
 Positive = Annotated[int, Strict(), Field(gt=0, le=_LARGEST), expects("a whole number, at least 1")]
@@ -219,7 +219,7 @@ Origin = Annotated[
     AfterValidator(_origin),
 ]
 HostAndPort = Annotated[
-    str, Strict(), _url(_AUTHORITY, 'a host, perhaps with a port: "silo.invopop.com"', "//")
+    str, Strict(), _url(_AUTHORITY, 'a host, perhaps with a port, without https://: "a.com"', "//")
 ]
 HttpsUrl = Annotated[
     str,

@@ -53,7 +53,9 @@ def test_wrong_files(tmp_path: Path, key: str, text: bytes | None) -> None:
     (problem,) = problems_of({key: file, "algorithms": ("RS256", "ES256")})
     assert (problem.file, problem.key) == (str(file), f"issuers[0].{key}")
     found = (
-        "garbage" if text is not None else "a file that cannot be read (No such file or directory)"
+        "something else"
+        if text is not None
+        else "a file that cannot be read (No such file or directory)"
     )
     empty = key == "jwks_file" and text == b'{"keys":[]}'
     assert problem.found == ("no usable key" if empty else found)
@@ -78,7 +80,7 @@ def test_private_key_is_refused(issuer: Issuer, tmp_path: Path) -> None:
     pem = issuer.rsa.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     file.write_bytes(pem)
     (problem,) = problems_of({"public_key_file": file})
-    assert problem.found == "private key"
+    assert problem.found == "a private key, which stays with the issuer"
     assert problem.expected == "a public key in PEM with a key for RS256"
     assert pem.decode().splitlines()[1] not in str(problem)
 
