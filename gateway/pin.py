@@ -30,7 +30,7 @@ class Pin(NamedTuple):
 
     def differs(self, found: WorkspaceFacts) -> PinMismatch | None:
         """The first member that Invopop's word does not confirm; None if all of it holds."""
-        if self.workspace not in {None, found.id}:
+        if self.workspace is not None and self.workspace.lower() != found.id.lower():
             return "pin_mismatch"
         if self.sandbox is not None and self.sandbox is not found.sandbox:
             return "pin_mismatch_sandbox"

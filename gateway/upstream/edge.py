@@ -1,10 +1,11 @@
 """A 403 that is not Invopop's but its edge's, which refuses clients by how they look.
 
 Cloudflare's error 1010 comes as a few words of text, as JSON or as a page. Rule: only a 403 is
-looked at, and of its body only what is here already, or all of it if it says that it is short.
+looked at, and of its body no more than a page has; whoever gets the reply still gets all of it.
 """
 
 import re
+import zlib
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -16,35 +17,47 @@ ADVICE: Final = (
     "Invopop's edge refuses this client by its signature (403, error 1010): send a User-Agent that "
     "names your service, see whether a proxy on the way changes requests, or ask Invopop's support"
 )
-_SHORT: Final = 4096  # bytes of a body that is waited for; the page itself is longer
+_MOST: Final = 16 * 1024  # bytes of a body that are waited for; Cloudflare's page has some 5,000
+_TYPES: Final = re.compile(
+    rb"text/(?:html|plain)\b|application/(?:[a-z.+-]*\+)?json\b", re.IGNORECASE
+)
 _SIGNATURE: Final = re.compile(
-    rb"error(?: code:|-| )\s?1010\b|\"error_code\":\s?1010\b|banned your access based on your",
+    rb"error(?: code:|-| )\s?1010\b|\"error_code\":\s?\"?1010\b"
+    rb"|banned your access based on your|>1010<",
     re.IGNORECASE,
 )
 
 
 class ReadBody:
-    """A body of which `data` was read: that is given first, then the error that it ended in."""
+    """A body whose beginning, `data`, was read: that is given first, then the rest, if any.
 
-    __slots__ = ("_body", "_data", "_error", "ready")
+    `whole` if there is no rest; it may have ended in an error.
+    """
 
-    def __init__(self, body: ReplyBody, data: bytes, error: UpstreamError | None) -> None:
+    __slots__ = ("_body", "_data", "_error", "_whole", "ready")
+
+    def __init__(
+        self, body: ReplyBody, data: bytes, error: UpstreamError | None, *, whole: bool
+    ) -> None:
         self._body = body
         self._data = data
         self._error = error
-        self.ready: bytes | None = data if error is None else None
+        self._whole = whole
+        self.ready: bytes | None = data if whole and error is None else None
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
-        """What was read, as one piece."""
+        """What was read, as one piece, then what comes."""
         data, self._data = self._data, b""
         if data:
             return data
         if self._error is not None:
             raise self._error
-        raise StopAsyncIteration
+        if self._whole:
+            raise StopAsyncIteration
+        return await self._body.__aiter__().__anext__()
 
     async def aclose(self) -> None:
         """Gives up what is left of the body itself."""
@@ -57,27 +70,41 @@ def is_signature(body: bytes) -> bool:
 
 
 async def refused_by_edge(reply: Reply) -> bool:
-    """Whether a 403 is the edge's. A short body may have to be read for it, and is kept whole."""
-    body = reply.body
-    if body.ready is None and _is_short(reply):
-        await _read(reply)
-    return reply.body.ready is not None and is_signature(reply.body.ready)
+    """Whether a 403 is the edge's. Its body may have to be read for that, and is kept."""
+    fields = dict(reply.headers)
+    length = fields.get(b"content-length", b"0")
+    if not _TYPES.match(fields.get(b"content-type", b"text/plain")) or not length.isdigit():
+        return False
+    data = reply.body.ready
+    if data is None and int(length) <= _MOST:
+        data = await _read(reply)
+    return data is not None and is_signature(_decoded(data, fields.get(b"content-encoding", b"")))
 
 
-def _is_short(reply: Reply) -> bool:
-    lengths = [value for name, value in reply.headers if name == b"content-length"]
-    return len(lengths) == 1 and lengths[0].isdigit() and int(lengths[0]) <= _SHORT
+def _decoded(data: bytes, coding: bytes) -> bytes:
+    """As it was before it was compressed with gzip, as far as that can be told."""
+    if coding.strip().lower() != b"gzip":
+        return data
+    try:
+        return zlib.decompressobj(wbits=31).decompress(data, 4 * _MOST)
+    except zlib.error:
+        return b""
 
 
-async def _read(reply: Reply) -> None:
-    body, data = reply.body, b""
+async def _read(reply: Reply) -> bytes:
+    """The body's first bytes; the reply still has all of them."""
+    body, data, error, whole = reply.body, b"", None, False
     try:
         async for chunk in body:
             data += chunk
-    except UpstreamError as error:
-        reply.body = ReadBody(body, data, error)
+            if len(data) > _MOST:
+                break
+        else:
+            whole = True
+    except UpstreamError as broken:
+        error = broken
     except BaseException:
         await body.aclose()
         raise
-    else:
-        reply.body = ReadBody(body, data, None)
+    reply.body = ReadBody(body, data, error, whole=whole)
+    return data

@@ -19,6 +19,7 @@ from gateway.model import Key, SlotName
 from gateway.pin import Pin, PinMismatch
 from gateway.secret import Secret
 from gateway.settings.key_sources import ISSUED, KeySource
+from gateway.settings.randomness import looks_random
 from gateway.vault.sources.source import NOT_FOUND, KeyRead, ReadFailure
 
 
@@ -56,7 +57,10 @@ def expiry(secret: Secret) -> float | None:
 def scope(secret: Secret) -> str:
     """The key's `scope` (RFC 8693 4.2), or "" if it is not a JWT, has none, or an odd one."""
     found = _claims(secret).get("scope")
-    return found if isinstance(found, str) and _SCOPE.fullmatch(found) else ""
+    if isinstance(found, list):
+        found = " ".join(map(str, found))
+    odd = not isinstance(found, str) or not _SCOPE.fullmatch(found) or looks_random(found)
+    return "" if odd else str(found)
 
 
 def _claims(secret: Secret) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from gateway.pin import Pin, WorkspaceFacts
     [
         (Pin("w"), WorkspaceFacts("w"), None),
         (Pin("w"), WorkspaceFacts("v"), "pin_mismatch"),
+        (Pin("5B45453C-CDD0"), WorkspaceFacts("5b45453c-cdd0"), None),
         (Pin(sandbox=False), WorkspaceFacts("w", sandbox=False), None),
         (Pin(sandbox=False), WorkspaceFacts("w", sandbox=True), "pin_mismatch_sandbox"),
         (Pin(sandbox=True), WorkspaceFacts("w", sandbox=False), "pin_mismatch_sandbox"),
