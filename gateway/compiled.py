@@ -210,7 +210,7 @@ def new_enrollment_call(
     transport = Transport(
         trust, emit, limits=_ISSUING, proxy=_proxy_of(upstream), resolver=resolver
     )
-    return EnrollmentCall(transport, authority_of(upstream.url), _timeouts_of(upstream))
+    return EnrollmentCall(transport, authority_of(upstream.url), _timeouts_of(upstream), emit)
 
 
 def files_of(loaded: Loaded, *, refused: bool = False) -> set[Path]:

@@ -6,8 +6,10 @@ Its connections are its own: requests that fill the pool hold up no renewal.
 from collections.abc import AsyncIterator
 from typing import Final
 
+from gateway.events import Emit, UpstreamFailed
 from gateway.model import Headers, Outbound
 from gateway.upstream.connection import StaleConnectionError
+from gateway.upstream.edge import ADVICE, EDGE_REFUSED, is_signature
 from gateway.upstream.failures import failure
 from gateway.upstream.forwarder import RoundTrip
 from gateway.upstream.headers import USER_AGENT, VIA
@@ -37,8 +39,11 @@ class _Body:
 class EnrollmentCall:
     """Sends to one upstream, over connections of its own."""
 
-    def __init__(self, transport: Transport, authority: Authority, timeouts: Timeouts) -> None:
+    def __init__(
+        self, transport: Transport, authority: Authority, timeouts: Timeouts, emit: Emit
+    ) -> None:
         self._transport = transport
+        self._emit = emit
         self._host = authority.host_field
         self._exchange: RoundTrip = transport.exchange_with(authority, timeouts)
 
@@ -67,6 +72,9 @@ class EnrollmentCall:
             await reply.body.aclose()
         if answer is None:
             raise failure("protocol", sent=True, cause="protocol: the answer is too long")
+        if reply.status == 403 and is_signature(answer):  # says nothing about the application
+            self._emit(UpstreamFailed(EDGE_REFUSED, ""))
+            raise failure("protocol", sent=True, cause=f"{EDGE_REFUSED}: {ADVICE}")
         return reply.status, reply.headers, answer
 
 
