@@ -28,10 +28,13 @@ ConnectionRefusal = Literal["max_connections", "max_connections_per_peer"]
 RetryReason = Literal["connect", "stale", "status_502", "status_503", "status_504", "status_429"]
 
 
-class ExchangeEnded(NamedTuple):
+class ExchangeEnded:
     """A request has been answered, refused, cut or left; the record is final."""
 
-    exchange: Exchange
+    __slots__ = ("exchange",)
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
 
 
 class UpstreamFailed(NamedTuple):

@@ -228,7 +228,6 @@ class Reply:
             self.sender.broke_off(error, self.party, request_id)
 
 
-@dataclass(slots=True)
 class Exchange:
     """One request with its reply, for metrics, logs, audit and traces. Times are seconds.
 
@@ -240,36 +239,30 @@ class Exchange:
     identity is no caller's. An attempt that was repeated may have `took_effect`.
     """
 
-    started: float
-    request_id: str = ""
-    method: str = "OTHER"
-    route: str = "other"
-    operation: str = ""
-    caller: str = ""
-    tenant: str = ""
-    by: IdentifiedBy | Literal[""] = ""
-    rule: str = ""
-    would_deny: bool = False
-    peer: str = ""
-    issuer: str = ""
-    subject: str = ""
-    status: int = 0
-    error: ErrorKey | Literal[""] = ""
-    cause: str = ""
-    phase: Phase = "request"
-    key_fingerprint: str = ""
-    key_slot: SlotName | Literal[""] = ""
-    bytes_in: int = 0
-    bytes_out: int = 0
-    attempts: int = 0
-    took_effect: bool = False
-    upstream_status: int = 0
-    upstream_seconds: float | None = None
-    overhead_seconds: float = 0.0
-    waited_seconds: float = 0.0
-    seconds: float = 0.0
-    trace_id: str = ""
-    trace: Trace | None = None
+    __slots__ = (
+        "attempts", "by", "bytes_in", "bytes_out", "caller", "cause", "error", "issuer",
+        "key_fingerprint", "key_slot", "method", "operation", "overhead_seconds", "peer", "phase",
+        "request_id", "route", "rule", "seconds", "started", "status", "subject", "tenant",
+        "took_effect", "trace", "trace_id", "upstream_seconds", "upstream_status",
+        "waited_seconds", "would_deny",
+    )  # fmt: skip
+
+    def __init__(self, started: float, request_id: str = "") -> None:
+        self.started = started
+        self.request_id = request_id
+        self.method = "OTHER"
+        self.route = "other"
+        self.operation = self.rule = self.caller = self.tenant = self.peer = ""
+        self.by: IdentifiedBy | Literal[""] = ""
+        self.would_deny = self.took_effect = False
+        self.issuer = self.subject = self.cause = self.key_fingerprint = self.trace_id = ""
+        self.error: ErrorKey | Literal[""] = ""
+        self.phase: Phase = "request"
+        self.key_slot: SlotName | Literal[""] = ""
+        self.status = self.bytes_in = self.bytes_out = self.attempts = self.upstream_status = 0
+        self.upstream_seconds: float | None = None
+        self.overhead_seconds = self.waited_seconds = self.seconds = 0.0
+        self.trace: Trace | None = None
 
     def join_trace(self, parent: TraceContext) -> None:
         """Takes over the caller's trace context, and its decision; the caller must be known."""

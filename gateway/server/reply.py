@@ -109,15 +109,11 @@ def refusal(error: GatewayError, request_id: str, *, bodiless: bool) -> bytes:
 
 def record(error: GatewayError, request_id: str, method: str, peer: Peer) -> Exchange:
     """The exchange that the refusal ends; the connection sets `started` and `seconds`."""
-    return Exchange(
-        0.0,
-        request_id=request_id,
-        method=method if method in _METHODS else "OTHER",
-        peer=peer.address,
-        status=error.status,
-        error=error.key,
-        cause=error.recorded_cause,
-    )
+    x = Exchange(0.0, request_id)
+    x.method = method if method in _METHODS else "OTHER"
+    x.peer = peer.address
+    x.status, x.error, x.cause = error.status, error.key, error.recorded_cause
+    return x
 
 
 def _mode(

@@ -15,7 +15,7 @@ from gateway.admin.history import (
 )
 from gateway.admin.view import Failure
 from gateway.events import Events, ExchangeEnded, UpstreamFailed
-from gateway.model import Exchange
+from tests.support.exchanges import exchange_of
 
 START = 5_000.0  # the beginning of a step
 
@@ -30,7 +30,7 @@ class Story:
 
     def ended(self, at: float, seconds: float = 0.001, **told: Any) -> None:
         """An exchange that was forwarded, unless `told` otherwise."""
-        x = Exchange(START + at - seconds, status=200, upstream_seconds=seconds)
+        x = exchange_of(START + at - seconds, status=200, upstream_seconds=seconds)
         for name, value in {"seconds": seconds, **told}.items():
             setattr(x, name, value)
         self.events.emit(ExchangeEnded(x))

@@ -28,6 +28,7 @@ from gateway.trace import Trace, TraceContext
 from gateway.upstream import reply_parser, reply_stream, wire
 from gateway.vault import discovery
 from gateway.vault.sources.source import NOT_FOUND
+from tests.support.exchanges import exchange_of
 from tests.support.vaults import FakeStore, opened_by, vault_file, vault_of
 from tests.support.vaults import loaded as loaded_vault
 
@@ -188,7 +189,8 @@ def test_what_a_trace_takes() -> None:
         trace = Trace(recorded=True)
         trace.join(TraceContext(f"{number:032x}", f"{number:016x}", "01"))
         name = f"{TENANT}{number}"
-        x = Exchange(0.0, f"{number:0128}", tenant=name, caller=name, peer=f"2001:db8::{number:x}")
+        x = exchange_of(0.0, f"{number:0128}", tenant=name, caller=name)
+        x.peer = f"2001:db8::{number:x}"
         x.trace, x.trace_id, x.seconds, x.waited_seconds = trace, trace.trace_id, 0.1, 0.2
         for step in STEPS:
             x.step(step)
@@ -240,7 +242,7 @@ def test_what_metrics_take() -> None:
         metrics.subscribe(events)
         for number in range(COUNT):
             tenant = f"{TENANT}{number}"
-            x = Exchange(0.0, "r", tenant=tenant, caller=tenant, route="/silo/v1/entries/{id}")
+            x = exchange_of(0.0, "r", tenant=tenant, caller=tenant, route="/silo/v1/entries/{id}")
             x.method, x.status, x.error, x.would_deny = "GET", 200, "", True
             events.emit(ExchangeEnded(x))
             events.emit(KeyRejected(tenant, "key", "0123456789ab"))

@@ -10,11 +10,11 @@ import pytest
 
 from gateway.errors import Problem
 from gateway.events import ConfigReloaded, Event, Events, ExchangeEnded, KeyChanged, KeyRejected
-from gateway.model import Exchange
 from gateway.observe.audit import AuditEvent, AuditLog
 from gateway.observe.logs import Logger
 from gateway.observe.writer import LineWriter
 from gateway.settings.schema import AuditSettings
+from tests.support.exchanges import exchange_of
 
 KNOWN: dict[str, Any] = {
     "request_id": "r1", "caller": "billing", "by": "token", "peer": "10.0.0.7",
@@ -61,7 +61,7 @@ def plain(line: bytes) -> dict[str, Any]:
 
 def exchange(**fields: Any) -> ExchangeEnded:
     """The end of a known request."""
-    return ExchangeEnded(Exchange(0.0, **(KNOWN | fields)))
+    return ExchangeEnded(exchange_of(0.0, **(KNOWN | fields)))
 
 
 def test_a_used_key_is_on_record(opened: Opened) -> None:
@@ -100,7 +100,7 @@ def test_every_exchange_is_one_event(
 
 async def test_the_line_before_the_request_names_the_key(opened: Opened) -> None:
     """It says all that is known by then, and no outcome."""
-    x = Exchange(0.0, **KNOWN, key_fingerprint="0123456789ab", key_slot="previous")
+    x = exchange_of(0.0, **KNOWN, key_fingerprint="0123456789ab", key_slot="previous")
     assert opened.log.precedes
     await opened.log.record_before_send(x)
     assert opened.told() == [

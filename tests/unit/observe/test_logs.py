@@ -19,10 +19,10 @@ from gateway.events import (
     KeyRefreshed,
     Noticed,
 )
-from gateway.model import Exchange
 from gateway.observe.access_log import AccessLog
 from gateway.observe.logs import Logger, bridge_library_logs, describe_exception
 from gateway.observe.writer import LineWriter
+from tests.support.exchanges import exchange_of
 
 
 class Capture:
@@ -55,7 +55,7 @@ def test_an_exchange_is_one_line(capture: Capture) -> None:
     """Who, for whom, which operation, status, durations, bytes and the key's fingerprint."""
     events = Events()
     AccessLog(Logger(capture.writer, "info", "json")).subscribe(events)
-    x = Exchange(
+    x = exchange_of(
         0.0, request_id="r1", caller="billing", tenant="acme", method="POST", route="/x",
         status=200, seconds=0.0125, upstream_seconds=0.01, upstream_status=200, bytes_in=3,
         bytes_out=5, key_fingerprint="0123456789ab", attempts=1,
@@ -77,7 +77,7 @@ def test_a_line_made_from_parts_is_the_line(capture: Capture, trace_id: str) -> 
     events = Events()
     AccessLog(Logger(capture.writer, "info", "json")).subscribe(events)
     for request_id in ("plain", "plain", 'needs "escapes"'):
-        x = Exchange(
+        x = exchange_of(
             0.0, request_id=request_id, caller='a"b\\ü', tenant="acme", method="GET", route="/x",
             status=204, seconds=0.0004567, upstream_seconds=1234.5678, upstream_status=200,
             attempts=2, trace_id=trace_id, peer="::1", rule='callers."a.b".allow[0]',
@@ -102,7 +102,7 @@ def test_levels_follow_whose_fault_it_is(
     """A caller's mistake is information, ours and Invopop's a warning."""
     events = Events()
     AccessLog(Logger(capture.writer, "info", "json")).subscribe(events)
-    events.emit(ExchangeEnded(Exchange(0.0, **fields)))
+    events.emit(ExchangeEnded(exchange_of(0.0, **fields)))
     (line,) = capture.lines()
     assert line["level"] == expected
     assert all(line[name] == value for name, value in fields.items())
@@ -112,7 +112,7 @@ def test_a_higher_level_hides_the_access_log(capture: Capture) -> None:
     """At level warning no exchange that went well is written."""
     events = Events()
     AccessLog(Logger(capture.writer, "warning", "json")).subscribe(events)
-    events.emit(ExchangeEnded(Exchange(0.0, status=200)))
+    events.emit(ExchangeEnded(exchange_of(0.0, status=200)))
     assert capture.lines() == []
 
 
@@ -127,7 +127,7 @@ def test_only_successes_are_sampled(capture: Capture) -> None:
         {"status": 200, "would_deny": True},
         {"status": 499},
     ):
-        events.emit(ExchangeEnded(Exchange(0.0, **fields)))
+        events.emit(ExchangeEnded(exchange_of(0.0, **fields)))
     assert [line["status"] for line in capture.lines()] == [404, 200, 200, 499]
 
 
@@ -140,7 +140,7 @@ def test_a_share_of_the_successes_is_written(
     events = Events()
     AccessLog(Logger(capture.writer, "info", "json"), sample_success=0.3).subscribe(events)
     for n in range(4):
-        events.emit(ExchangeEnded(Exchange(0.0, status=200, request_id=f"r{n}")))
+        events.emit(ExchangeEnded(exchange_of(0.0, status=200, request_id=f"r{n}")))
     assert [line["request_id"] for line in capture.lines()] == ["r0", "r2"]
 
 

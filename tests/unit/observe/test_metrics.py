@@ -19,6 +19,7 @@ from gateway.model import Exchange
 from gateway.observe.families import FAMILIES, OWN_SECONDS, SECONDS, UPSTREAM_KINDS, Family
 from gateway.observe.metrics import PrometheusMetrics
 from gateway.upstream import failures
+from tests.support.exchanges import exchange_of
 
 
 def samples(metrics: PrometheusMetrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -46,7 +47,7 @@ def exchange(**fields: Any) -> Exchange:
         "method": "GET",
         "status": 200,
     }
-    return Exchange(0.0, **(known | fields))
+    return exchange_of(0.0, **(known | fields))
 
 
 def test_buckets_fit() -> None:

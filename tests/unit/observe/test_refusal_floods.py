@@ -6,10 +6,11 @@ from typing import Any
 from gateway.model import Exchange
 from gateway.observe import refusal_floods
 from gateway.observe.refusal_floods import MAX_KINDS, MAX_PEERS, OTHERS, RefusalFloods
+from tests.support.exchanges import exchange_of
 
 
 def refusal(peer: str = "10.0.0.7", cause: str = "no_credential") -> Exchange:
-    return Exchange(0.0, peer=peer, status=401, error="unauthenticated", cause=cause)
+    return exchange_of(0.0, peer=peer, status=401, error="unauthenticated", cause=cause)
 
 
 def made() -> tuple[RefusalFloods, list[dict[str, Any]]]:
@@ -54,4 +55,4 @@ async def test_peers_without_end_need_bounded_memory() -> None:
 async def test_what_went_well_is_never_counted() -> None:
     """Exchanges of no caller that are no refusals keep their lines."""
     floods, _ = made()
-    assert all(floods.admits(Exchange(0.0, status=200)) for _ in range(10))
+    assert all(floods.admits(exchange_of(0.0, status=200)) for _ in range(10))

@@ -19,6 +19,7 @@ from gateway.model import Exchange
 from gateway.observe.families import OWN_SECONDS, SECONDS, Family
 from gateway.observe.metrics import PrometheusMetrics
 from gateway.observe.series import PREFIX, family_of
+from tests.support.exchanges import exchange_of
 
 ACCEPTS = ("", "application/openmetrics-text; version=1.0.0")
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=4) | st.sampled_from(
@@ -132,7 +133,7 @@ def test_a_scrape_is_what_the_library_would_show(
     metrics, events = PrometheusMetrics(100), Events()
     metrics.subscribe(events)
     metrics.watch_expiries(lambda: keys, lambda: keys[:1])
-    exchanges = [Exchange(0.0, **fields, would_deny=True) for fields in ended]
+    exchanges = [exchange_of(0.0, **fields, would_deny=True) for fields in ended]
     for x in exchanges:
         events.emit(ExchangeEnded(x))
         events.emit(KeyRejected(x.tenant, "key", "0123456789ab"))
@@ -164,7 +165,7 @@ def test_a_scrape_formats_only_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     keys = [(f"t{n}", "key", 1.0) for n in range(500)]
     metrics.watch_expiries(lambda: keys)
     for tenant, _, _ in keys:
-        events.emit(ExchangeEnded(Exchange(0.0, tenant=tenant, caller=tenant, route="/x")))
+        events.emit(ExchangeEnded(exchange_of(0.0, tenant=tenant, caller=tenant, route="/x")))
     first = metrics.exposition("")[0]
     made: list[object] = []
 
