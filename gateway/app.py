@@ -8,6 +8,7 @@ import gc
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from math import nan
 from typing import Final
 
 from starlette.routing import Router
@@ -25,7 +26,7 @@ from gateway.compiled import (
     trust_of,
 )
 from gateway.errors import ConfigurationError, Problem, with_file
-from gateway.events import Emit, Events, Noticed
+from gateway.events import ConfigReloaded, Emit, Events, Noticed
 from gateway.identity.listener_tls import CurrentListenerTls
 from gateway.inbound import RequestIds
 from gateway.observe.logs import Logger, describe_exception
@@ -75,7 +76,11 @@ class Gateway:
         self._health = observers.health
         observers.watch(self.services, lambda: in_use.transport)
         if in_use.listener_tls.current is not None:
-            observers.watch_certificate(in_use.listener_tls.expires_at)
+            observers.watch_certificate(
+                "callers", "listen.tls_certificate", in_use.listener_tls.expires_at
+            )
+        self._watch_tunnels()
+        events.subscribe(ConfigReloaded, lambda _: self._watch_tunnels())
         overview = observers.overview(
             self.services, lambda: in_use.transport, lambda: in_use.loaded
         )
@@ -83,6 +88,16 @@ class Gateway:
         pipeline = Pipeline(self.services, self.new_request_id, events.emit)
         self.callers = _CallersApp(pipeline, Router(lifespan=self._lifespan))
         reloader.log_warnings(equal_keys(self.services.vault.rings()))
+
+    def _watch_tunnels(self) -> None:
+        """A reload may turn tunnels on, and off again: then there is no expiry (NaN)."""
+        services = self.services
+        if services.tunnels is not None:
+            self.observers.watch_certificate(
+                "tunnel",
+                "tunnel.certificate",
+                lambda: services.tunnels.expires_at if services.tunnels is not None else nan,
+            )
 
     def drain(self) -> None:
         """Shutdown was requested: readiness says so."""

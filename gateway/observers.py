@@ -23,6 +23,8 @@ from gateway.settings.schema import Settings
 from gateway.settings.wording import masked
 from gateway.upstream.transport import Transport
 
+ReadExpiry = Callable[[], float]  # in seconds since 1970; NaN: there is none
+
 
 class Observers:
     """All of them. `subscribe` at once, `watch` and `overview` once the services are made.
@@ -35,6 +37,7 @@ class Observers:
         self.health = Health()
         self._history = History()
         self._recent_events = RecentEvents()
+        self._certificates: dict[str, ReadExpiry] = {}
         self._logger = logger
         self._access_log = AccessLog(logger, settings.log.sample_success)
         self._audit = AuditLog(settings.audit, logger)
@@ -96,9 +99,10 @@ class Observers:
         if self._audit.configured:
             self.health.components["audit"] = self._audit_health
 
-    def watch_certificate(self, expires_at: Callable[[], float]) -> None:
-        """Lets the expiry of the callers' listener's certificate be read, likewise."""
-        self.metrics.watch("certificate_expiry_timestamp_seconds", expires_at, "callers")
+    def watch_certificate(self, listener: str, setting: str, expires_at: ReadExpiry) -> None:
+        """Lets the expiry of the certificate that a setting names be read, likewise."""
+        self.metrics.watch("certificate_expiry_timestamp_seconds", expires_at, listener)
+        self._certificates[setting] = expires_at
 
     def overview(
         self, services: Services, transport: Callable[[], Transport], loaded: Callable[[], Loaded]
@@ -112,6 +116,7 @@ class Observers:
                 services=services,
                 transport=transport,
                 loaded=loaded,
+                certificates=self._certificates,
             )
         )
 

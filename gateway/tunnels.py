@@ -27,8 +27,10 @@ async def open_tunnel(services: Services, x: Exchange, scope: Scope, send: Send)
     """
     extensions = scope["extensions"]
     host = b"" if TUNNEL in extensions else _host_of(services, extensions[TARGET])
-    if services.tunnels is None or not host:
+    if services.tunnels is None:
         raise no_tunnel()
+    if not host:
+        raise no_tunnel((services.sender.forwarder.authority.host_field, *services.files.senders))
     if extensions[CONTENT_LENGTH] != 0:
         raise CallerError("bad_request", "CONNECT has no body.")
     headers = scope["headers"]

@@ -3,7 +3,7 @@
 An error's own remedy is in `gateway.errors`; here is what its cause, or a key's state, adds.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final, Literal
 
 from gateway.admin.view import (
@@ -16,10 +16,12 @@ from gateway.admin.view import (
     Traffic,
     UpstreamStatus,
 )
+from gateway.admin.wording import day
 from gateway.errors import REMEDIES, ErrorKey, about_file_host
 from gateway.upstream.edge import ADVICE as EDGE_ADVICE
 
 _MOST_NAMES: Final = 5
+SOON: Final = 30 * 86400.0  # seconds before its end from which a certificate is a concern
 
 # What a cause says more exactly, in the place of its error's remedy.
 BY_CAUSE: Final = {
@@ -201,3 +203,15 @@ def configuration_concerns(configuration: ConfigurationStatus) -> Iterator[Conce
 
 def _many(count: int, one: str, several: str) -> str:
     return f"{count:,} {one if count == 1 else several}"
+
+
+def certificates_concerns(ends: Mapping[str, float], now: float) -> Iterator[Concern]:
+    """Certificates that expire within thirty days; `ends` are in seconds since 1970."""
+    for name, end in ends.items():
+        if end <= now + SOON:
+            word = "expired" if end <= now else "expires"
+            yield Concern(
+                "bad" if end <= now else "warn",
+                f"The certificate of {name} {word} on {day(end)}.",
+                "Put another in the place of its file, and of its key's: no restart is needed.",
+            )

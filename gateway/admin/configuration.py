@@ -5,13 +5,15 @@ a hash.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Literal
 
 from gateway.admin.history import History, RecentEvents, Usage
 from gateway.admin.view import CallerRow, CallerSummary, ConfigurationStatus, IssuerRow, Setting
+from gateway.admin.wording import day
 from gateway.identity.authenticator import IssuerState
 from gateway.settings.callers import CallerSettings, CallerToken, Issuer
 from gateway.settings.key_sources import STORE_TABLES
@@ -28,12 +30,17 @@ _DIRECTORIES: Final = re.compile(r"(?<![\w:/.])/(?:[^\s\"':;,/]+/)+")
 
 
 def configuration(
-    loaded: Loaded, recent_events: RecentEvents, more: tuple[str, ...] = ()
+    loaded: Loaded,
+    recent_events: RecentEvents,
+    more: tuple[str, ...] = (),
+    certificates: Mapping[str, float] = MappingProxyType({}),
 ) -> ConfigurationStatus:
     """What is in force, since when, and how the last reload ended.
 
-    `more` are warnings that only the keys themselves tell.
+    `more` are warnings that only the keys themselves tell; `certificates` are their ends in
+    seconds since 1970, by the setting that names the file.
     """
+    ends = ", ".join(f"{name} {day(end)}" for name, end in certificates.items())
     reload = recent_events.reload
     return ConfigurationStatus(
         file=loaded.file.name,
@@ -44,7 +51,10 @@ def configuration(
         problems=_lines(loaded, reload.event.problems if reload else ()),
         restart_required=reload.event.restart_required if reload else (),
         warnings=_lines(loaded, (*loaded.warnings, *more)),
-        settings=tuple(Setting(name, masked(value(loaded.settings))) for name, value in _SHOWN),
+        settings=(
+            *(Setting(name, masked(value(loaded.settings))) for name, value in _SHOWN),
+            *((Setting("Certificates expire", ends),) if ends else ()),
+        ),
     )
 
 
@@ -130,6 +140,8 @@ _SHOWN: Final[tuple[tuple[str, Callable[[Settings], str]], ...]] = (
     ("Admin listener", lambda s: _address(s.admin.host, s.admin.port)),
     ("Status page for", lambda s: ", ".join(("loopback", *s.admin.status_networks))),
     ("Upstream trust", lambda s: _trust(s.upstream.ca_file, only=s.upstream.ca_only)),
+    ("File hosts", lambda s: ", ".join(s.upstream.file_hosts) or "none"),
+    ("Tunnels", lambda s: "open" if s.tunnel.certificate is not None else "refused"),
     ("Connect, read timeout",
      lambda s: f"{_s(s.upstream.connect_timeout)}, {_s(s.upstream.read_timeout)}"),
     ("Retries", lambda s: f"at most {s.upstream.max_retries}"),

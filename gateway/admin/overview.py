@@ -4,8 +4,9 @@ What grows with the number of tenants is looked at in a thread, and no more ofte
 """
 
 import asyncio
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -46,6 +47,7 @@ class StatusSources:
     services: Services
     transport: Callable[[], Transport]
     loaded: Callable[[], Loaded]
+    certificates: Mapping[str, Callable[[], float]]  # setting -> when its certificate expires
 
 
 class Overview:
@@ -76,11 +78,14 @@ class Overview:
         who = issuers(
             loaded.settings, sources.services.authenticator.issuers(), sources.recent_events
         )
-        settings = configuration(loaded, sources.recent_events, found.warnings)
+        ends = {name: read() for name, read in sources.certificates.items()}
+        ends = {name: end for name, end in ends.items() if not math.isnan(end)}
+        settings = configuration(loaded, sources.recent_events, found.warnings, ends)
         worries: list[Concern] = [
             *advice.upstream_concerns(upstream, traffic),
             *advice.tenants_concerns(tenants),
             *advice.configuration_concerns(settings),
+            *advice.certificates_concerns(ends, now),
             *advice.health_concerns(readiness.state, readiness.checks),
             *advice.callers_concerns(known, who),
         ]

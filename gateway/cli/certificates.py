@@ -6,10 +6,12 @@ Rule: says nothing of files that cannot be read or used: those are problems alre
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from gateway.network.certificates import CertificateInfo, read_certificates
+from gateway.cli.tunnel_ca import hosts_of
+from gateway.network.certificates import CertificateInfo, permitted_hosts, read_certificates
 from gateway.settings.schema import Settings
 from gateway.settings.wording import masked, shown_path
 
@@ -33,7 +35,33 @@ def certificate_notes(settings: Settings) -> CertificateNotes:
             continue
         held.append(f"{key}: {_count(certificates, own=own)} in {shown_path(path)}")
         warnings += [f"{key}: {text}" for one in certificates if (text := _ending(one, now))]
-    return CertificateNotes(held, warnings)
+    return CertificateNotes(held, [*warnings, *_tunnel_names(settings)])
+
+
+def _tunnel_names(settings: Settings) -> Iterator[str]:
+    """Whether the tunnels' CA may sign for their hosts, and for no others."""
+    if (file := settings.tunnel.certificate) is None:
+        return
+    try:
+        permitted = permitted_hosts(file.read_bytes())
+    except (OSError, ValueError):
+        return
+    advice = "make another with `invopop-gateway tunnel-ca`"
+    if permitted is None:
+        yield f"tunnel.certificate: this CA may sign for any host that its clients call; {advice}"
+        return
+    for host in hosts_of(settings.upstream):
+        if not any(_covers(name, host) for name in permitted):
+            yield f"tunnel.certificate: this CA may not sign for {masked(host)}; {advice}"
+
+
+def _covers(permitted: str, host: str) -> bool:
+    """Whether a host lies within a permitted name, or network of addresses."""
+    try:
+        return ip_address(host) in ip_network(permitted)
+    except ValueError:
+        name = permitted.lstrip(".")
+        return host == name or host.endswith(f".{name}")
 
 
 def _files(settings: Settings) -> Iterator[tuple[str, Path, bool]]:

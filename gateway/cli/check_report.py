@@ -149,8 +149,8 @@ def _memory(parts: list[tuple[str, int]]) -> str:
     shown = ", ".join(f"{name} {size / 2**20:.0f}" for name, size in parts if size)
     program = PROGRAM // 2**20
     return (
-        f"at worst {total / 2**20:.0f} MiB beyond the program itself, "
-        f"which takes some {program} MiB: {shown}"
+        f"at most {total / 2**20:.0f} MiB for what callers and Invopop send, besides some "
+        f"{program} MiB for the program itself: {shown}"
     )
 
 

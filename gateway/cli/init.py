@@ -223,7 +223,8 @@ def _write(directory: Path, answers: Answers) -> None:
     settings = starter.settings_text(answers, hash_token(token.reveal()))
     create(directory / "gateway.toml", settings.encode(), 0o644)
     for name in FILES:
-        (directory / f"{name}.schema.json").write_text(schema_text(name), encoding="utf-8")
+        if not os.path.lexists(schema := directory / f"{name}.schema.json"):
+            create(schema, schema_text(name).encode(), 0o644)
 
 
 def _introduce(directory: Path, answers: Answers) -> None:

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 SANDBOX_TENANTS: Final = ("acme", "globex")
 _SANDBOX_PORT: Final = 8443
+_SANDBOX_FILES: Final = 8444
 _SANDBOX_FOLDER: Final = "sandbox-data"
 
 
@@ -66,6 +67,7 @@ def _sections(answers: Answers, token_hash: str) -> Iterator[str]:
         yield (
             "[upstream]                          # the bundled sandbox Invopop\n"
             f'url = "https://localhost:{_SANDBOX_PORT}"\n'
+            f'file_hosts = ["localhost:{_SANDBOX_FILES}"]\n'
             f'ca_file = "{_SANDBOX_FOLDER}/ca.pem"\n'
             "ca_only = true"
         )
@@ -144,7 +146,8 @@ def _provide_keys(
 ) -> Iterator[tuple[str, list[str]]]:
     if answers.sandbox:
         folder = shlex.quote(str(directory / _SANDBOX_FOLDER))
-        command = f"{program} sandbox --port {_SANDBOX_PORT} --dir {folder}"
+        ports = f"--port {_SANDBOX_PORT} --file-port {_SANDBOX_FILES}"
+        command = f"{program} sandbox {ports} --dir {folder}"
         yield "Start the sandbox Invopop, in a terminal of its own:", [command]
     elif answers.keys is Keys.ENV:
         names = [variable(answers, number) for number in range(len(answers.tenants))]

@@ -10,9 +10,11 @@ from typing import NamedTuple
 from cryptography.x509 import (
     Certificate,
     DNSName,
+    ExtensionNotFound,
     GeneralName,
     IPAddress,
     KeyUsage,
+    NameConstraints,
     load_pem_x509_certificates,
 )
 
@@ -28,6 +30,20 @@ class CertificateInfo(NamedTuple):
 def read_certificates(pem: bytes) -> Sequence[CertificateInfo]:
     """The certificates of a PEM file, in order. Raises ValueError for none, or a bad one."""
     return [_info(certificate) for certificate in load_pem_x509_certificates(pem)]
+
+
+def permitted_hosts(pem: bytes) -> frozenset[str] | None:
+    """The hosts that a CA, the first certificate, may sign for; None if it may for any.
+
+    Raises ValueError. A name that is permitted covers all names below it (RFC 5280 4.2.1.10).
+    """
+    extensions = load_pem_x509_certificates(pem)[0].extensions
+    try:
+        permitted = extensions.get_extension_for_class(NameConstraints).value.permitted_subtrees
+    except ExtensionNotFound:
+        return None
+    names = (name for name in permitted or () if isinstance(name, DNSName | IPAddress))
+    return frozenset(str(name.value) for name in names) or None
 
 
 def earliest_end(pem: bytes) -> float:

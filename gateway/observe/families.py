@@ -160,7 +160,7 @@ FAMILIES: Final = (
         "certificate_expiry_timestamp_seconds",
         "gauge",
         ("listener",),
-        "When the first certificate of a listener's chain expires.",
+        "When the first certificate of a listener's chain, or the tunnels' CA, expires.",
     ),
     Family(
         "circuit_open",

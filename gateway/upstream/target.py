@@ -265,9 +265,16 @@ def _misdirected(expected: str, advice: str) -> CallerError:
     return CallerError("misdirected", detail)
 
 
-def no_tunnel() -> CallerError:
-    """The answer to a CONNECT that opens no tunnel."""
-    return CallerError("method_not_allowed", _NO_TUNNELS)
+def no_tunnel(hosts: Iterable[bytes] = ()) -> CallerError:
+    """The answer to a CONNECT that opens no tunnel; `hosts` are those that tunnels may lead to."""
+    names = ", ".join(host.decode("ascii") for host in hosts)
+    detail = _NO_TUNNELS
+    if names:
+        detail = (
+            f"Tunnels lead to port 443 of {names}, never within a tunnel. List other hosts in "
+            "the client's NO_PROXY; http:// URLs need no tunnel (undici: proxyTunnel: false)."
+        )
+    return CallerError("method_not_allowed", detail)
 
 
 def _refused_method(method: str) -> CallerError:

@@ -54,9 +54,11 @@ def test_the_printed_lines_work_as_they_are(tmp_path: Path) -> None:
     command = ["invopop-gateway", "init", str(directory), "--sandbox", "--yes"]
     output = subprocess.run(command, env=ENVIRON, check=True, capture_output=True, text=True).stdout
     # The usual ports may be in use here.
-    ports = {"8443": str(free_port()), "8585": str(free_port())}
+    ports = {port: str(free_port()) for port in ("8443", "8444", "8585")}
     settings = directory / "gateway.toml"
-    text = settings.read_text().replace("8443", ports["8443"])
+    text = settings.read_text()
+    for usual, free in ports.items():
+        text = text.replace(usual, free)
     settings.write_text(f"{text}\n[listen]\nport = {ports['8585']}\n")
     for usual, free in ports.items():
         output = output.replace(usual, free)
@@ -69,7 +71,15 @@ def test_the_printed_lines_work_as_they_are(tmp_path: Path) -> None:
             done = subprocess.run(
                 ["bash", "-c", f"{request} -sS"], env=ENVIRON, check=True, capture_output=True
             )
+            there = f"/.files/localhost:{ports['8444']}/no/such/file"
+            request = request.replace("/access/v1/workspace", there)
+            file = subprocess.run(
+                ["bash", "-c", f"{request} -sSi"], env=ENVIRON, check=True, capture_output=True
+            )
     assert b'"slug":"acme"' in done.stdout.replace(b" ", b"")
+    # The sandbox's own answer: the gateway would have refused another host with 421.
+    assert file.stdout.startswith(b"HTTP/1.1 404 ")
+    assert b"x-gateway-error" not in file.stdout.lower()
 
 
 def test_a_terminal_is_asked(tmp_path: Path) -> None:

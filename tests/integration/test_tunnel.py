@@ -1,13 +1,16 @@
 """Tunnels to Invopop's hosts: TLS ends here, and every request inside is judged as any other."""
 
+import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from gateway.cli.tunnel_ca import LIFE
 from tests.support.gateway import eventually, token_hash
 from tests.support.tunnels import TunnelClient, basic, tunnel_settings
-from tests.support.world import KEY_A, KEY_B, TOK_A, TOK_B, TOK_S, World
+from tests.support.world import KEY_A, KEY_B, TOK_A, TOK_B, TOK_S, World, request
 
 SDK = "Authorization: Bearer sentinel-real-key-in-the-sdk-000000"
 PLACEHOLDER = "Authorization: Bearer placeholder"
@@ -106,6 +109,26 @@ def test_other_hosts_and_ports(world: World, authority: str) -> None:
         status, rest = tunnel.connect(authority, basic())
         assert (status, rest.partition("\r\n")[0]) == (405, "No tunnels: use http:// URLs")
         assert "x-gateway-error: method_not_allowed" in rest
+
+
+def test_another_host_is_told_which_ones(world: World) -> None:
+    """With `[tunnel]`, `detail` names the hosts that tunnels lead to, and `NO_PROXY`."""
+    reply = world.exchange(request("CONNECT evil.com:443"), "GET")
+    detail = json.loads(reply.body)["detail"]
+    assert (reply.status, "opens no tunnels" in detail, "evil" in detail) == (405, False, False)
+    for word in (world.origin.authority, world.files.authority, "NO_PROXY"):
+        assert word in detail
+
+
+def test_when_its_authority_expires(world: World) -> None:
+    """A metric beside those of listeners, and a line on the status page."""
+    ends = world.gateway.metric("certificate_expiry_timestamp_seconds", listener="tunnel")
+    assert abs(ends - time.time() - LIFE.total_seconds()) < 3600
+    status = json.loads(world.gateway.admin("/status")[1])
+    shown = {one["name"]: one["value"] for one in status["configuration"]["settings"]}
+    assert shown["Tunnels"] == "open"
+    assert shown["File hosts"] == world.files.authority
+    assert shown["Certificates expire"].startswith("tunnel.certificate 20")
 
 
 @pytest.mark.parametrize("authority", ["LOCALHOST:443", "localhost.:443"])

@@ -138,7 +138,7 @@ def in_mib(quantity: str) -> int:
 
 def worst_case(output: str) -> int:
     """The sum that `check` printed, in MiB."""
-    found = re.search(r"^memory at worst ([0-9]+) MiB", output, re.MULTILINE)
+    found = re.search(r"^memory at most ([0-9]+) MiB", output, re.MULTILINE)
     assert found is not None, output
     return int(found[1])
 

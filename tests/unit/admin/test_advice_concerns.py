@@ -115,3 +115,14 @@ def test_where_all_is_well_nothing_is_told() -> None:
     """Nobody is called for nothing; a few failures among many requests are no concern."""
     few = replace(WELL.traffic, requests=100, failed=5)
     assert told(WELL) == told(replace(WELL, traffic=few)) == []
+
+
+def test_certificates_that_expire() -> None:
+    """Soon is a warning, past is worse, and each says what to do."""
+    day = 86400.0
+    ends = {"listen.tls_certificate": 29 * day, "tunnel.certificate": -day, "far": 31 * day}
+    soon, past = advice.certificates_concerns(ends, 0.0)
+    assert (soon.level, past.level) == ("warn", "bad")
+    assert soon.what == "The certificate of listen.tls_certificate expires on 1970-01-30."
+    assert past.what == "The certificate of tunnel.certificate expired on 1969-12-31."
+    assert "no restart" in soon.advice

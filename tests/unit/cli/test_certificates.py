@@ -6,6 +6,7 @@ from pathlib import Path
 import trustme
 
 from gateway.cli.certificates import certificate_notes
+from gateway.cli.tunnel_ca import new_authority
 from gateway.settings.schema import Settings
 from tests.support.certificates import Authority
 
@@ -51,3 +52,24 @@ def test_what_cannot_be_read_is_left_to_the_problems(tmp_path: Path) -> None:
     for name in ("empty.pem", "none.pem"):
         notes = certificate_notes(settings(upstream={"ca_file": str(tmp_path / name)}))
         assert notes == ([], [])
+
+
+def test_a_tunnels_authority_signs_for_its_hosts_only(tmp_path: Path) -> None:
+    """One without constraints is warned of, and one that does not cover every host."""
+    file = tmp_path / "tunnel-ca.pem"
+    upstream = {"url": "https://api.a.com", "file_hosts": ["127.0.0.1:8444", "files.b.com"]}
+
+    def warnings(pem: bytes) -> list[str]:
+        file.write_bytes(pem)
+        tunnel = {"certificate": str(file), "key": str(file)}
+        return certificate_notes(settings(upstream=upstream, tunnel=tunnel)).warnings
+
+    advice = "make another with `invopop-gateway tunnel-ca`"
+    assert warnings(trustme.CA().cert_pem.bytes()) == [
+        f"tunnel.certificate: this CA may sign for any host that its clients call; {advice}"
+    ]
+    assert warnings(new_authority(["a.com", "127.0.0.1", "files.b.com"])[0]) == []
+    assert warnings(new_authority(["api.a.com", "127.0.0.2", "les.b.com"])[0]) == [
+        f"tunnel.certificate: this CA may not sign for {host}; {advice}"
+        for host in ("127.0.0.1", "files.b.com")
+    ]

@@ -60,6 +60,15 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     assert (tmp_path / "vault.toml").read_text() == "mine"
 
 
+def test_a_schema_that_is_there_is_kept(tmp_path: Path) -> None:
+    """Nothing at all is overwritten."""
+    (tmp_path / "gateway.schema.json").write_text("own")
+    code, output = init(tmp_path)
+    assert code == 0, output
+    assert (tmp_path / "gateway.schema.json").read_text() == "own"
+    assert "properties" in (tmp_path / "vault.schema.json").read_text()
+
+
 @pytest.mark.parametrize(
     ("options", "part"),
     [
