@@ -12,6 +12,7 @@ from gateway.errors import GatewayError, GatewayFault
 from gateway.inbound import InboundBody
 from gateway.invopop.operations import may_not_be_about_the_key
 from gateway.model import Exchange, Grant, Key, Reply
+from gateway.secret import stands_in
 from gateway.sending import Sending
 from gateway.services import Services
 from gateway.vault.key_ring import KeyNeeded
@@ -163,7 +164,7 @@ async def _without_key(reply: Reply, key: Key) -> Reply:
     Raises `key_rejected` if the body, as far as it is here, quotes the key.
     """
     body = reply.body.ready
-    if body is None or key.secret.reveal().encode("ascii") not in body:
+    if body is None or not stands_in(key.secret.reveal().encode("ascii"), body):
         return reply
     await reply.body.aclose()
     raise GatewayFault("key_rejected", cause="upstream_401")

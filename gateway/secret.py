@@ -1,10 +1,15 @@
 """The one type that holds a secret: every way to show it is redacted, `reveal()` is the way out."""
 
+import base64
 import hashlib
 import hmac
 from typing import Any, Final
+from urllib.parse import unquote_to_bytes
 
 REDACTED: Final = "[redacted]"
+
+_DECODINGS: Final = 2  # times that escapes are decoded, as in the rules for paths
+_TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")  # of the two alphabets of base64
 
 
 class Secret:
@@ -63,3 +68,30 @@ class Secret:
             ),
             serialization=core_schema.plain_serializer_function_ser_schema(lambda _: REDACTED),
         )
+
+
+def stands_in(secret: bytes, text: bytes) -> bool:
+    """Whether a text holds a secret: as it is, with escapes decoded (RFC 3986 2.1), in base64."""
+    for _ in range(_DECODINGS + 1):
+        if text.find(secret) >= 0:  # `in` raises and catches a TypeError before it looks
+            return True
+        if len(text) >= len(secret) * 4 // 3 and _in_base64(secret, text):
+            return True
+        if text.find(b"%") < 0:
+            return False
+        text = unquote_to_bytes(text)
+    return False
+
+
+def _in_base64(secret: bytes, text: bytes) -> bool:
+    """Whether base64 of anything with the secret in it stands in a text (RFC 4648 4 and 5).
+
+    Its first byte is at one of three places in a group, which leaves the digits that hold nothing
+    but the secret the same, whatever is around it.
+    """
+    text = text.translate(_TO_STANDARD)
+    for before in range(3):
+        digits = base64.b64encode(bytes(before) + secret)
+        if text.find(digits[(8 * before + 5) // 6 : 8 * (before + len(secret)) // 6]) >= 0:
+            return True
+    return False

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from gateway import __version__
 from gateway.model import CREDENTIAL_FIELDS, Headers, Inbound, Key
+from gateway.secret import stands_in
 
 NAME: Final = b"invopop-gateway"
 VIA: Final = (b"via", b"1.1 " + NAME)
@@ -229,6 +230,8 @@ def reply_headers(raw: Headers, key: Key, host: bytes, request_id: str) -> Clean
         value = said
         if said.find(secret) >= 0:  # `in` raises and catches a TypeError before it looks
             value, echoed = said.replace(secret, REDACTED), True
+        if len(value) > len(secret) and stands_in(secret, value):  # escaped, or in base64
+            value, echoed = REDACTED, True
         if len(name) >= len(secret) and secret.lower() in name.lower():
             echoed = True
         elif name in _REPLY_REWRITTEN:

@@ -5,10 +5,14 @@ The attacker cannot see the outgoing request, but may make the server show it: T
 it.
 
 Proxies pass replies back as they are (CWE-201). The gateway refuses TRACE, takes the key out of any
-reply header that holds it, and counts it; Invopop's 401 never reaches the caller at all. A body is
-not searched: it streams. An API that writes its caller's key into a body is out of reach here, and
-`invopop_gateway_key_echo_total` above zero is a reason to ask whether it does.
+reply header that holds it, escaped and in base64 too, and counts it; Invopop's 401 never reaches
+the caller if it names the key. A body is not searched otherwise: it streams. An API that writes its
+caller's key into a body is out of reach here, and `invopop_gateway_key_echo_total` above zero is a
+reason to ask whether it does.
 """
+
+from base64 import b64encode, urlsafe_b64encode
+from urllib.parse import quote
 
 import pytest
 
@@ -21,6 +25,23 @@ def test_an_echoed_key_is_redacted(world: World) -> None:
     world.origin.answer(fields("200 OK", f"X-Debug: was {KEY_A}!", "Content-Length: 0"))
     assert world.get("/x").get("x-debug") == "was [redacted]!"
     assert world.gateway.metric("key_echo_total") == before + 1
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        "?key=" + "".join(f"%{ord(letter):02x}" for letter in KEY_A),
+        quote("".join(f"%{ord(letter):02x}" for letter in KEY_A)),
+        b64encode(KEY_A.encode()).decode(),
+        "Basic " + b64encode(f"u:{KEY_A}".encode()).decode(),
+        urlsafe_b64encode(b"\xff" + KEY_A.encode() + b"\xff\xff").decode().rstrip("="),
+        f"{KEY_A} {b64encode(KEY_A.encode()).decode()}",
+    ],
+)
+def test_an_echo_in_disguise_is_redacted(world: World, echo: str) -> None:
+    """Escaped or in base64, as a redirect or a copy of `Authorization` would hold it."""
+    world.origin.answer(fields("302 Found", f"Location: /x{echo}", "Content-Length: 0"))
+    assert world.get("/x").get("location") == "[redacted]"
 
 
 @pytest.mark.parametrize("method", ["TRACE", "TRACK"])

@@ -3,11 +3,16 @@
 import copy
 import json
 import pickle
+from base64 import b64encode, urlsafe_b64encode
+from typing import Any
+from urllib.parse import quote_from_bytes
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from gateway.secret import REDACTED, Secret
+from gateway.secret import REDACTED, Secret, stands_in
 
 VALUE = "sk_live_4f9c1a7be2d84e0f9a6b"
 
@@ -73,8 +78,8 @@ def test_a_model_holds_secrets_and_shows_none() -> None:
     class Made(BaseModel):
         secret: Secret
 
-    for given in (VALUE, Secret(VALUE)):
-        made = Made.model_validate({"secret": given})
+    for either in (VALUE, Secret(VALUE)):
+        made = Made.model_validate({"secret": either})
         assert made.secret == Secret(VALUE)
         assert made.model_dump() == {"secret": REDACTED}
         assert json.loads(made.model_dump_json()) == {"secret": REDACTED}
@@ -89,3 +94,29 @@ def test_empty_is_false() -> None:
     """An empty secret is falsy, so that `if secret` asks whether there is one."""
     assert not Secret("")
     assert Secret("x")
+
+
+@given(
+    secret=st.binary(min_size=8, max_size=60),
+    before=st.binary(max_size=7),
+    behind=st.binary(max_size=7),
+    encode=st.sampled_from([b64encode, urlsafe_b64encode, bytes, quote_from_bytes]),
+    escapes=st.integers(0, 2),
+)
+def test_a_secret_stands_in_whatever_was_made_of_it(
+    secret: bytes, before: bytes, behind: bytes, encode: Any, escapes: int
+) -> None:
+    """Whatever is around it, in either alphabet of base64, and escaped up to twice."""
+    made = encode(before + secret + behind)
+    text = made.encode() if isinstance(made, str) else made
+    if encode is quote_from_bytes:
+        escapes = min(escapes, 1)
+    for _ in range(escapes):
+        text = quote_from_bytes(text, safe="").encode()
+    assert stands_in(secret, b"key=" + text)
+
+
+@pytest.mark.parametrize("text", [b"", b"short", b"%", b"%zz%4", b"c2VjcmV0LTEyMw", b"SECRET-1234"])
+def test_it_does_not_stand_in_what_only_looks_alike(text: bytes) -> None:
+    """Cut short, in other letters, or nothing at all."""
+    assert not stands_in(b"secret-1234", text)
