@@ -11,6 +11,7 @@ import typer
 
 from gateway.app import Gateway, open_gateway
 from gateway.cli import rights
+from gateway.cli.extras import extras_problem
 from gateway.errors import ConfigurationError, Problem
 from gateway.observe.logs import Logger
 from gateway.observe.writer import LineWriter
@@ -74,13 +75,19 @@ def draft_of(path: Path) -> Loaded | None:
 
 def read(path: Path) -> Loaded:
     """Loads the configuration. Raises `ConfigurationError` with every problem that can be seen."""
+    problems: list[Problem] = []
+    draft: object
     try:
-        return load(path, os.environ)
+        draft = loaded = load(path, os.environ)
+        lacking = extras_problem(loaded)
+        if not lacking:
+            return loaded
     except ConfigurationError as error:
-        known = {problem.key for problem in error.problems}
-        further = asyncio.run(_further(error.draft))
-        problems = [*error.problems, *(p for p in further if p.key not in known)]
-        raise ConfigurationError(problems) from None
+        problems, draft = [*error.problems], error.draft
+        lacking = extras_problem(draft) if isinstance(draft, Loaded) else []
+    known = {problem.key for problem in problems}
+    further = asyncio.run(_further(draft))
+    raise ConfigurationError([*problems, *(p for p in further if p.key not in known), *lacking])
 
 
 async def _further(draft: object) -> tuple[Problem, ...]:
