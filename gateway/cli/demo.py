@@ -37,7 +37,9 @@ def demo(
         try:
             went_well = asyncio.run(interruptible(Path(folder)))
         except (OSError, TimeoutError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else "too slow"
+            reason = "the gateway was not ready in time; is this machine busy? Try again"
+            if isinstance(error, OSError) and error.strerror:
+                reason = error.strerror
             typer.echo(f"error: the demo cannot go on: {reason}", err=True)
             raise typer.Exit(1) from None
     raise typer.Exit(0 if went_well else 1)

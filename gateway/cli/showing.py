@@ -23,7 +23,7 @@ from gateway.sandbox.serve import RunningSandbox, running
 
 WIDE = 110  # columns that a row needs to stand in few lines
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-START_SECONDS = 15.0  # a cold start on a slow machine; a warm one takes less than one
+START_SECONDS = 60.0  # a cold start on a busy machine; a warm one takes less than one
 
 
 class Stage(NamedTuple):
