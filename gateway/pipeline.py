@@ -51,6 +51,9 @@ class Pipeline:
             else:
                 await self._serve(x, scope, receive, answer)
         except GatewayError as error:
+            # Whoever is refused as fast as it asks takes turns, too; strangers share those of one.
+            if not x.attempts and not self._services.turns.begin():
+                await self._services.turns.turn_of(x.caller)
             await answer.refuse(error)
         except Exception as defect:  # noqa: BLE001 - our own: logged; its text is never shown
             fields = {"request_id": x.request_id} | describe_exception(defect)

@@ -23,7 +23,7 @@ from typing import Any, Final, NamedTuple
 import uvloop
 
 from tests.bench.resilience.client import Caller, LostError, Tally, request
-from tests.bench.resilience.starving_crowd import KINDS
+from tests.bench.resilience.starving_crowd import FLOODS, KINDS
 from tests.bench.resilience.topology import TENANTS, Instance, fields_for, settings_for
 from tests.support.certificates import Authority
 from tests.support.gateway import token_hash
@@ -173,7 +173,7 @@ async def _placed(directory: Path) -> AsyncIterator[Place]:
 async def _crowd(place: Place, kind: str) -> AsyncIterator[None]:
     async with _process(kind, str(place.instance.process.port), _BAD, nice=_LEAST_PRIORITY):
         await asyncio.sleep(_WARM)
-        if kind != "flood":
+        if kind not in FLOODS:
             await place.settle()
         yield
 

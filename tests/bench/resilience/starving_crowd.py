@@ -23,7 +23,9 @@ KINDS: Final = {
     "readers": "readers that take 1 KiB a second",
     "late": "requests that are answered after 20 s",
     "flood": "a flood, as fast as it is answered",
+    "refused": "a flood of strangers, as fast as they are refused",
 }
+FLOODS: Final = ("flood", "refused")
 _CROWD: Final = 400  # connections, more than there are to Invopop
 _FLOOD: Final = 64
 _LATE: Final = 20.0
@@ -113,9 +115,10 @@ async def _misbehave(kind: str, port: int, token: str, number: int) -> None:
                 await asyncio.sleep(2)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(reader.read(4096), 0.01)
-        elif kind == "flood":
+        elif kind in FLOODS:
             while True:
-                writer.write(_head("GET", "/x", number, token))
+                shown = token if kind == "flood" else "igw_unknown"
+                writer.write(_head("GET", "/x", number, shown))
                 await reader.readuntil(b"\r\n\r\n")
                 await reader.read(4096)
         else:
@@ -137,7 +140,7 @@ async def _crowd(kind: str, port: int, token: str) -> None:
             await asyncio.sleep(0.5)
 
     async with asyncio.TaskGroup() as group:
-        for number in range(_FLOOD if kind == "flood" else _CROWD):
+        for number in range(_FLOOD if kind in FLOODS else _CROWD):
             group.create_task(one(number))
 
 

@@ -105,6 +105,31 @@ async def test_a_caller_removed_while_it_waits_for_its_turn_is_refused(
     assert world.wire.sent == []
 
 
+@pytest.mark.parametrize(
+    ("call", "line"),
+    [({"token": "igw_wrong"}, ""), ({"target": "/a/../b"}, ""), ({}, "billing")],
+    ids=["stranger", "malformed", "caller"],
+)
+async def test_refusals_take_turns(
+    world: World, monkeypatch: pytest.MonkeyPatch, call: dict[str, Any], line: str
+) -> None:
+    """Whoever is refused on many connections stands in line, strangers in one of all of them."""
+    lines = []
+
+    async def turn_of(_: Turns, caller: str) -> None:
+        lines.append(caller)
+
+    monkeypatch.setattr(Turns, "turn_of", turn_of)
+    turns = world.gateway.services.turns
+    await world.call(**call)
+    assert lines == []
+    while turns.begin():
+        pass
+    status, _, _ = await world.call(**call)
+    assert status >= 400
+    assert lines == [line]
+
+
 async def test_an_unknown_tenant_answers_like_a_forbidden_one(world: World) -> None:
     """Byte for byte but for the request id: nobody can sound out which tenants exist."""
     for method, target, body in (
