@@ -88,20 +88,23 @@ class Admission:
         x, services = self._x, self._services
         inbound, shown = self.head.inbound, self.head.credential
         try:
+            needed = None
             try:
                 caller = services.authenticator.authenticate(inbound, shown, time())
-            except SigningKeyNeeded as needed:
+            except SigningKeyNeeded as error:
+                needed = error
+            if needed is not None:
                 began = perf_counter()
                 await services.authenticator.fetch_keys(needed)
                 x.waited_seconds += perf_counter() - began
                 # By now the configuration, or the time, may say otherwise.
                 caller = services.authenticator.authenticate(inbound, shown, time())
-        except CallerError as error:
-            if error.key == "unauthenticated" and inbound.proxy_form:
-                error.status = 407  # RFC 9110 15.5.8: a proxy asks with its own status
-                error.detail = f"Show a valid token to the proxy: {services.proxy_variable}"
-            if isinstance(error, IdentityRefused):
-                x.issuer, x.subject = error.issuer, error.subject
+        except CallerError as refused:
+            if refused.key == "unauthenticated" and inbound.proxy_form:
+                refused.status = 407  # RFC 9110 15.5.8: a proxy asks with its own status
+                refused.detail = f"Show a valid token to the proxy: {services.proxy_variable}"
+            if isinstance(refused, IdentityRefused):
+                x.issuer, x.subject = refused.issuer, refused.subject
             raise
         x.caller, x.by = caller.name, caller.by
         if shown is not None and caller.by in _BY_CREDENTIAL:

@@ -75,10 +75,10 @@ class Attempts(Sending):
             return vault.key(grant.tenant)
         except KeyNeeded:
             self._waited = True
-            began = perf_counter()
-            key = await vault.read(grant.tenant, grant.caller)
-            self._x.waited_seconds += perf_counter() - began
-            return key
+        began = perf_counter()
+        key = await vault.read(grant.tenant, grant.caller)
+        self._x.waited_seconds += perf_counter() - began
+        return key
 
     def _in_force(self) -> bool:
         """Whether grant and key are still those of this moment."""
@@ -149,12 +149,15 @@ class Attempts(Sending):
 
     async def _condemned(self, key: Key, reply: Reply) -> bool:
         """Whether Invopop rejects the key itself; if so, or if this fails, the reply is closed."""
-        condemned = True
+        condemned, failure = True, None
         try:
             condemned = await self._services.vault.rejections.condemned(key)
-        finally:
-            if condemned:
-                await reply.body.aclose()
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            failure = error
+        if condemned:
+            await reply.body.aclose()
+        if failure is not None:
+            raise failure
         return condemned
 
 

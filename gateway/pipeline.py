@@ -45,20 +45,24 @@ class Pipeline:
 
     async def _answer(self, x: Exchange, scope: Scope, receive: Receive, answer: Answer) -> None:
         """Serves the request, or answers with an error; raises it only where that is too late."""
+        refused: GatewayError
         try:
             if scope["method"] == "CONNECT":
                 await open_tunnel(self._services, x, scope, answer.send)
             else:
                 await self._serve(x, scope, receive, answer)
         except GatewayError as error:
-            # Whoever is refused as fast as it asks takes turns, too; strangers share those of one.
-            if not x.attempts and not self._services.turns.begin():
-                await self._services.turns.turn_of(x.caller)
-            await answer.refuse(error)
+            refused = error
         except Exception as defect:  # noqa: BLE001 - our own: logged; its text is never shown
             fields = {"request_id": x.request_id} | describe_exception(defect)
             self._emit(Noticed("internal_error", "error", fields))
-            await answer.refuse(GatewayFault("internal_error"))
+            refused = GatewayFault("internal_error")
+        else:
+            return
+        # Whoever is refused as fast as it asks takes turns, too; strangers share those of one.
+        if not x.attempts and not self._services.turns.begin():
+            await self._services.turns.turn_of(x.caller)
+        await answer.refuse(refused)
 
     async def _serve(self, x: Exchange, scope: Scope, receive: Receive, answer: Answer) -> None:
         services = self._services
@@ -88,8 +92,11 @@ class Pipeline:
             x.bytes_in = body.received
 
     async def _forward(self, attempts: Sending, grant: Grant, answer: Answer) -> None:
-        reply = await attempts.send(grant)
+        reply, failure = await attempts.send(grant), None
         try:
             await answer.relay(reply)
-        finally:
-            await reply.body.aclose()
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            failure = error
+        await reply.body.aclose()
+        if failure is not None:
+            raise failure

@@ -77,7 +77,8 @@ class LineWriter:
         view = memoryview(batch)
         while view:
             try:
-                view = view[os.write(self._descriptor, view) :]
+                written = os.write(self._descriptor, view)
+                view = view[written:]
             except BlockingIOError:  # somebody made the descriptor non-blocking
                 self._closing.wait(BATCH_SECONDS)
             except OSError:  # the disk is full, or the reader is gone

@@ -124,17 +124,18 @@ class Connection:
         else:
             self._deadline.at = NEVER  # the caller's pace is not the upstream's fault
             reply.upload = self._loop.create_task(self._upload(reply, request, request.stream))
+        failure: BaseException
         try:
             await reply.head()
-        except UpstreamError as error:
-            await reply.aclose()
-            if error.kind == "closed" and self.served and not reply.parser.started:
-                raise StaleConnectionError(sent=True) from None
-            raise
-        except BaseException:
-            await reply.aclose()
-            raise
-        return reply
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            failure = error
+        else:
+            return reply
+        await reply.aclose()
+        closed = isinstance(failure, UpstreamError) and failure.kind == "closed"
+        if closed and self.served and not reply.parser.started:
+            raise StaleConnectionError(sent=True)
+        raise failure
 
     def close(self) -> None:
         """Closes a connection that is not in use, with a close_notify."""

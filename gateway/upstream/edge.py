@@ -94,6 +94,7 @@ def _decoded(data: bytes, coding: bytes) -> bytes:
 async def _read(reply: Reply) -> bytes:
     """The body's first bytes; the reply still has all of them."""
     body, data, error, whole = reply.body, b"", None, False
+    failure: BaseException | None = None
     try:
         async for chunk in body:
             data += chunk
@@ -103,8 +104,10 @@ async def _read(reply: Reply) -> bytes:
             whole = True
     except UpstreamError as broken:
         error = broken
-    except BaseException:
+    except BaseException as other:  # noqa: BLE001 - raised again below
+        failure = other
+    if failure is not None:
         await body.aclose()
-        raise
+        raise failure
     reply.body = ReadBody(body, data, error, whole=whole)
     return data

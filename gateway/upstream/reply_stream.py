@@ -110,8 +110,12 @@ class ReplyStream:
 
     async def _wait(self) -> None:
         self._waiter = self._loop.create_future()
+        failure: BaseException
         try:
             await self._waiter
-        except BaseException:
-            await self.aclose()
-            raise
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            failure = error
+        else:
+            return
+        await self.aclose()
+        raise failure

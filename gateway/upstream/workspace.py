@@ -41,10 +41,14 @@ class WorkspaceCheck:
         key = Key("", "key", secret, "")
         outbound = self.sender.forwarder.prepare(inbound, key, None)
         reply = await self.sender.send(outbound, key, Exchange(0.0, request_id))
+        body, failure = None, None
         try:
             body = await whole_body(reply)
-        finally:
-            await reply.body.aclose()
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            failure = error
+        await reply.body.aclose()
+        if failure is not None:
+            raise failure
         if body is None:
             raise _unusable("Invopop's answer was too long.")
         if reply.status == 401:
