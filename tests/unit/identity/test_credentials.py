@@ -181,6 +181,13 @@ def test_a_copy_of_the_credential_that_was_not_read() -> None:
     assert without_copies(link, BEARER, (BEARER,)) is link
 
 
+@pytest.mark.parametrize("shown", [b"Bearer 8letters", basic(b"u:8letters")])
+def test_eight_bytes_are_enough(shown: bytes) -> None:
+    """A shorter token may stand in any text by chance."""
+    request = inbound(NOBODY, (b"x-api-key", b"8letters"))
+    assert without_copies(request, shown).headers == [(b"host", b"gateway")]
+
+
 def test_nothing_else_is_left_out() -> None:
     """Without a copy the request stays what it is, and so does what only looks like one."""
     for value in (SHOWN_TOKEN[:-1], SHOWN_TOKEN.upper(), b"Basic !", b"Basic", b"%", b"%zz" * 20):
@@ -202,6 +209,8 @@ def test_copies_that_cannot_be_left_out(copy: bytes) -> None:
         error = refusal(without_copies, request, BEARER)
         assert (error.key, error.status, error.cause) == ("bad_request", 400, "credential_copied")
         assert TOKEN not in error.detail
+        place = "the request target" if copy in request.target else "Referer"
+        assert error.detail.endswith(f"not in {place}.")
     padded = inbound()._replace(target=b"/x?t=" + quote(PADDED, safe="").encode())
     assert refusal(without_copies, padded, b"Bearer " + PADDED).key == "bad_request"
 

@@ -64,6 +64,8 @@ def read(path: str, method: str = "GET") -> dict[str, str]:
         ("/%25c1%25a1", {"a": AGAIN}),
         ("/%25e0%2581%25a1", {"a": AGAIN}),
         ("/%25f0%2580%2581%25a1", {"a": AGAIN}),
+        ("/%25e0%2583%25a9", {"\u00e9": AGAIN, "e": f"{AGAIN}, {CASE}"}),
+        ("/%25u20AC", {"%u20ac": CASE, "\u20ac": AGAIN}),
         ("/%25u0061%25c0%25afb", {"a/b": AGAIN, "a|b": f"{AGAIN}, {SLASH}"}),
         ("/s%C4%B1%C4%B0", {"sii": CASE}),
         ("/a%C2%AD%E2%80%8B%CC%81b", {"ab": CASE}),
