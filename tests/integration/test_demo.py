@@ -89,7 +89,7 @@ def test_goes_on_until_interrupted() -> None:
 
 def _pasted(line: str) -> str:
     command = [tool("curl"), *shlex.split(line)[1:], "--max-time", "10"]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=15).stdout
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
 def test_a_terminal_without_our_signs() -> None:
