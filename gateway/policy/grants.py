@@ -10,7 +10,7 @@ from gateway.errors import CallerError, Problem
 from gateway.invopop.table import CREDENTIALS, OTHER, Operation
 from gateway.model import Caller, Grant
 from gateway.policy.caller_policy import CallerPolicy, Decision, Rules
-from gateway.policy.patterns import PolicyRules, compile_allow, compile_deny
+from gateway.policy.patterns import compile_allow, compile_deny
 from gateway.policy.readings import Reading, read_as_sent
 from gateway.policy.tenants import compile_tenants
 from gateway.settings.callers import CallerSettings
@@ -124,27 +124,30 @@ def compile_grants(
 ) -> tuple[Grants, list[Problem]]:
     """The grants of all callers, and every entry of theirs that means nothing."""
     credentials, _ = compile_deny((f"{CREDENTIALS}*",), "", "")
+    unruled = Rules(None, None, credentials, {})  # shared by all who have no rules
     policies: dict[str, CallerPolicy] = {}
     problems: list[Problem] = []
     for name, settings in callers.items():
         key = key_path(("callers", name))
         tenants, wrong = compile_tenants(settings.tenants, f"{key}.tenants", file)
         problems += wrong
-        rules, wrong = _compile_rules(settings, key, file, credentials)
+        rules, wrong = _compile_rules(settings, key, file, unruled)
         problems += wrong
         policies[name] = CallerPolicy(key, tenants, rules, enforce=settings.enforce)
     return Grants(policies), problems
 
 
 def _compile_rules(
-    settings: CallerSettings, key: str, file: str, credentials: PolicyRules
+    settings: CallerSettings, key: str, file: str, unruled: Rules
 ) -> tuple[Rules, list[Problem]]:
+    if settings.allow is None and not settings.deny:
+        return unruled, []
     allow, wrong = compile_allow(settings.allow or (), f"{key}.allow", file)
     deny, bad = compile_deny(settings.deny, f"{key}.deny", file)
     rules = Rules(
         None if settings.allow is None else allow,
         deny if settings.deny else None,
-        credentials,
+        unruled.credentials,
         dict(_numbered(f"{key}.allow", settings.allow or ()))
         | dict(_numbered(f"{key}.deny", settings.deny)),
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 from pydantic import ValidationError
+from pydantic_core import SchemaValidator
 
 from gateway.errors import ConfigurationError, Problem, refused, with_file
 from gateway.settings import checks, environment
@@ -19,7 +20,6 @@ from gateway.settings.notices import notices
 from gateway.settings.schema import Settings, VaultSettings, sections
 from gateway.settings.sealed import SUFFIX, read_identity, unseal
 from gateway.settings.secret_files import open_secret_files
-from gateway.settings.values import Table
 from gateway.settings.vault_file import VaultFile
 from gateway.settings.wording import KeyPath, describe, shown_path
 
@@ -27,7 +27,7 @@ from gateway.settings.wording import KeyPath, describe, shown_path
 _DEEPEST: Final = 6
 _OPEN_VALUE: Final = "a key in a file that others may read"
 _CLOSED: Final = "a file that others cannot read (chmod 600), or another kind of key source"
-T = TypeVar("T", bound=Table)
+T = TypeVar("T")
 
 
 class Loaded(NamedTuple):
@@ -150,14 +150,20 @@ class _Reader:
         Rules between settings see such a remainder, so that one mistake hides no other.
         """
         try:
-            return model.model_validate(tree, context=self._context)
+            return self._validated(model, tree)
         except ValidationError as error:
             self._findings.add_errors(at, model, tree, error)
         sound = self._findings.sound(at, tree) if isinstance(tree, dict) else {}
         try:
-            return model.model_validate(sound, context=self._context)
+            return self._validated(model, sound)
         except ValidationError:
             return None
+
+    def _validated(self, model: type[T], tree: Any) -> T:
+        # Of models and of dataclasses.
+        validator: SchemaValidator = model.__pydantic_validator__  # type: ignore[attr-defined]
+        valid: T = validator.validate_python(tree, context=self._context)
+        return valid
 
     def settings(self, tree: dict[str, Any]) -> Settings:
         """All sections, issuers and callers, and the rules between them."""

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import gc
 import time
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -14,6 +15,7 @@ from gateway.identity.authenticator import Authenticator, SigningKeyNeeded
 from gateway.identity.keys import FixedKeys, KeySet
 from gateway.identity.tokens import hash_token
 from gateway.model import Caller, Peer
+from gateway.settings.callers import CallerToken
 from gateway.settings.schema import Settings
 from tests.support.identities import (
     AUDIENCE,
@@ -38,7 +40,7 @@ STRANGER = Peer("10.1.2.3", None, ("spiffe://prod/other",), ())
 
 def changed(settings: Settings, caller: str, **changes: Any) -> Settings:
     """The same settings with another entry for a caller."""
-    entry = settings.callers[caller].model_copy(update=changes)
+    entry = replace(settings.callers[caller], **changes)
     return settings.model_copy(update={"callers": {**settings.callers, caller: entry}})
 
 
@@ -63,9 +65,8 @@ def test_opaque_token(gate: Authenticator) -> None:
 
 def test_expiring_token(settings: Settings) -> None:
     """A token holds through its last day, UTC, and is refused after it."""
-    token = {"hash": hash_token("t"), "expires": date(2027, 1, 31)}
-    tokens = type(settings.callers["billing"]).model_validate({"tokens": (token,)}).tokens
-    gate = build(changed(settings, "billing", tokens=tokens))
+    token = CallerToken(hash=hash_token("t"), expires=date(2027, 1, 31))
+    gate = build(changed(settings, "billing", tokens=(token,)))
     midnight = 1801440000  # 2027-02-01T00:00:00Z
     assert shows(gate, "t", midnight - 1).name == "billing"
     assert refusal(shows, gate, "t", midnight).cause == "expired"
@@ -191,7 +192,7 @@ def test_pages_may_not_use_an_address(gate: Authenticator, peer: Peer, field: by
     assert error.cause == "browser_field"
     assert "listen.host_names" in error.detail
     assert gate.authenticate(page, bearer(TOKEN), NOW).by == "token"
-    assert gate.authenticate(page._replace(peer=CERTIFICATE), None, NOW).by == "certificate"
+    assert gate.authenticate(replace(page, peer=CERTIFICATE), None, NOW).by == "certificate"
 
 
 def test_a_client_that_calls_itself_a_browser(gate: Authenticator) -> None:

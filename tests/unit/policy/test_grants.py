@@ -1,5 +1,8 @@
 """Grants: caller × tenant × operation, allowed or refused, in every reading of a path."""
 
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 
 from gateway.errors import CallerError
@@ -212,8 +215,9 @@ def test_a_rule_of_a_caller_with_an_odd_name_has_its_key_path_as_toml_spells_it(
 
 def test_every_wrong_entry_of_every_caller_is_reported() -> None:
     """One run shows all: tenants, allow and deny, by file and key path."""
+    wrong = SimpleNamespace(tenants=("a b",), allow=("x.*",), deny=("GET x",), enforce=True)
     callers = {
-        "a": CallerSettings.model_construct(tenants=("a b",), allow=("x.*",), deny=("GET x",)),
+        "a": cast("CallerSettings", wrong),
         "b": CallerSettings(tenants=("acme",), deny=("silo.*", "silo.nothing")),
     }
     _, problems = compile_grants(callers, file="my.toml")
