@@ -1,12 +1,14 @@
 """The gateway within one process, with memory where the sockets are: for counting instructions.
 
 `pipeline` requests go to the ASGI app, `whole` ones as bytes to the listener's protocol; both
-leave by the real transport, whose connection answers from memory.
+leave by the real transport, whose connection answers from memory. The head of a `varying` request
+differs from the one before it, as those of real clients do.
 """
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -16,7 +18,7 @@ from gateway.identity.tokens import hash_token
 from gateway.model import Peer
 from gateway.observe.logs import Logger
 from gateway.observe.writer import LineWriter
-from gateway.server.listener import ConnectionLimits, Listener
+from gateway.server.listener import READ_BLOCK, ConnectionLimits, Listener
 from gateway.server.protocol import HttpProtocol
 from gateway.settings.load import load
 from gateway.upstream import transport
@@ -29,6 +31,14 @@ from tests.support.jwt import Issuer
 Drive = Callable[[int], Awaitable[None]]
 
 URL: Final = "https://upstream.bench"
+_VARIANTS: Final = 251  # requests that differ, sent again and again
+_PATHS: Final = (
+    "/silo/v1/entries?limit=20",
+    "/silo/v1/entries/0193c5a1-0000-7000-8000-000000000001",
+    "/transform/v1/jobs?limit=5",
+    "/transform/v1/workflows",
+    "/access/v1/workspace",
+)
 _BODY: Final = b'{"list":[],"limit":20}' * 8
 _REPLY_HEADERS: Final = (
     (b"Date", b"Sun, 22 Nov 2026 12:00:00 GMT"),
@@ -84,9 +94,9 @@ async def _dial_memory(*_: object) -> ConnectionWire:
 class _Caller(asyncio.Transport):
     """A caller's socket: sends the next request as soon as it has a reply."""
 
-    def __init__(self, request: bytes) -> None:
+    def __init__(self, requests: Sequence[bytes]) -> None:
         super().__init__()
-        self._request = request
+        self._requests = cycle([_blocks(request) for request in requests])
         self._left = 0
         self._loop = asyncio.get_running_loop()
         self._done = self._loop.create_future()
@@ -103,7 +113,8 @@ class _Caller(asyncio.Transport):
         await self._done
 
     def _next(self) -> None:
-        cast("HttpProtocol", self._protocol).data_received(self._request)
+        for block in next(self._requests):
+            cast("HttpProtocol", self._protocol).data_received(block)
 
     def write(self, data: Any) -> None:
         if not bytes(data[:12]) == b"HTTP/1.1 200":
@@ -159,8 +170,12 @@ class Inside:
         return {
             "pipeline, token": await self._pipeline(TOKEN),
             "pipeline, JWT": await self._pipeline(self._jwt),
-            "whole GET, JWT": await self._whole(_request("GET", self._jwt, b"")),
-            "whole POST 1 KiB, JWT": await self._whole(_request("POST", self._jwt, bytes(1024))),
+            "whole GET, JWT": await self._whole([_request("GET", self._jwt, b"")]),
+            "varying GET, JWT": await self._whole(_varying(self._jwt)),
+            "whole POST 1 KiB, JWT": await self._whole([_request("POST", self._jwt, bytes(1024))]),
+            "whole POST 64 KiB, JWT": await self._whole(
+                [_request("POST", self._jwt, bytes(64 * 1024))]
+            ),
         }
 
     async def _gateway(self) -> Gateway:
@@ -189,11 +204,11 @@ class Inside:
 
         return drive
 
-    async def _whole(self, request: bytes) -> Drive:
+    async def _whole(self, requests: Sequence[bytes]) -> Drive:
         gateway = await self._gateway()
         limits = ConnectionLimits(header_timeout=3600.0)  # a caller waits while others are measured
         listener = Listener(gateway.callers, limits, gateway.new_request_id, gateway.events.emit)
-        caller = _Caller(request)
+        caller = _Caller(requests)
         caller.connect(HttpProtocol(listener))
         return caller.send
 
@@ -207,9 +222,36 @@ def _headers(token: str) -> list[tuple[bytes, bytes]]:
     ]
 
 
-def _request(method: str, token: str, body: bytes) -> bytes:
-    lines = [f"{method} /silo/v1/entries?limit=20 HTTP/1.1".encode()]
-    lines += [b"%b: %b" % field for field in _headers(token)]
+def _blocks(request: bytes) -> list[bytes]:
+    """A request as the server would read it."""
+    return [request[at : at + READ_BLOCK] for at in range(0, len(request), READ_BLOCK)]
+
+
+def _varying(token: str) -> list[bytes]:
+    return [
+        _request(
+            "GET",
+            token,
+            b"",
+            _PATHS[n % len(_PATHS)],
+            (
+                (b"x-request-id", b"0193c5a1-7b2e-7000-8000-%012x" % n),
+                (b"traceparent", b"00-4bf92f3577b34da6a3ce929d%08x-00f067aa%08x-00" % (n, n + 1)),
+            ),
+        )
+        for n in range(1, _VARIANTS + 1)
+    ]
+
+
+def _request(
+    method: str,
+    token: str,
+    body: bytes,
+    path: str = _PATHS[0],
+    more: Sequence[tuple[bytes, bytes]] = (),
+) -> bytes:
+    lines = [f"{method} {path} HTTP/1.1".encode()]
+    lines += [b"%b: %b" % field for field in (*_headers(token), *more)]
     if body:
         lines += [b"content-type: application/json", b"content-length: %d" % len(body)]
     return b"\r\n".join((*lines, b"", b"")) + body

@@ -109,6 +109,14 @@ def _lawful(rival: Rival, processes: Sequence[Process], load: Load, cores: Cores
     raise BenchError(f"{rival.name}, {load.connections} connections: {complaint}")
 
 
+def request_count(rival: Rival, load: Load, cores: Cores) -> int:
+    """Puts the load on a rival, and counts the requests that were answered."""
+    report = parse_report(_wrk(rival, load, cores))
+    if report.failed:
+        raise BenchError(f"{rival.name}: {report.failed}")
+    return report.requests
+
+
 def _cpu(processes: Sequence[Process]) -> float:
     return sum(process.usage().cpu for process in processes)
 
