@@ -8,11 +8,11 @@ Imports point downwards only, and packages of one layer never import each other:
 
     cli → server | sandbox → app (wires all) → observers (who gets which events) | reload
         → pipeline | admin | compiled → attempts | file_attempts | relay | tunnels
-        → sending → admission → services, inbound
+        → sending → admission → services, inbound, inbound_body
         → identity | policy | vault | upstream | observe → network
         → settings | events | invopop → model → errors
-        → asgi | deadline | framing | pin | secret | shares | socket_queues | trace | turns
-        | watcher
+        → asgi | deadline | framing | known_head | pin | secret | shares | socket_queues | trace
+        | turns | watcher
 """
 
 from importlib.util import find_spec

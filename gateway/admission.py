@@ -9,7 +9,8 @@ from typing import Final
 from gateway.errors import CallerError, GatewayError, tenant_denied
 from gateway.identity.authenticator import Authenticator, SigningKeyNeeded
 from gateway.identity.credentials import IdentityRefused, without_copies
-from gateway.inbound import Head, body_too_large
+from gateway.inbound import Head
+from gateway.inbound_body import body_too_large
 from gateway.model import Caller, Exchange, Grant
 from gateway.policy.grants import Grants, OperationDenied
 from gateway.services import Services
@@ -42,7 +43,13 @@ class Admission:
         x = self._x
         if x.trace is not None:
             x.step("authenticate")
-        caller = await self.authenticate()
+        needed: SigningKeyNeeded | None = None
+        try:
+            caller = self._identify()
+        except SigningKeyNeeded as error:
+            needed = error
+        if needed is not None:
+            caller = await self._identify_with(needed)
         if self.head.trace is not None:
             x.join_trace(self.head.trace)
         if x.trace is not None:
@@ -85,24 +92,27 @@ class Admission:
 
     async def authenticate(self) -> Caller:
         """The caller. Raises `CallerError`, after waiting for an issuer's keys if need be."""
-        x, services = self._x, self._services
-        inbound, shown = self.head.inbound, self.head.credential
         try:
-            needed = None
-            try:
-                caller = services.authenticator.authenticate(inbound, shown, time())
-            except SigningKeyNeeded as error:
-                needed = error
-            if needed is not None:
-                began = perf_counter()
-                await services.authenticator.fetch_keys(needed)
-                x.waited_seconds += perf_counter() - began
-                # By now the configuration, or the time, may say otherwise.
-                caller = services.authenticator.authenticate(inbound, shown, time())
+            return self._identify()
+        except SigningKeyNeeded as error:
+            needed = error
+        return await self._identify_with(needed)
+
+    async def _identify_with(self, needed: SigningKeyNeeded) -> Caller:
+        began = perf_counter()
+        await self._services.authenticator.fetch_keys(needed)
+        self._x.waited_seconds += perf_counter() - began
+        return self._identify()  # by now the configuration, or the time, may say otherwise
+
+    def _identify(self) -> Caller:
+        """The caller. Raises `CallerError`, as `SigningKeyNeeded` if waiting may help."""
+        x, inbound, shown = self._x, self.head.inbound, self.head.credential
+        try:
+            caller = self._services.authenticator.authenticate(inbound, shown, time())
         except CallerError as refused:
             if refused.key == "unauthenticated" and inbound.proxy_form:
                 refused.status = 407  # RFC 9110 15.5.8: a proxy asks with its own status
-                refused.detail = f"Show a valid token to the proxy: {services.proxy_variable}"
+                refused.detail = f"Show a valid token to the proxy: {self._services.proxy_variable}"
             if isinstance(refused, IdentityRefused):
                 x.issuer, x.subject = refused.issuer, refused.subject
             raise
@@ -110,10 +120,10 @@ class Admission:
         if shown is not None and caller.by in _BY_CREDENTIAL:
             unread = self.head.unread
             if unread:
-                unread = services.authenticator.without_placeholders(unread)
+                unread = self._services.authenticator.without_placeholders(unread)
             rest = without_copies(inbound, shown, unread)
             if rest is not inbound:
-                self.head = self.head._replace(inbound=rest)
+                self.head.inbound = rest
         return caller
 
     def _authorize(self, caller: Caller) -> Grant:

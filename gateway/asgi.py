@@ -15,4 +15,7 @@ PEER: Final = "invopop_gateway.peer"  # a `gateway.model.Peer`
 # In extensions, and only within a tunnel: the `gateway.model.Tunnel` that the request came through.
 # As the type of a message, with one as its `tunnel`: the answer to CONNECT that opens it.
 TUNNEL: Final = "invopop_gateway.tunnel"
+# In `http.response.start`, true where all of the body follows at once: both are sent together.
+WHOLE: Final = "invopop_gateway.whole"
 CONTENT_LENGTH: Final = "invopop_gateway.content_length"  # 0 without a body, None for a chunked one
+KNOWN: Final = "invopop_gateway.known"  # what earlier requests had too: a `KnownRequest`, or None

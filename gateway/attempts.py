@@ -9,7 +9,7 @@ from time import perf_counter
 
 from gateway.admission import Admission
 from gateway.errors import GatewayError, GatewayFault
-from gateway.inbound import InboundBody
+from gateway.inbound_body import InboundBody
 from gateway.invopop.operations import may_not_be_about_the_key
 from gateway.model import Exchange, Grant, Key, Reply
 from gateway.secret import stands_in
@@ -54,7 +54,8 @@ class Attempts(Sending):
         self._key = await self._key_in_force()
         if x.trace is not None:
             x.step("")
-        await self._admitted()
+        if self._admitted():
+            await self._prefetched()
         reply = await self._attempt(0)
         if reply.status == 401:
             return await self._refused(reply)
@@ -167,7 +168,7 @@ async def _without_key(reply: Reply, key: Key) -> Reply:
     Raises `key_rejected` if the body, as far as it is here, quotes the key.
     """
     body = reply.body.ready
-    if body is None or not stands_in(key.secret.reveal().encode("ascii"), body):
+    if body is None or not stands_in(key.secret.ascii, body):
         return reply
     await reply.body.aclose()
     raise GatewayFault("key_rejected", cause="upstream_401")

@@ -5,7 +5,7 @@ Rule: no key is looked up, held or sent. After a wait the grant must still be in
 
 from gateway.admission import Admission
 from gateway.errors import CallerError, GatewayError
-from gateway.inbound import InboundBody
+from gateway.inbound_body import InboundBody
 from gateway.model import Exchange, Grant, Reply
 from gateway.sending import Sending
 from gateway.services import Services
@@ -39,7 +39,8 @@ class FileAttempts(Sending):
             self._sender.check((grant.tenant, grant.caller))
             if self._x.trace is not None:
                 self._x.step("")
-            await self._admitted()
+            if self._admitted():
+                await self._prefetched()
             reply = await self._attempt(0)
         except GatewayError as error:
             error.file_host = self._inbound.file_host.decode("ascii")

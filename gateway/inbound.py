@@ -1,22 +1,18 @@
-"""What the caller sent, as values: `read_inbound` for the head, `InboundBody` for the body.
+"""What the caller's head says, as values; it is checked here before anything else looks at it."""
 
-The head is checked here before anything else looks at it; the body is read once, on demand, never
-held whole, and never past its limit.
-"""
-
-import asyncio
 import os
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import count
 from time import perf_counter
-from typing import Final, NamedTuple
+from typing import Final
 
-from gateway.asgi import CONTENT_LENGTH, PEER, TARGET, TUNNEL, Receive, Scope
+from gateway.asgi import CONTENT_LENGTH, KNOWN, PEER, TARGET, TUNNEL, Scope
 from gateway.errors import CallerError
-from gateway.framing import compact
-from gateway.identity.credentials import is_credential
-from gateway.model import CALLER_LEFT, CREDENTIAL_FIELDS, Exchange, Headers, Inbound, Tunnel
+from gateway.identity.credentials import is_credential, shortest_secret
+from gateway.known_head import KnownRequest
+from gateway.model import CREDENTIAL_FIELDS, Exchange, Headers, Inbound, Tunnel
 from gateway.observe.tracing import Tracer
 from gateway.trace import TraceContext, context_of
 from gateway.upstream.headers import has_own_via
@@ -29,21 +25,15 @@ from gateway.upstream.target import (
     resolve_file,
 )
 
-REPLAY_LIMIT: Final = 64 * 1024  # bytes of a body that are kept so that it can be sent again
 _REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
 _SECONDS: Final = re.compile(rb"[0-9]{1,6}(\.[0-9]{1,6})?")
-_READ_HERE: Final = frozenset(
-    {
-        *CREDENTIAL_FIELDS,
-        b"x-invopop-tenant",
-        b"x-request-timeout",
-        b"via",
-        b"traceparent",
-    }
-)
+# Fields whose values decide something here.
+DECIDING: Final = frozenset({*CREDENTIAL_FIELDS, b"x-invopop-tenant", b"x-request-timeout", b"via"})
+_READ_HERE: Final = DECIDING | {b"traceparent"}
 
 
-class Head(NamedTuple):
+@dataclass(slots=True)
+class Head:
     """A valid request head: the request, its credentials, and what it asks of this gateway.
 
     `credential` counts; `unread` are others that stand beside it. `timeout` is
@@ -72,11 +62,22 @@ class RequestIds:
         return f"{self._process}{next(self._count):016x}"
 
 
-def request_id_of(headers: Headers, fresh: Callable[[], str], tunnel: Tunnel | None = None) -> str:
+def request_id_of(
+    headers: Headers,
+    fresh: Callable[[], str],
+    tunnel: Tunnel | None = None,
+    known: KnownRequest | None = None,
+) -> str:
     """The caller's `X-Request-Id` if it is 1 to 128 visible ASCII characters, else a fresh one.
 
     It is logged, so one that holds the caller's credential is not taken either.
     """
+    if known is not None and tunnel is None:
+        if known.id_at < 0:
+            return fresh()
+        value = headers[known.id_at][1]
+        if len(value) < known.shortest and _REQUEST_ID.fullmatch(value):
+            return value.decode("ascii")
     for name, value in headers:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             shown = headers
@@ -93,7 +94,8 @@ def begin_exchange(scope: Scope, fresh: Callable[[], str], tracer: Tracer | None
     """
     headers: Headers = scope["headers"]
     extensions = scope["extensions"]
-    x = Exchange(perf_counter(), request_id_of(headers, fresh, extensions.get(TUNNEL)))
+    request_id = request_id_of(headers, fresh, extensions.get(TUNNEL), extensions.get(KNOWN))
+    x = Exchange(perf_counter(), request_id)
     x.peer = extensions[PEER].address
     if scope["method"] in METHODS:
         x.method = scope["method"]
@@ -120,37 +122,63 @@ def read_inbound(
     else:
         found = _inside(tunnel, method, extensions[TARGET], upstream, files)
     target, path, proxy_form, file_host = found
+    known: KnownRequest | None = extensions.get(KNOWN) if tunnel is None else None
+    head = Head(
+        Inbound(  # by position: keywords would cost half a percent of a request
+            method,
+            target,
+            path,
+            headers,
+            extensions[PEER],
+            extensions[CONTENT_LENGTH],
+            request_id,
+            proxy_form,
+            file_host,
+            tunnel is not None,
+            known,
+        ),
+        None,
+        (),
+        (),
+        None,
+        None,
+    )
+    if known is None or not known.was_read:
+        _read_fields(head, tunnel)
+        if known is not None:
+            _remember(head, known)
+        return head
+    head.credential, head.unread = known.credential, known.unread
+    head.timeout, head.tenant_headers = known.timeout, known.tenant_headers
+    if known.trace_at >= 0:
+        head.trace = context_of([headers[known.trace_at][1]])
+    return head
+
+
+def _read_fields(head: Head, tunnel: Tunnel | None) -> None:
+    """What the fields ask of this gateway. Raises CallerError as `read_inbound` does."""
+    headers = head.inbound.headers
     seen: dict[bytes, list[bytes]] = {}
     for name, value in headers:
         if name in _READ_HERE:
             seen.setdefault(name, []).append(value)
-    timeout = _timeout(seen[b"x-request-timeout"]) if b"x-request-timeout" in seen else None
+    head.timeout = _timeout(seen[b"x-request-timeout"]) if b"x-request-timeout" in seen else None
     if b"via" in seen and has_own_via(headers):
         raise CallerError("loop_detected", "This request has already passed through the gateway.")
-    inbound = Inbound(
-        method=method,
-        target=target,
-        path=path,
-        headers=headers,
-        peer=extensions[PEER],
-        content_length=extensions[CONTENT_LENGTH],
-        request_id=request_id,
-        proxy_form=proxy_form,
-        file_host=file_host,
-        tunnelled=tunnel is not None,
-    )
     credentials = [seen[name][0] for name in CREDENTIAL_FIELDS if name in seen]
     if tunnel is not None and tunnel.credential is not None:
         credentials.insert(0, tunnel.credential)  # what is inside is the client's own for Invopop
-    trace = context_of(seen[b"traceparent"]) if b"traceparent" in seen else None
-    return Head(
-        inbound=inbound,
-        credential=credentials[0] if credentials else None,
-        unread=tuple(credentials[1:]),
-        tenant_headers=tuple(seen.get(b"x-invopop-tenant", ())),
-        timeout=timeout,
-        trace=trace,
-    )
+    head.credential = credentials[0] if credentials else None
+    head.unread = tuple(credentials[1:])
+    head.tenant_headers = tuple(seen.get(b"x-invopop-tenant", ()))
+    head.trace = context_of(seen[b"traceparent"]) if b"traceparent" in seen else None
+
+
+def _remember(head: Head, known: KnownRequest) -> None:
+    known.was_read = True
+    known.credential, known.unread = head.credential, head.unread
+    known.timeout, known.tenant_headers = head.timeout, head.tenant_headers
+    known.shortest = shortest_secret(head.inbound.headers)
 
 
 def _inside(
@@ -175,106 +203,3 @@ def _timeout(values: list[bytes]) -> float:
     if len(values) == 1 and _SECONDS.fullmatch(values[0]) and float(values[0]) > 0:
         return float(values[0])
     raise CallerError("bad_request", "X-Request-Timeout must be one positive number of seconds.")
-
-
-def body_too_large(limit: int) -> CallerError:
-    """The answer to a body that is, or says that it is, longer than `limit` bytes."""
-    return CallerError("body_too_large", f"A body may have at most {limit} bytes.")
-
-
-class InboundBody:
-    """A request's body as it arrives; it can be iterated again while `replayable`.
-
-    Bytes are counted in `received`. Raises `CallerError`: `body_too_large` past `limit` bytes
-    (0 = none), and whatever the server found wrong with its framing or its pace.
-    """
-
-    __slots__ = ("_begun", "_kept", "_limit", "_receive", "complete", "received")
-
-    def __init__(self, receive: Receive, limit: int) -> None:
-        self._receive = receive
-        self._limit = limit
-        self._kept: list[bytes] | None = []
-        self._begun = False
-        self.complete = False
-        self.received = 0
-
-    @property
-    def replayable(self) -> bool:
-        """Whether all that was read so far is still here, to be sent (again)."""
-        return self._kept is not None
-
-    @property
-    def ready(self) -> bytes | None:
-        """The whole body, where it is complete and may be kept: it needs no iteration."""
-        if not self.complete or self._kept is None or self.received > REPLAY_LIMIT:
-            return None
-        return self._kept[0] if len(self._kept) == 1 else b"".join(self._kept)
-
-    async def prefetch(self) -> None:
-        """Waits until the body is complete, or `REPLAY_LIMIT` of it are here.
-
-        So a caller that is slow to send occupies no connection to Invopop meanwhile, and a small
-        body can leave together with its head.
-        """
-        while not self.complete and self.received < REPLAY_LIMIT:
-            await self.read()
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return _Reading(self, self._take())
-
-    def _take(self) -> list[bytes]:
-        """What was read so far; more than `REPLAY_LIMIT` is given out once only."""
-        if self._kept is None:
-            raise RuntimeError("a body that was not kept cannot be sent again")
-        self._begun = True
-        taken = self._kept.copy()
-        if self.received > REPLAY_LIMIT:
-            self._kept = None
-        return taken
-
-    async def read(self) -> bytes:
-        """The next bytes from the caller; b"" only at the end."""
-        while not self.complete:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise asyncio.CancelledError(CALLER_LEFT)
-            chunk: bytes = message.get("body", b"")
-            self.complete = not message.get("more_body", False)
-            if chunk:
-                self._count(chunk)
-                return chunk
-        return b""
-
-    def _count(self, chunk: bytes) -> None:
-        self.received += len(chunk)
-        if self._limit and self.received > self._limit:
-            raise body_too_large(self._limit)
-        if self._kept is not None:
-            if self._begun and self.received > REPLAY_LIMIT:
-                self._kept = None
-            else:
-                self._kept.append(chunk)
-                compact(self._kept)
-
-
-class _Reading:
-    """One iteration over a body. A class because mypyc does not compile async generators."""
-
-    __slots__ = ("_body", "_taken")
-
-    def __init__(self, body: InboundBody, taken: list[bytes]) -> None:
-        self._body = body
-        self._taken = taken
-        taken.reverse()
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        if self._taken:
-            return self._taken.pop()
-        chunk = await self._body.read()
-        if not chunk:
-            raise StopAsyncIteration
-        return chunk

@@ -11,6 +11,7 @@ from math import inf
 from typing import Final, Literal, NamedTuple, Protocol
 
 from gateway.errors import ErrorKey, UpstreamError
+from gateway.known_head import KnownReply, KnownRequest
 from gateway.secret import Secret
 from gateway.shares import Party
 from gateway.trace import Trace, TraceContext
@@ -69,14 +70,16 @@ class Tunnel(NamedTuple):
     context: ssl.SSLContext
 
 
-class Inbound(NamedTuple):
+@dataclass(slots=True)
+class Inbound:
     """A request as it came in, its framing and target found valid.
 
     `target` is the path and query that go upstream byte for byte; `path` is its part before `?`.
     Header names are lower-case, order and repeats kept. `content_length` is None for a chunked
     body and 0 without one. `proxy_form` marks an absolute-form target (RFC 9112 3.2.2). Of a file
     `file_host` is the name of the host that it goes to instead, and `path` is `/.files/HOST/PATH`.
-    `tunnelled` marks a request that came through a tunnel.
+    `tunnelled` marks a request that came through a tunnel. `known` is what its headers have in
+    common with earlier ones of their connection.
     """
 
     method: str
@@ -89,6 +92,7 @@ class Inbound(NamedTuple):
     proxy_form: bool
     file_host: bytes = b""
     tunnelled: bool = False
+    known: KnownRequest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +157,14 @@ class RequestBody(Protocol):
         ...
 
 
-class Outbound(NamedTuple):
+@dataclass(slots=True)
+class Outbound:
     """A request as it goes out: with exactly one `authorization`, which holds a tenant's key.
 
-    Only to a file host there is none. `fresh` asks for a connection that was not kept from an
-    earlier exchange. Whoever has waited asks `in_force` right before sending it, and raises
-    `Superseded` if it is false. `party` is empty for what the gateway asks by itself.
+    Its fields are `headers`, or, encoded already, `lines`, with a body of `length` bytes (None: it
+    is chunked). Only to a file host there is no `authorization`. `fresh` asks for a connection that
+    was not kept from an earlier exchange. Whoever has waited asks `in_force` right before sending
+    it, and raises `Superseded` if it is false. `party` is empty for what the gateway itself asks.
     """
 
     method: str
@@ -168,6 +174,8 @@ class Outbound(NamedTuple):
     fresh: bool = False
     in_force: Callable[[], bool] | None = None
     party: Party = ("", "")
+    lines: list[bytes] | None = None
+    length: int | None = 0
 
 
 class Superseded(Exception):
@@ -209,13 +217,16 @@ class ReplySender(Protocol):
 class Reply:
     """Invopop's answer: end-to-end headers only, and its body as it arrives.
 
-    Its `sender` sent the request on account of `party`, and needed `attempts` for it.
+    Its `sender` sent the request on account of `party`, and needed `attempts` for it. `known` is
+    what its `head` has in common with earlier ones.
     """
 
-    __slots__ = ("attempts", "body", "headers", "party", "sender", "status")
+    __slots__ = ("attempts", "body", "head", "headers", "known", "party", "sender", "status")
 
     def __init__(self, status: int, headers: Headers, body: ReplyBody) -> None:
         self.status = status
+        self.known: KnownReply | None = None
+        self.head = b""
         self.headers = headers
         self.body = body
         self.sender: ReplySender | None = None

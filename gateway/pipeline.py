@@ -7,7 +7,7 @@ every exchange, however it ends, is reported exactly once.
 import asyncio
 from collections.abc import Callable
 from math import inf
-from time import perf_counter
+from time import monotonic, perf_counter
 
 from gateway.admission import Admission
 from gateway.asgi import Receive, Scope, Send
@@ -15,7 +15,8 @@ from gateway.attempts import Attempts
 from gateway.errors import GatewayError, GatewayFault
 from gateway.events import Emit, ExchangeEnded, Noticed
 from gateway.file_attempts import FileAttempts
-from gateway.inbound import InboundBody, begin_exchange, read_inbound
+from gateway.inbound import begin_exchange, read_inbound
+from gateway.inbound_body import InboundBody
 from gateway.model import Exchange, Grant
 from gateway.observe.logs import describe_exception
 from gateway.relay import Answer, Within, cut
@@ -74,7 +75,10 @@ class Pipeline:
             await services.turns.turn_of(grant.caller)
             if not admission.holds(grant):
                 grant = await admission.renew(grant)
-        x.waited_seconds += await services.count(grant)
+        if services.shared_rates is None:
+            services.rates.take(grant.caller, grant.tenant, monotonic())
+        else:
+            x.waited_seconds += await services.count_shared(services.shared_rates, grant)
         body = InboundBody(receive, services.max_body)
         permit = services.permits.acquire((grant.tenant, grant.caller))
         attempts_at = FileAttempts if head.inbound.file_host else Attempts

@@ -8,7 +8,7 @@ from time import perf_counter
 from types import TracebackType
 from typing import Final
 
-from gateway.asgi import Send
+from gateway.asgi import WHOLE, Send
 from gateway.errors import GatewayError, GatewayFault, UpstreamError, error_response
 from gateway.model import CALLER_SLOW, CALLER_STALLED, DRAIN_CUT, Exchange, Headers, Reply
 
@@ -42,11 +42,20 @@ class Answer:
         x.status = reply.status
         x.phase = "response"
         self._begun = True
-        headers = _with_attempts(reply.headers, x.attempts)
+        headers = reply.headers
+        if x.attempts > 1:
+            headers = _with_attempts(headers, x.attempts)
         if x.took_effect and (x.method, reply.status) in _OWN_DOING:
             headers = [*headers, RETRIED]
-        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         whole = reply.body.ready
+        await send(
+            {
+                "type": "http.response.start",
+                "status": reply.status,
+                "headers": headers,
+                WHOLE: whole is not None,
+            }
+        )
         if whole is None:
             x.overhead_seconds += perf_counter() - head_received
             await self._stream(reply)

@@ -15,15 +15,23 @@ _TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")  # of the two alphabets of b
 class Secret:
     """A key or token. `str`, `repr`, `format`, pickling and JSON never show its value."""
 
-    __slots__ = ("_fingerprint", "_value")
+    __slots__ = ("_ascii", "_fingerprint", "_value")
 
     def __init__(self, value: str) -> None:
         self._value = value
         self._fingerprint: str | None = None
+        self._ascii: bytes | None = None
 
     def reveal(self) -> str:
         """The value itself. Call it only where it is sent, compared or encrypted."""
         return self._value
+
+    @property
+    def ascii(self) -> bytes:
+        """The same as bytes, for a header. Raises UnicodeEncodeError if it is not ASCII."""
+        if self._ascii is None:
+            self._ascii = self._value.encode("ascii")
+        return self._ascii
 
     @property
     def fingerprint(self) -> str:

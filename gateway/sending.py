@@ -6,8 +6,8 @@ Rule: after a wait nothing is sent unless all that was decided before it is stil
 from time import perf_counter
 
 from gateway.admission import Admission
-from gateway.inbound import InboundBody
-from gateway.model import Exchange, Grant, Key, Reply, Superseded
+from gateway.inbound_body import InboundBody
+from gateway.model import Exchange, Grant, Key, Outbound, Reply, Superseded
 from gateway.services import RecordBeforeSend, Services
 from gateway.upstream.sender import Sender
 
@@ -55,15 +55,18 @@ class Sending:
         """Decides all of it anew, after it was not."""
         raise NotImplementedError
 
-    async def _admitted(self) -> None:
-        """The request may be sent: waits for its body, as far as an attempt needs it."""
+    def _admitted(self) -> bool:
+        """The request may be sent, once `_prefetched` has returned if this is true."""
         x = self._x
         x.tenant, x.would_deny = self._grant.tenant, self._grant.would_deny  # no sooner
-        if self._inbound.content_length != 0:
-            self._waited = True
-            began = perf_counter()
-            await self._body.prefetch()
-            x.waited_seconds += perf_counter() - began
+        return self._inbound.content_length != 0
+
+    async def _prefetched(self) -> None:
+        """Waits for the body, as far as an attempt needs it."""
+        self._waited = True
+        began = perf_counter()
+        await self._body.prefetch()
+        self._x.waited_seconds += perf_counter() - began
 
     async def _attempt(self, made: int) -> Reply:
         """The reply to what is in force; `made` attempts went before."""
@@ -77,11 +80,22 @@ class Sending:
                 self._waited = True
                 if not self._in_force():
                     continue  # on record is what will not be used
+            x, key, began = self._x, self._key_to_send(), perf_counter()
             try:
-                return await self._send(made)
-            except Superseded as superseded:
+                outbound = self._outbound(key, began)
+                reply = await self._sender.send(outbound, key, x, made, self._deadline)
+            except BaseException as error:
+                whole = self._body.complete or self._inbound.content_length == 0
+                x.phase = "waiting" if whole else "request"
+                if not isinstance(error, Superseded):
+                    raise
                 self._waited = True
-                made = superseded.attempts
+                made = error.attempts
+            else:
+                x.upstream_status = reply.status
+                return reply
+            finally:
+                x.upstream_seconds = (x.upstream_seconds or 0.0) + perf_counter() - began
 
     async def _recorded(self, record_before_send: RecordBeforeSend) -> None:
         """Returns once it is on record what is to be sent. Raises `audit_unavailable`."""
@@ -93,24 +107,14 @@ class Sending:
         finally:
             x.waited_seconds += perf_counter() - began
 
-    async def _send(self, made: int) -> Reply:
-        x, inbound, body, sender = self._x, self._inbound, self._body, self._sender
-        key = self._key_to_send()
+    def _outbound(self, key: Key | None, now: float) -> Outbound:
+        """The request as it goes out now."""
+        x, inbound, grant = self._x, self._inbound, self._grant
         if key is not None:
             x.key_fingerprint, x.key_slot = key.fingerprint, key.slot
-        began = perf_counter()
         if x.upstream_seconds is None:
-            x.overhead_seconds = began - x.started - x.waited_seconds
+            x.overhead_seconds = now - x.started - x.waited_seconds
         x.phase = "waiting"
-        try:
-            content = body if inbound.content_length != 0 else None
-            party = (self._grant.tenant, self._grant.caller)
-            outbound = sender.forwarder.prepare(inbound, key, content, self._in_force, party)
-            reply = await sender.send(outbound, key, x, made, self._deadline)
-        except BaseException:
-            x.phase = "waiting" if body.complete or inbound.content_length == 0 else "request"
-            raise
-        finally:
-            x.upstream_seconds = (x.upstream_seconds or 0.0) + perf_counter() - began
-        x.upstream_status = reply.status
-        return reply
+        body = self._body if inbound.content_length != 0 else None
+        party = (grant.tenant, grant.caller)
+        return self._sender.forwarder.prepare(inbound, key, body, self._in_force, party)

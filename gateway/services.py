@@ -44,14 +44,11 @@ class Services:
     tracer: Tracer | None = None
     record_before_send: RecordBeforeSend | None = None
 
-    async def count(self, grant: Grant) -> float:
-        """Counts a request against its rate limits; returns the seconds that a shared storage took.
+    async def count_shared(self, rates: SharedRates, grant: Grant) -> float:
+        """Counts a request in the shared storage; returns the seconds that this took.
 
         Raises `rate_limited`, or `overloaded`.
         """
         now = monotonic()
-        if self.shared_rates is None:
-            self.rates.take(grant.caller, grant.tenant, now)
-            return 0.0
-        await self.shared_rates.take(grant.caller, grant.tenant, now)
+        await rates.take(grant.caller, grant.tenant, now)
         return monotonic() - now

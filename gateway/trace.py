@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 Headers = list[tuple[bytes, bytes]]
 
 _NAME: Final = b"traceparent"
+_LINE: Final = b"traceparent: "
 _TRACE_PARENT: Final = re.compile(
     rb"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?"
 )
@@ -111,8 +112,18 @@ class Trace:
         """The headers with `span` as the parent; unchanged if the caller sent no valid one."""
         if not self.parent_id:
             return headers
-        ours = f"00-{self.trace_id}-{span.span_id}-{self.flags}".encode()
+        ours = self._context(span)
         return [(name, ours if name == _NAME else value) for name, value in headers]
+
+    def outward_lines(self, lines: list[bytes], span: Span) -> list[bytes]:
+        """The same for encoded fields."""
+        if not self.parent_id:
+            return lines
+        ours = _LINE + self._context(span)
+        return [ours if line.startswith(_LINE) else line for line in lines]
+
+    def _context(self, span: Span) -> bytes:
+        return f"00-{self.trace_id}-{span.span_id}-{self.flags}".encode()
 
 
 def _new_id(bits: int) -> str:

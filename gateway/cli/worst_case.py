@@ -21,6 +21,7 @@ UNSENT: Final = 64 * KIB  # of replies that the caller does not take, until no m
 READ_BLOCK: Final = 64 * KIB  # what one read may bring beyond such a bound
 PIECE: Final = 64 * KIB  # of a reply, which may be written beyond it
 FIELD: Final = 144  # the objects of one header field, apart from its text
+KNOWN: Final = 24 * KIB  # what is remembered of a connection's two kinds of heads
 CONNECTION: Final = 16 * KIB  # its objects, without any buffer
 # OpenSSL's state, the event loop's buffer, and what has come but is not decrypted yet: as measured
 CALLER_TLS: Final = 320 * KIB
@@ -67,7 +68,7 @@ def _exchanges(settings: Settings, open_files: int) -> list[Part]:
     pooled = upstream.max_connections + of_files
     connections = min(open_files, listen.max_connections or open_files)
     head = limits.max_header_bytes + limits.max_headers * FIELD
-    connection = CONNECTION + head + UNREAD + READ_BLOCK + UNSENT + PIECE
+    connection = CONNECTION + KNOWN + head + UNREAD + READ_BLOCK + UNSENT + PIECE
     tls = CALLER_TLS if listen.tls_certificate is not None else 0
     tls += TUNNEL if settings.tunnel.certificate is not None else 0
     request = head + limits.max_header_bytes + REPLAY + UNREAD + READ_BLOCK
@@ -81,7 +82,7 @@ def _exchanges(settings: Settings, open_files: int) -> list[Part]:
         ("exchanges with Invopop and file hosts", busy * (upload + reply)),
         (
             "connections to Invopop and file hosts",
-            pooled * (CONNECTION + UPSTREAM_TLS + READ_BLOCK),
+            pooled * (CONNECTION + KNOWN + UPSTREAM_TLS + READ_BLOCK),
         ),
         ("admin connections", settings.admin.max_connections * (connection + PAGE)),
     ]

@@ -62,6 +62,7 @@ class Authenticator:
         self._placeholders = methods.placeholders
         self._tokens = methods.tokens
         self._cache = TokenCache()
+        self._mark = object()  # of this version
 
     def authenticate(self, inbound: Inbound, credential: bytes | None, now: float) -> Caller:
         """The caller, at `now` (Unix time, seconds), by the credential that `presented` reads.
@@ -69,10 +70,9 @@ class Authenticator:
         Raises `CallerError`: "unauthenticated" (as `SigningKeyNeeded` if `fetch_keys` may help),
         "caller_unknown", "tenant_required" or "browser_refused".
         """
-        token = presented(credential, self._placeholders)
-        if token is None:
+        digest = self._digest(inbound, credential)
+        if digest is None:
             return self._ambient(inbound, now)
-        digest = sha256(token).digest()
         opaque = self._tokens.get(digest)
         if opaque is not None:
             if now < opaque.until:
@@ -80,6 +80,8 @@ class Authenticator:
             raise unauthenticated("expired")
         caller = self._cache.find(digest, now)
         if caller is None:
+            token = presented(credential, self._placeholders)
+            assert token is not None  # noqa: S101 - it has a digest
             verified = self._methods.verifier.verify(token, now)
             self._cache.keep(digest, verified)
             caller = verified.caller
@@ -90,6 +92,17 @@ class Authenticator:
         return tuple(
             one for one in credentials if one.partition(b" ")[2].lstrip() not in self._placeholders
         )
+
+    def _digest(self, inbound: Inbound, credential: bytes | None) -> bytes | None:
+        """The SHA-256 of the token, or None without one. Raises "unauthenticated"."""
+        known = inbound.known
+        if known is not None and known.digest_by is self._mark:
+            return known.digest
+        token = presented(credential, self._placeholders)
+        digest = None if token is None else sha256(token).digest()
+        if known is not None:
+            known.digest, known.digest_by = digest, self._mark
+        return digest
 
     async def fetch_keys(self, needed: SigningKeyNeeded) -> None:
         """Waits up to 2 s for a fetch that may bring the key; then call `authenticate` again."""

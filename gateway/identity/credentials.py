@@ -7,14 +7,17 @@ no further: not in another field, not in the target.
 import base64
 import binascii
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from gateway.errors import CallerError, ErrorKey
+from gateway.known_head import KnownRequest
 from gateway.model import CREDENTIAL_FIELDS, Headers, Inbound
 from gateway.secret import stands_in
 
 # Bytes. A shorter token may stand in any text by chance; and it is guessed sooner than it leaks.
 _SHORTEST: Final = 8
+_NONE: Final = 1 << 30  # longer than any text
 _TOKEN68: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
 _LONGEST_SHOWN: Final = 256  # characters of a claim in a log line
 
@@ -91,10 +94,10 @@ def without_copies(inbound: Inbound, credential: bytes, unread: Sequence[bytes] 
     are credentials that this one was preferred to. Raises `CallerError("bad_request")` for a copy
     in the target or in `Referer`: neither can be left out.
     """
-    secrets = _secrets_of(credential)
-    if unread:
-        every = [*secrets, *(secret for other in unread for secret in _secrets_of(other))]
-        secrets = tuple(sorted(every, key=len, reverse=True))
+    known = None if unread else inbound.known  # a reload may change what is `unread`
+    if known is not None and known.no_copies and _none_in_rest(inbound, known):
+        return inbound
+    secrets = _secrets_of_all(credential, unread)
     if not secrets:
         return inbound
     shortest = len(secrets[-1])
@@ -109,10 +112,21 @@ def without_copies(inbound: Inbound, credential: bytes, unread: Sequence[bytes] 
     if len(inbound.target) >= shortest and _in_text(inbound.target, secrets):
         raise _copied("the request target")
     if not copies:
+        if known is not None:
+            known.no_copies, known.secrets = True, secrets
         return inbound
-    return inbound._replace(
-        headers=[field for field in inbound.headers if not _in_field(*field, secrets)]
-    )
+    headers = [field for field in inbound.headers if not _in_field(*field, secrets)]
+    return replace(inbound, headers=headers, known=None)
+
+
+def _none_in_rest(inbound: Inbound, known: KnownRequest) -> bool:
+    """Whether what is not known, target and values that vary, holds no copy either."""
+    shortest, secrets, headers = known.shortest, known.secrets, inbound.headers
+    for at in known.lines.varying:
+        name, value = headers[at]
+        if len(value) >= shortest and _in_field(name, value, secrets):
+            return False
+    return len(inbound.target) < shortest or not _in_text(inbound.target, secrets)
 
 
 def is_credential(text: bytes, headers: Headers) -> bool:
@@ -123,9 +137,29 @@ def is_credential(text: bytes, headers: Headers) -> bool:
     return False
 
 
+def shortest_secret(headers: Headers) -> int:
+    """The length of the shortest credential in these headers, valid or not: no text that is shorter
+    holds one.
+    """
+    shortest = _NONE
+    for name, value in headers:
+        if name in CREDENTIAL_FIELDS:
+            for secret in _secrets_of(value):
+                shortest = min(shortest, len(secret))
+    return shortest
+
+
 def _copied(place: str) -> CallerError:
     detail = f"Show your credential in Authorization or Proxy-Authorization only, not in {place}."
     return CallerError("bad_request", detail, cause="credential_copied")
+
+
+def _secrets_of_all(credential: bytes, others: Sequence[bytes]) -> tuple[bytes, ...]:
+    secrets = _secrets_of(credential)
+    if not others:
+        return secrets
+    every = [*secrets, *(secret for other in others for secret in _secrets_of(other))]
+    return tuple(sorted(every, key=len, reverse=True))
 
 
 def _secrets_of(credential: bytes) -> tuple[bytes, ...]:

@@ -11,6 +11,7 @@ from gateway.observe.refusal_floods import EVENT, RefusalFloods
 
 _NEEDS_NO_ESCAPE: Final = re.compile(r"[0-9A-Za-z._:/+=-]+")
 _MOST_PARTS: Final = 4096
+_THOUSANDTHS: Final = tuple(f"{number:03d}" for number in range(1000))
 
 _Unchanging = tuple[str, str, str, str, str, int, str, str, str, str, int, int]
 """What seldom differs between the lines of exchanges that went well."""
@@ -62,11 +63,14 @@ class AccessLog:
         )
         names, more, end = self._parts.get(unchanging) or self._add(unchanging)
         trace = f',"trace_id":"{x.trace_id}"' if x.trace_id else ""
+        took, upstream_took = int(x.seconds * 1e6), int(upstream_seconds * 1e6)  # microseconds
         return (
             f'{{"time":"{self._logger.now()}","level":"info","event":"exchange",'
-            f'"request_id":"{x.request_id}",{names},"duration_ms":{int(x.seconds * 1e6) / 1000},'
+            f'"request_id":"{x.request_id}",{names},'
+            f'"duration_ms":{took // 1000}.{_THOUSANDTHS[took % 1000]},'
             f'"bytes_in":{x.bytes_in},"bytes_out":{x.bytes_out},{more},'
-            f'"upstream_ms":{int(upstream_seconds * 1e6) / 1000},{end}{trace}}}\n'
+            f'"upstream_ms":{upstream_took // 1000}.{_THOUSANDTHS[upstream_took % 1000]},'
+            f"{end}{trace}}}\n"
         ).encode()
 
     def _add(self, unchanging: "_Unchanging") -> tuple[str, str, str]:

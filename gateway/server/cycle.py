@@ -6,7 +6,7 @@ Rule: knows ASGI and how replies are framed; the connection alone knows sockets 
 import asyncio
 from typing import Final
 
-from gateway.asgi import CONTENT_LENGTH, PEER, TARGET, TUNNEL, Message, Scope
+from gateway.asgi import CONTENT_LENGTH, KNOWN, PEER, TARGET, TUNNEL, WHOLE, Message, Scope
 from gateway.errors import GatewayError, GatewayFault
 from gateway.events import Noticed
 from gateway.framing import LAST_CHUNK, chunk, compact
@@ -157,7 +157,7 @@ class Cycle:
         self._start = start
         if needs_whole(start, self.request, self._connection.peer):
             self._held = bytearray()
-        else:
+        elif not start.get(WHOLE):
             # With a body at hand, head and body are one write; else the head goes in the next turn.
             self._listener.loop.call_soon(self._flush_head)
 
@@ -190,7 +190,9 @@ class Cycle:
         if start is None:
             raise RuntimeError("http.response.body before http.response.start")
         headers = start.get("headers", ())
-        head = frame_reply(start["status"], list(headers), self.request, whole)
+        if not isinstance(headers, list):
+            headers = list(headers)
+        head = frame_reply(start["status"], headers, self.request, whole)
         self._start, self._mode, self._left = None, head.mode, head.length
         self._closes = head.mode == "until close" or self._connection.closes_after(self)
         date = b"" if head.dated else self._listener.date()
@@ -225,7 +227,8 @@ class Cycle:
     async def _run(self) -> None:
         try:
             await self._listener.app(self._scope(), self.receive, self.send)
-            self._require_reply()
+            if not self.complete:
+                self._require_left()
         except asyncio.CancelledError:
             if not self.gone:  # not ours: the loop is closing, or the app cancelled itself
                 self._give_up(GatewayFault("internal_error"))
@@ -240,8 +243,8 @@ class Cycle:
             if self._listener.stopping:
                 self._listener.departed()
 
-    def _require_reply(self) -> None:
-        if not self.complete and not self.gone:
+    def _require_left(self) -> None:
+        if not self.gone:
             raise RuntimeError("the app returned without a whole reply")
 
     def _give_up(self, error: GatewayError) -> None:
@@ -267,6 +270,7 @@ class Cycle:
             TARGET: request.target,
             PEER: self._connection.peer,
             CONTENT_LENGTH: request.content_length,
+            KNOWN: request.known,
         }
         if self._connection.tunnel is not None:
             scope["extensions"][TUNNEL] = self._connection.tunnel

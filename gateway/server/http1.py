@@ -5,14 +5,16 @@ here has one reading only, whatever parses it next.
 """
 
 import re
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 from gateway.errors import CallerError
 from gateway.framing import CONTROLS, FIELD, TOKEN
+from gateway.known_head import KnownRequest
 from gateway.model import CREDENTIAL_FIELDS, Headers
 
 # What may repeat cannot match what follows it, so a hostile line costs what its length costs.
-_REQUEST_LINE: Final = re.compile(
+REQUEST_LINE: Final = re.compile(
     rb"(" + TOKEN + rb"+) ([\x21\x22\x24-\x7e]+) HTTP/1\.([01])(?=\r\n)"
 )
 _OTHER_VERSION: Final = re.compile(
@@ -29,14 +31,16 @@ _ABSOLUTE: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*+://[^/?]*+")
 _CODINGS: Final = re.compile(TOKEN + rb"++(?:[ \t]*+,[ \t]*+" + TOKEN + rb"++)*+")
 _ONCE: Final = (*CREDENTIAL_FIELDS, b"host", b"content-length", b"transfer-encoding")
 # 18 digits are below 2^63 and above any body: longer ones are an attempt at an overflow.
-_LENGTH_DIGITS: Final = 18
+LENGTH_DIGITS: Final = 18
 
 
-class RequestHead(NamedTuple):
+@dataclass(slots=True)
+class RequestHead:
     """A valid request head. Field names are lower-case; order, repeats and values are as sent.
 
     `raw_path` and `query` are the target's parts around its first `?`, without the authority of an
-    absolute-form target. `content_length` is 0 without a body and None for a chunked one.
+    absolute-form target. `content_length` is 0 without a body and None for a chunked one. `known`
+    is what it has in common with other heads of its connection, if anything.
     """
 
     method: str
@@ -48,6 +52,7 @@ class RequestHead(NamedTuple):
     content_length: int | None
     keep_alive: bool
     expect_continue: bool
+    known: KnownRequest | None = None
 
 
 def parse_request_head(head: bytes, max_headers: int) -> RequestHead:
@@ -56,7 +61,7 @@ def parse_request_head(head: bytes, max_headers: int) -> RequestHead:
     Raises `CallerError`: bad_request (400; 417 for an expectation, 501 for a transfer coding, 505
     for a version) or headers_too_large (431) for more than `max_headers` fields.
     """
-    line = _REQUEST_LINE.match(head)
+    line = REQUEST_LINE.match(head)
     if line is None:
         raise _first_line_refused(head)
     line_ends = head.count(b"\r\n")
@@ -81,7 +86,7 @@ def parse_request_head(head: bytes, max_headers: int) -> RequestHead:
     length: int | None = 0
     if b"transfer-encoding" in one or b"content-length" in one:
         length = _body_length(one, fields, modern)
-    origin_part = target if target[0] == 0x2F else _origin_part(method, target)
+    origin_part = target if target[0] == 0x2F else origin_part_of(method, target)
     path, _, query = origin_part.partition(b"?")
     return RequestHead(  # by position: keywords would cost half a percent of a request
         method,
@@ -122,7 +127,7 @@ def _body_length(one: dict[bytes, bytes], fields: Headers, modern: bool) -> int 
     """RFC 9112 6.1 to 6.3, without what it tolerates. None means a chunked body."""
     coding, length = one.get(b"transfer-encoding"), one.get(b"content-length")
     if coding is None:
-        if length is None or not length.isdigit() or len(length) > _LENGTH_DIGITS:
+        if length is None or not length.isdigit() or len(length) > LENGTH_DIGITS:
             raise _bad("Content-Length must be one decimal number.")
         return int(length)
     if length is not None or not modern:
@@ -136,7 +141,7 @@ def _body_length(one: dict[bytes, bytes], fields: Headers, modern: bool) -> int 
     return None
 
 
-def _origin_part(method: str, target: bytes) -> bytes:
+def origin_part_of(method: str, target: bytes) -> bytes:
     """Path and query, as sent, of a target in any form of RFC 9112 3.2 except origin-form."""
     if method == "CONNECT" or (target == b"*" and method == "OPTIONS"):
         return target

@@ -21,7 +21,8 @@ from gateway.server.connection import (
 )
 from gateway.server.connections import OpenConnection
 from gateway.server.cycle import Cycle
-from gateway.server.http1 import NEVER_IN_HEAD, parse_request_head
+from gateway.server.head_reader import HeadReader
+from gateway.server.http1 import NEVER_IN_HEAD
 from gateway.server.listener import Listener
 from gateway.server.pace import Pace
 from gateway.server.reply import record, refusal
@@ -45,6 +46,7 @@ class HttpProtocol(CallerConnection[Cycle]):
     ) -> None:
         super().__init__(listener, handshake)
         self.tunnel = tunnel
+        self._heads = HeadReader()
         self._body: Body | None = None
         self._sending_pace: Pace | None = None  # of a body that did not come with its head
         self._buffer = b""  # of a head that is not whole, or what is behind the request in flight
@@ -100,7 +102,7 @@ class HttpProtocol(CallerConnection[Cycle]):
 
     def _begin(self, head: bytes, rest: bytes) -> None:
         try:
-            request = parse_request_head(head, self.limits.max_headers)
+            request = self._heads.read(head, self.limits.max_headers)
         except CallerError as error:
             self._refuse_head(error, head)
             return

@@ -12,6 +12,7 @@ from gateway.errors import UpstreamError
 from gateway.model import RequestBody
 from gateway.shares import Party
 from gateway.upstream.failures import failure
+from gateway.upstream.known_replies import KnownReplies
 from gateway.upstream.reply_parser import ReplyParser
 from gateway.upstream.reply_stream import HIGH_WATER, ReplyStream
 from gateway.upstream.request_encoder import BodyEncoder, Encoded
@@ -95,6 +96,7 @@ class Connection:
         self._read_timeout = NEVER
         self._write_timeout = NEVER
         self._not_taken = 0  # bytes, when the write timeout was armed last
+        self._replies = KnownReplies()
         self._deadline = Deadline(self._loop, self._expired)
         self._expiring: Expiring = "idle"
         wire.attach(self)
@@ -116,7 +118,8 @@ class Connection:
         """
         self._check_fit()
         self._read_timeout = request.timeouts.read
-        self._reply = reply = ReplyStream(self, ReplyParser(to_head=request.to_head), self._loop)
+        parser = ReplyParser(to_head=request.to_head, replies=self._replies)
+        self._reply = reply = ReplyStream(self, parser, self._loop)
         self._wire.write(request.data)
         if request.stream is None:
             self._expiring = "read_timeout"
@@ -126,7 +129,10 @@ class Connection:
             reply.upload = self._loop.create_task(self._upload(reply, request, request.stream))
         failure: BaseException
         try:
-            await reply.head()
+            if reply.incomplete_head():
+                await reply.next_bytes()
+            if reply.incomplete_head() or reply.error is not None:
+                await reply.head()
         except BaseException as error:  # noqa: BLE001 - raised again below
             failure = error
         else:

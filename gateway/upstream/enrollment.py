@@ -4,6 +4,7 @@ Its connections are its own: requests that fill the pool hold up no renewal.
 """
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Final
 
 from gateway.events import Emit, UpstreamFailed
@@ -65,7 +66,7 @@ class EnrollmentCall:
         try:
             reply = await self._exchange(outbound)
         except StaleConnectionError:  # closed while idle: asking twice does no harm
-            reply = await self._exchange(outbound._replace(fresh=True))
+            reply = await self._exchange(replace(outbound, fresh=True))
         try:
             answer = await whole_body(reply)
         finally:

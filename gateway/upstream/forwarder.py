@@ -12,19 +12,16 @@ from gateway.framing import NO_CONTENT
 from gateway.model import Inbound, Key, Outbound, Reply, RequestBody
 from gateway.network.failures import told
 from gateway.shares import Party
-from gateway.upstream.headers import (
-    keyless_headers,
-    keyless_reply_headers,
-    outbound_headers,
-    reply_headers,
-)
+from gateway.upstream.headers import keyless_headers, outbound_headers
+from gateway.upstream.known_headers import echoes, known_reply_headers, outbound_lines
+from gateway.upstream.reply_headers import keyless_reply_headers, reply_headers
 from gateway.upstream.target import Authority
 
 RoundTrip = Callable[[Outbound], Awaitable[Reply]]
 """One attempt: the reply as it came, its head there; raises GatewayError."""
 
 
-class _NoBody:
+class NoBody:
     """The body of a reply that has none."""
 
     ready: bytes | None = b""
@@ -62,11 +59,24 @@ class Forwarder:
         """The request as it goes upstream. `key` is None for a file host only."""
         if (key is None) != self.keyless:
             raise GatewayFault("internal_error")
+        known = inbound.known
         if key is None:
             headers = keyless_headers(inbound, self._host)
+        elif known is not None:
+            # By position: keywords would cost more than the rest of this line.
+            return Outbound(
+                inbound.method,
+                inbound.target,
+                [],
+                body,
+                False,
+                in_force,
+                party,
+                outbound_lines(inbound, known, self._host, key),
+                inbound.content_length,
+            )
         else:
             headers = outbound_headers(inbound, self._host, key)
-        # By position: keywords would cost more than the rest of this line.
         return Outbound(inbound.method, inbound.target, headers, body, False, in_force, party)
 
     async def send(self, outbound: Outbound, key: Key | None, request_id: str) -> Reply:
@@ -85,11 +95,17 @@ class Forwarder:
         if key is None:
             reply.headers = keyless_reply_headers(reply.headers, request_id)
         else:
-            headers, echoed = reply_headers(reply.headers, key, self._host, request_id)
-            if echoed:
-                self._emit(KeyEchoed(key.tenant))
-            reply.headers = headers
+            self._clean(reply, key, request_id)
         if reply.status in NO_CONTENT:  # how it is framed is the server's business
             await reply.body.aclose()
-            reply.body = _NoBody()
+            reply.body = NoBody()
         return reply
+
+    def _clean(self, reply: Reply, key: Key, request_id: str) -> None:
+        if reply.known is not None and not echoes(reply.head, reply.headers, key):
+            reply.headers = known_reply_headers(reply, reply.known, self._host, request_id)
+            return
+        headers, echoed = reply_headers(reply.headers, key, self._host, request_id)
+        if echoed:
+            self._emit(KeyEchoed(key.tenant))
+        reply.headers = headers

@@ -10,8 +10,10 @@ from typing import Final
 import httptools
 
 from gateway.framing import BODILESS, MOST_PIECES, ChunkedDecoder, ChunkRules, FramingError, compact
+from gateway.known_head import KnownReply
 from gateway.model import Headers
 from gateway.upstream.failures import failure
+from gateway.upstream.known_replies import KnownReplies
 
 MAX_HEAD: Final = 128 * 1024
 MAX_HEADERS: Final = 512
@@ -36,7 +38,8 @@ class ReplyParser:
 
     `status` is 0 until the final head is complete. `keep_alive` says that the connection may be
     used again once `complete`; bytes beyond the reply take that back. `started` says that any
-    byte of a reply has come.
+    byte of a reply has come. `known` is what the `head` has in common with earlier ones, if
+    anything.
     """
 
     __slots__ = (
@@ -46,22 +49,28 @@ class ReplyParser:
         "_head",
         "_interim",
         "_left",
+        "_replies",
         "_to_head",
         "buffered",
         "complete",
+        "head",
         "headers",
         "keep_alive",
+        "known",
         "started",
         "status",
     )
 
-    def __init__(self, *, to_head: bool) -> None:
+    def __init__(self, *, to_head: bool, replies: KnownReplies | None = None) -> None:
         self.status = 0
         self.headers: Headers = []
         self.complete = False
         self.keep_alive = True
         self.started = False
         self.buffered = 0
+        self.head = b""
+        self.known: KnownReply | None = None
+        self._replies = replies
         self._to_head = to_head  # the reply to a HEAD request never has a body
         self._chunks: list[bytes] = []
         self._head: bytearray | None = None
@@ -152,6 +161,8 @@ class ReplyParser:
         return bytes(head)
 
     def _read_head(self, head: bytes) -> None:
+        if self._replies is not None and self._read_known(self._replies, head):
+            return
         self.headers = []
         parser = httptools.HttpResponseParser(self)
         try:
@@ -165,10 +176,40 @@ class ReplyParser:
             raise failure("protocol", sent=True)
         if 200 <= status <= 599:
             self._frame(status, head[7:8] == b"1")
+            if self._replies is not None:
+                self._remember(self._replies, head, status)
         elif not 100 <= status <= 199:
             raise failure("invalid_status", sent=True)
         else:
             self._skip_interim(status)
+
+    def _remember(self, replies: KnownReplies, head: bytes, status: int) -> None:
+        """Keeps a head whose framing was looked at (not that of a HEAD) and ends within itself."""
+        if self.keep_alive and self._end != _UNTIL_CLOSE and not self._to_head:
+            length = None if self._end == _CHUNKED else self._left
+            replies.add(head, status, self.headers, length)
+
+    def _read_known(self, replies: KnownReplies, head: bytes) -> bool:
+        """Reads a head as one that came before; false if it is another one."""
+        found = replies.find(head)
+        if found is None:
+            return False
+        known, headers = found
+        length = known.length
+        if known.length_at >= 0:
+            digits = headers[known.length_at][1]
+            if _DIGITS.fullmatch(digits) is None:
+                return False
+            length = int(digits)
+        self.status, self.headers, self.head, self.known = known.status, headers, head, known
+        if self._to_head:
+            self.complete = True
+        elif length is None:
+            self._end, self._decoder = _CHUNKED, ChunkedDecoder(CHUNK_RULES)
+        else:
+            self._left = length
+            self.complete = not length
+        return True
 
     def _skip_interim(self, status: int) -> None:
         self._interim += 1

@@ -61,10 +61,18 @@ class ReplyStream:
         while not self.parser.status:
             if self.error is not None:
                 raise self.error
-            self._waiter = self._loop.create_future()
-            await self._waiter
+            await self.next_bytes()
         if self.error is not None and not self.parser.buffered:
             raise self.error
+
+    def incomplete_head(self) -> bool:
+        """Whether `head` would wait."""
+        return not self.parser.status and self.error is None
+
+    def next_bytes(self) -> asyncio.Future[None]:
+        """Done once something has come, or the reply has broken off."""
+        self._waiter = self._loop.create_future()
+        return self._waiter
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self

@@ -4,6 +4,7 @@ Rule: adds nothing, changes nothing; refuses what could be read as two requests.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from gateway.errors import GatewayFault
@@ -23,7 +24,8 @@ class Timeouts(NamedTuple):
     pool: float = 5.0
 
 
-class Encoded(NamedTuple):
+@dataclass(slots=True)
+class Encoded:
     """A request ready to be written. `data` is its head, with the body if that is all there.
 
     `stream` is the body still to come, `length` its declared size, None if it is chunked.
@@ -45,15 +47,26 @@ def encode(outbound: Outbound, timeouts: Timeouts) -> Encoded:
 
     Raises GatewayFault("internal_error") for a body that is not of its declared length.
     """
-    method, target, headers, body, fresh, in_force, party = outbound
-    head, length = encode_head(method, target, headers)
+    method, body = outbound.method, outbound.body
+    if outbound.lines is None:
+        head, length = encode_head(method, outbound.target, outbound.headers)
+    else:
+        head, length = _joined(method, outbound.target, outbound.lines), outbound.length
     ready = b"" if body is None else body.ready
     if ready is not None and (ready or length != 0):
         encoder = BodyEncoder(length)
         head += encoder.piece(ready) + encoder.end()
     stream = body if ready is None else None
-    # By position: keywords would cost half a percent of a request.
-    return Encoded(head, length, stream, method == "HEAD", fresh, timeouts, in_force, party)
+    return Encoded(  # by position: keywords would cost half a percent of a request
+        head,
+        length,
+        stream,
+        method == "HEAD",
+        outbound.fresh,
+        timeouts,
+        outbound.in_force,
+        outbound.party,
+    )
 
 
 def encode_head(method: str, target: bytes, headers: Headers) -> tuple[bytes, int | None]:
@@ -63,15 +76,19 @@ def encode_head(method: str, target: bytes, headers: Headers) -> tuple[bytes, in
     or NUL where none may be, or more than one framing: all was checked before, this is the last
     chance to notice.
     """
-    line = b"%b %b HTTP/1.1" % (method.encode("ascii"), target)
-    try:
-        data = joined_lines([line, *map(b": ".join, headers), b"", b""])
-    except ValueError:
-        raise GatewayFault("internal_error") from None
-    if line.count(b" ") != 2:
-        raise GatewayFault("internal_error")
+    data = _joined(method, target, [b": ".join(field) for field in headers])
     framing = [field for field in headers if field[0] in _FRAMING]
     return data, _length(framing) if framing else 0
+
+
+def _joined(method: str, target: bytes, fields: list[bytes]) -> bytes:
+    line = b"%b %b HTTP/1.1" % (method.encode("ascii"), target)
+    if line.count(b" ") != 2:
+        raise GatewayFault("internal_error")
+    try:
+        return joined_lines([line, *fields, b"", b""])
+    except ValueError:
+        raise GatewayFault("internal_error") from None
 
 
 class BodyEncoder:

@@ -5,6 +5,7 @@ reply that is not kept is closed before the next.
 """
 
 from asyncio import sleep
+from dataclasses import replace
 from math import inf
 from time import perf_counter, time
 
@@ -82,7 +83,7 @@ class Sender:
                     raise
                 x.took_effect = x.took_effect or error.sent
                 if kind == STALE:  # the others that were kept may be closed as well
-                    outbound = outbound._replace(fresh=True)
+                    outbound = replace(outbound, fresh=True)
             else:
                 reply.attempts = made
                 if reply.status not in STATUSES:
@@ -112,10 +113,13 @@ class Sender:
     ) -> Reply:
         """One attempt as a span, which is the parent of the spans that Invopop makes."""
         span = trace.attempt(self.forwarder.authority)
-        headers = trace.outward(outbound.headers, span)
+        if outbound.lines is None:
+            outbound = replace(outbound, headers=trace.outward(outbound.headers, span))
+        else:
+            outbound = replace(outbound, lines=trace.outward_lines(outbound.lines, span))
         failure = "cancelled"
         try:
-            reply = await self._attempt(outbound._replace(headers=headers), key, x)
+            reply = await self._attempt(outbound, key, x)
             span.status, failure = reply.status, ""
         except UpstreamError as error:
             failure = error.kind

@@ -133,7 +133,7 @@ def resolve(
     if target[:1] == b"/":
         plain = _FAST.fullmatch(target)
         if plain is not None:  # none of its segments begins with a dot
-            return Target(target, plain[1], proxy_form=False)
+            return Target(target, plain[1], False)
         return _unless_file(method, target, files or {}, proxy_form=False)
     if target == b"*" and method == "OPTIONS":
         raise CallerError("method_not_allowed", "OPTIONS * is not forwarded.")

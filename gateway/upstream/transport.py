@@ -48,7 +48,10 @@ class PooledOrigin:
         Raises UpstreamError, GatewayFault("overloaded"), or what the outbound body raises.
         """
         reply = await self._pool.exchange(encode(outbound, self._timeouts))
-        return Reply(reply.parser.status, reply.parser.headers, reply)
+        parser = reply.parser
+        answer = Reply(parser.status, parser.headers, reply)
+        answer.known, answer.head = parser.known, parser.head
+        return answer
 
 
 class Transport:

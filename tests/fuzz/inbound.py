@@ -16,6 +16,7 @@ from gateway.secret import Secret
 from gateway.server.listener import ConnectionLimits, Listener
 from gateway.server.protocol import HttpProtocol
 from gateway.upstream.headers import outbound_headers
+from gateway.upstream.known_headers import outbound_lines
 from gateway.upstream.request_encoder import BodyEncoder, encode_head
 from gateway.upstream.target import Authority
 from tests.fuzz.mutations import pieces
@@ -168,6 +169,9 @@ def check_passed_on(seen: Seen) -> None:
     except CallerError:
         return
     headers = outbound_headers(inbound, b"api.test", KEY)
+    if inbound.known is not None:
+        lines = outbound_lines(inbound, inbound.known, b"api.test", KEY)
+        assert lines == [b": ".join(field) for field in headers], "it depends on earlier heads"
     head, length = encode_head(inbound.method, inbound.target, headers)
     encoder = BodyEncoder(length)
     request = reread_request(head + encoder.piece(seen.body) + encoder.end())

@@ -12,7 +12,7 @@ from gateway.model import Headers, Key
 from gateway.secret import Secret
 from gateway.server.http1 import parse_request_head
 from gateway.server.reply import frame_reply
-from gateway.upstream.headers import reply_headers
+from gateway.upstream.reply_headers import reply_headers
 from gateway.upstream.reply_parser import ReplyParser
 from tests.fuzz.mutations import pieces
 from tests.fuzz.seeds import REPLIES

@@ -64,6 +64,8 @@ def test_the_attempt_becomes_the_parent_upstream() -> None:
     sent = trace.outward([(b"host", b"h"), (b"traceparent", PARENT), state], span)
     ours = f"00-{TRACE_ID}-{span.span_id}-03".encode()
     assert sent == [(b"host", b"h"), (b"traceparent", ours), state]
+    lines = [b"host: h", b"traceparent: " + PARENT, b"tracestate: a=b"]
+    assert trace.outward_lines(lines, span) == [lines[0], b"traceparent: " + ours, lines[2]]
 
 
 def test_nothing_is_added_that_the_caller_did_not_send() -> None:
@@ -72,6 +74,7 @@ def test_nothing_is_added_that_the_caller_did_not_send() -> None:
     span = trace.attempt((b"api.invopop.com", 443))
     for headers in ([(b"host", b"h")], [(b"traceparent", b"junk")]):
         assert trace.outward(headers, span) == headers
+    assert trace.outward_lines([b"traceparent: junk"], span) == [b"traceparent: junk"]
 
 
 def test_steps_follow_each_other() -> None:

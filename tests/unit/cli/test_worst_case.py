@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from gateway import inbound
+from gateway import inbound_body
 from gateway.admin import scrape
 from gateway.cli import worst_case as bounds
 from gateway.cli.worst_case import worst_case
@@ -52,7 +52,7 @@ def test_bounds_are_those_of_the_code() -> None:
     assert connection.HIGH_WATER == bounds.UNREAD == bounds.UNSENT
     assert listener.READ_BLOCK == wire.READ_BLOCK == bounds.READ_BLOCK
     assert cycle.PIECE == bounds.PIECE
-    assert inbound.REPLAY_LIMIT == bounds.REPLAY
+    assert inbound_body.REPLAY_LIMIT == bounds.REPLAY
     assert reply_stream.HIGH_WATER == bounds.REPLY_BUFFER
     assert wire.HIGH_WATER == bounds.UPSTREAM_UNSENT
     assert reply_parser.MAX_HEAD == bounds.REPLY_HEAD

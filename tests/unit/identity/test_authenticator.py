@@ -14,6 +14,7 @@ from jwt.algorithms import RSAAlgorithm
 from gateway.identity.authenticator import Authenticator, SigningKeyNeeded
 from gateway.identity.keys import FixedKeys, KeySet
 from gateway.identity.tokens import hash_token
+from gateway.known_head import KnownLines, KnownRequest
 from gateway.model import Caller, Peer
 from gateway.settings.callers import CallerToken
 from gateway.settings.schema import Settings
@@ -61,6 +62,18 @@ def test_opaque_token(gate: Authenticator) -> None:
     basic = b"Basic " + base64.b64encode(b"any:" + TOKEN.encode())
     for shown in (b"Bearer " + TOKEN.encode(), basic):
         assert gate.authenticate(inbound(), shown, NOW) == Caller("billing", "token")
+
+
+def test_a_digest_that_is_known_is_that_of_one_version_only(settings: Settings) -> None:
+    """A token that was removed is refused on a connection that has shown it before, too."""
+    shown = bearer(TOKEN)
+    known = KnownRequest(KnownLines([], [], []), -1, -1)
+    request = replace(inbound(), known=known)
+    gate = build(settings)
+    assert gate.authenticate(request, shown, NOW).name == "billing"
+    assert gate.authenticate(request, shown, NOW).name == "billing"
+    after = build(changed(settings, "billing", tokens=()))
+    assert refusal(after.authenticate, request, shown, NOW).cause == "unknown_token"
 
 
 def test_expiring_token(settings: Settings) -> None:

@@ -2,6 +2,7 @@
 
 from base64 import b64decode, b64encode, urlsafe_b64encode
 from contextlib import suppress
+from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
@@ -9,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import CallerError
-from gateway.identity.credentials import is_credential, is_token68, presented, without_copies
+from gateway.identity.credentials import (
+    is_credential,
+    is_token68,
+    presented,
+    shortest_secret,
+    without_copies,
+)
+from gateway.known_head import KnownLines, KnownRequest
 from tests.support.identities import NOBODY, TOKEN, inbound, refusal
 
 PLACEHOLDERS = frozenset({b"unused", b"sk-not a token"})
@@ -176,7 +184,7 @@ def test_a_copy_of_the_credential_that_was_not_read() -> None:
     fields = [(b"x-api-key", b"other-callers-token"), (b"x-b", SHOWN_TOKEN), (b"x-kept", b"x")]
     kept = without_copies(inbound(NOBODY, *fields), BEARER, unread)
     assert kept.headers == [(b"host", b"gateway"), (b"x-kept", b"x")]
-    link = inbound()._replace(target=b"/x?t=other-callers-token")
+    link = replace(inbound(), target=b"/x?t=other-callers-token")
     assert refusal(without_copies, link, BEARER, unread).key == "bad_request"
     assert without_copies(link, BEARER, (BEARER,)) is link
 
@@ -186,6 +194,22 @@ def test_eight_bytes_are_enough(shown: bytes) -> None:
     """A shorter token may stand in any text by chance."""
     request = inbound(NOBODY, (b"x-api-key", b"8letters"))
     assert without_copies(request, shown).headers == [(b"host", b"gateway")]
+
+
+def test_a_copy_in_what_varies_between_known_requests() -> None:
+    """That the rest has none is remembered; target and values that vary are looked at each time."""
+    fields = [(b"authorization", BEARER), (b"x-vary", b"1")]
+    lines = KnownLines([b"Authorization: " + BEARER, b"X-Vary: 1"], fields, [1])
+    known = KnownRequest(lines, -1, -1)
+    known.shortest = shortest_secret(fields)
+    request = replace(inbound(NOBODY, *fields), known=known)
+    assert without_copies(request, BEARER) is request
+    assert known.no_copies
+    assert without_copies(request, BEARER) is request
+    copied = replace(request, headers=[fields[0], (b"x-vary", b"t=" + SHOWN_TOKEN)])
+    assert without_copies(copied, BEARER).headers == []
+    link = replace(request, target=b"/x?t=" + SHOWN_TOKEN)
+    assert refusal(without_copies, link, BEARER).key == "bad_request"
 
 
 def test_nothing_else_is_left_out() -> None:
@@ -202,8 +226,8 @@ def test_nothing_else_is_left_out() -> None:
 def test_copies_that_cannot_be_left_out(copy: bytes) -> None:
     """In the target or in Referer the request is refused, and the answer does not repeat it."""
     for request in (
-        inbound()._replace(target=b"/x?access_token=" + copy),
-        inbound()._replace(target=b"/" + copy + b"/x"),
+        replace(inbound(), target=b"/x?access_token=" + copy),
+        replace(inbound(), target=b"/" + copy + b"/x"),
         inbound(NOBODY, (b"referer", b"https://app.internal/?t=" + copy)),
     ):
         error = refusal(without_copies, request, BEARER)
@@ -211,7 +235,7 @@ def test_copies_that_cannot_be_left_out(copy: bytes) -> None:
         assert TOKEN not in error.detail
         place = "the request target" if copy in request.target else "Referer"
         assert error.detail.endswith(f"not in {place}.")
-    padded = inbound()._replace(target=b"/x?t=" + quote(PADDED, safe="").encode())
+    padded = replace(inbound(), target=b"/x?t=" + quote(PADDED, safe="").encode())
     assert refusal(without_copies, padded, b"Bearer " + PADDED).key == "bad_request"
 
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from gateway import __version__
 from gateway.model import Headers, Inbound, Key, Peer
 from gateway.secret import Secret
-from gateway.upstream.headers import USER_AGENT, has_own_via, outbound_headers, reply_headers
+from gateway.upstream.headers import USER_AGENT, has_own_via, outbound_headers
+from gateway.upstream.reply_headers import reply_headers
 from tests.support.growth import growth
 
 SECRET = "key_" + "a1B2" * 9

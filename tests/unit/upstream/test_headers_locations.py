@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.upstream.headers import relative_location
+from gateway.upstream.reply_headers import relative_location
 
 HOST = b"api.invopop.com"
 

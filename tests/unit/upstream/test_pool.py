@@ -4,6 +4,7 @@ import asyncio
 import random
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -61,7 +62,7 @@ async def test_a_request_that_wants_no_kept_connection_takes_its_place(
     t = transport(max_connections=1)
     await fetch(t, request(u.url))
     url, outbound, _ = request(u.url)
-    fresh = Sending(url, outbound._replace(fresh=True), TIMEOUTS._replace(pool=0.0))
+    fresh = Sending(url, replace(outbound, fresh=True), TIMEOUTS._replace(pool=0.0))
     await (await begin(t, fresh)).body.aclose()
     assert [len(connection.requests) for connection in u.connections] == [1, 1]
 

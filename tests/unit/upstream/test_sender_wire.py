@@ -8,7 +8,7 @@ import pytest
 
 from gateway.errors import UpstreamError
 from gateway.events import Event, UpstreamRetried
-from gateway.inbound import InboundBody
+from gateway.inbound_body import InboundBody
 from gateway.model import Exchange, Outbound
 from gateway.upstream.breaker import Breaker
 from gateway.upstream.forwarder import Forwarder

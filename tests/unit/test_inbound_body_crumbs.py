@@ -3,7 +3,7 @@
 from typing import Any
 
 from gateway.framing import MOST_PIECES
-from gateway.inbound import InboundBody
+from gateway.inbound_body import InboundBody
 
 
 async def test_a_body_in_crumbs_is_kept_in_a_few_pieces() -> None:
