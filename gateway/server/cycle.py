@@ -172,6 +172,8 @@ class Cycle:
         for start in range(0, last, PIECE):
             self._write(body[start : start + PIECE], True)
             await asyncio.sleep(0)  # others' requests do not wait until all of it is written
+            if self.gone:
+                await asyncio.sleep(0)  # as in `receive`: nothing more can be written
             if self._connection.write_paused:
                 await self._connection.drained()
         return body[last:]

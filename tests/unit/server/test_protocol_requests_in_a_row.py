@@ -83,3 +83,24 @@ async def test_a_long_reply_is_written_as_it_is_taken(serve: Serve) -> None:
     assert most <= HIGH_WATER + PIECE + 4096
     wire.read_on()
     assert (await wire.response()).body == body
+
+
+async def test_a_caller_that_leaves_amid_a_long_reply_is_no_defect(serve: Serve) -> None:
+    """Between two pieces of it the connection is lost: the app is cancelled, nothing is written."""
+    ended: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        asyncio.get_running_loop().call_soon(served.connection.abort)
+        try:
+            await answer(send, bytes(400 * PIECE))
+        except BaseException as error:
+            ended.append(type(error).__name__)
+            raise
+
+    served = await serve(app)
+    wire = await served.wire()
+    await wire.send(GET)
+    async with asyncio.timeout(5):
+        while not ended:
+            await asyncio.sleep(0.001)
+    assert ended == ["CancelledError"]
