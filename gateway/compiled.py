@@ -200,7 +200,7 @@ async def _application(loaded: Loaded, vault: Vault) -> None:
 
 
 # At 200 ms a call, so many connections carry 640 calls a second.
-_ISSUING: Final = PoolLimits(max_connections=384)
+_ISSUING: Final = PoolLimits(max_connections=192)
 
 
 def new_enrollment_call(

@@ -114,6 +114,11 @@ class _Asking(asyncio.Protocol):
         self._transport = transport
         self._load.idle.append(self)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._load.connections -= 1
+        if self in self._load.idle:
+            self._load.idle.remove(self)
+
     def ask(self, tenant: str) -> None:
         """One request."""
         self._since = time.perf_counter()
@@ -159,7 +164,11 @@ class Load:
             while not self.idle:
                 await asyncio.sleep(TICK)
             self.idle.pop().ask(tenant)
-        while len(self.idle) < self.connections:
+        await self._all_idle()
+
+    async def _all_idle(self) -> None:
+        deadline = time.monotonic() + 15.0
+        while len(self.idle) < self.connections and time.monotonic() < deadline:
             await asyncio.sleep(TICK)
 
     async def pace(self, rate: float, seconds: float) -> None:
@@ -170,8 +179,7 @@ class Load:
                 self.idle.pop().ask(random.choice(self.tenants))
                 asked += 1
             await asyncio.sleep(TICK)
-        while len(self.idle) < self.connections:
-            await asyncio.sleep(TICK)
+        await self._all_idle()
 
 
 def _cpu(gateway: GatewayProcess) -> float:
@@ -218,6 +226,7 @@ async def measure(directory: Path, plan: Plan) -> dict[str, object]:
         times = sorted(load.times)
         return {
             "first requests": f"{dict(first)} in {met:.1f} s",
+            "connections lost": plan.connections - load.connections,
             "requests a second": round(len(times) / spent),
             "statuses": dict(load.statuses),
             "causes of failures": dict(
