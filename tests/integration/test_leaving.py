@@ -11,7 +11,7 @@ LEAVE = ["reset", "close"]
 
 def left(world: World, request_id: str) -> None:
     """The origin's connection is gone, and the exchange is told as 499, nobody's failure."""
-    eventually(lambda: not world.origin.open_connections(), 2)
+    eventually(lambda: not world.origin.open_connections(), 6)
     record = world.gateway.exchange(request_id)
     assert record["status"] == 499
     assert world.gateway.metric("requests_in_flight") == 0
@@ -63,7 +63,7 @@ def test_with_a_reply_unread(world: World, leave: str) -> None:
     connection.send(request("GET /x", f"X-Request-Id: unread-{leave}"))
     eventually(sending.blocked)
     getattr(connection, leave)()
-    eventually(sending.failed, 2)
+    eventually(sending.failed, 6)
     left(world, f"unread-{leave}")
 
 
@@ -86,7 +86,7 @@ def test_with_requests_behind_it(world: World) -> None:
     connection.send(request("GET /1") + request("GET /2") + request("GET /3"))
     world.origin.eventually_started(1)
     connection.reset()
-    eventually(lambda: not world.origin.open_connections(), 2)
+    eventually(lambda: not world.origin.open_connections(), 6)
     assert [seen.target for seen in world.origin.requests] == [b"/1"]
 
 
@@ -109,5 +109,5 @@ def test_crowd_that_leaves(world: World) -> None:
         world.origin.eventually_started(50)
         for connection in crowd:
             connection.reset()
-        eventually(lambda: not world.origin.open_connections(), 3)
+        eventually(lambda: not world.origin.open_connections(), 6)
     assert [world.get("/after").status for _ in range(5)] == [200] * 5

@@ -27,7 +27,7 @@ STOP_TIMEOUT = 15.0
 _KEPT = ("PATH", "HOME", "LANG", "COVERAGE_PROCESS_CONFIG")
 
 
-def eventually(get: Callable[[], T], timeout: float = 5.0) -> T:
+def eventually(get: Callable[[], T], timeout: float = 20.0) -> T:
     """Polls until `get()` is truthy and returns that; fails with its last value after `timeout`."""
     deadline = time.monotonic() + timeout
     while not (value := get()):

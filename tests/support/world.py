@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import h11
 
-from tests.support.caller import Connection, Reply
+from tests.support.caller import PATIENCE, Connection, Reply
 from tests.support.certificates import Authority, server_context
 from tests.support.gateway import GatewayProcess, eventually, token_hash, tracebacks
 from tests.support.jwt import Issuer, compact, hs256
@@ -165,7 +165,7 @@ class World:
 
     def take_baseline(self) -> None:
         """What the process holds after one request, with nothing going on."""
-        assert self.get("/warm", timeout=10).status == 200, self.gateway.lines()
+        assert self.get("/warm").status == 200, self.gateway.lines()
         self._close_connections()
         self._files = self.gateway.open_files()
         self._series = series(self.gateway.metrics_text())
@@ -185,7 +185,7 @@ class World:
         self._connections.append(connection)
         return connection
 
-    def exchange(self, raw: bytes, method: str = "GET", timeout: float = 5) -> Reply:
+    def exchange(self, raw: bytes, method: str = "GET", timeout: float = PATIENCE) -> Reply:
         """One request of exactly these bytes on a connection of its own; its reply."""
         connection = self.connect()
         connection.send(raw, lenient=True)
@@ -195,7 +195,11 @@ class World:
         return reply
 
     def get(
-        self, target: str, *fields: str | bytes, token: str | None = TOK_A, timeout: float = 5
+        self,
+        target: str,
+        *fields: str | bytes,
+        token: str | None = TOK_A,
+        timeout: float = PATIENCE,
     ) -> Reply:
         """A GET on a connection of its own."""
         return self.exchange(request(f"GET {target}", *fields, token=token), "GET", timeout)
@@ -239,10 +243,10 @@ class World:
         for one in self.files.requests:
             check_request(one, None)
         self.files.forget()
-        follow_up = self.get("/follow-up", token=TOK_B, timeout=3)
+        follow_up = self.get("/follow-up", token=TOK_B)
         assert follow_up.status == 200, follow_up
         self._close_connections()
-        text = eventually(self._settled, 3)
+        text = eventually(self._settled)
         lines = self.gateway.lines()
         fresh, self._checked_lines = lines[self._checked_lines :], len(lines)
         crashed = tracebacks(fresh)
