@@ -112,7 +112,8 @@ class CallerConnection(asyncio.BufferedProtocol, Generic[C]):
         """A caller that ends its side while it has no reply yet counts as gone."""
         if self.cycle is None:
             return False
-        if self.cycle.at_hand and self._transport.can_write_eof():
+        at_hand = self.cycle.at_hand or self.cycle.is_delivered()
+        if at_hand and self._transport.can_write_eof():
             self._ended = True
             return True  # it gets the rest
         self._leave(CALLER_LEFT)

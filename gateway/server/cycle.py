@@ -10,12 +10,14 @@ from gateway.asgi import CONTENT_LENGTH, KNOWN, PEER, TARGET, TUNNEL, WHOLE, Mes
 from gateway.errors import GatewayError, GatewayFault
 from gateway.events import Noticed
 from gateway.framing import LAST_CHUNK, chunk, compact
+from gateway.model import CALLER_LEFT
 from gateway.observe.logs import describe_exception
 from gateway.server.cycle_connection import CycleConnection
 from gateway.server.http1 import RequestHead
 from gateway.server.listener import Listener
 from gateway.server.reply import Mode, frame_reply, hold, needs_whole
 
+_COUNTED: Final = ("sized", "none")  # what tells a caller the end, before the app does
 PIECE: Final = 64 * 1024  # of a reply's body: the most that is written before the caller has room
 
 
@@ -83,9 +85,17 @@ class Cycle:
         """
         if self.gone:
             return
+        if message == CALLER_LEFT and self.is_delivered():
+            self.complete = True
+            self._wake()
+            return
         self.gone = True
         self._wake()
         self._listener.loop.call_soon(self._task.cancel, message)
+
+    def is_delivered(self) -> bool:
+        """Whether all that the head announced was sent, though the app has not ended the reply."""
+        return self._mode in _COUNTED and self._left == 0 and not self._connection.write_paused
 
     def _wake(self) -> None:
         if self._arrival is not None and not self._arrival.done():

@@ -132,6 +132,37 @@ async def test_a_reply_that_is_complete_reaches_a_half_closed_caller(serve: Serv
     assert len(await wire.to_end()) == 4 << 20
 
 
+@pytest.mark.parametrize("leave", [Wire.reset, Wire.half_close, lambda wire: wire.writer.close()])
+async def test_a_caller_that_has_the_whole_reply_may_leave(
+    serve: Serve, leave: Callable[[Wire], None]
+) -> None:
+    """Once Content-Length bytes are with it, the request is complete, before the app says so."""
+    written, told, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"content-length", b"4")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"part", "more_body": True})
+        written.set()
+        await told.wait()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        ended.set()
+
+    served = await serve(app)
+    wire = await served.wire()
+    await wire.send(GET)
+    await written.wait()
+    response = await wire.response()
+    assert response.body == b"part"
+    leave(wire)
+    async with asyncio.timeout(20):
+        while served.listener.connections and not served.connection._ended:
+            await asyncio.sleep(0.001)
+        told.set()
+        await ended.wait()
+    await served.emptied()
+
+
 async def test_case_26_leaving_drops_what_was_pipelined(serve: Serve) -> None:
     """Nothing that is queued behind the request in flight is executed for nobody."""
     app = Waiting()
