@@ -48,6 +48,10 @@ class RequestInFlight(Protocol):
         """Cancels the app's task with that message."""
         ...
 
+    def is_delivered(self) -> bool:
+        """Whether all that the reply's head announced was sent, its end still untold."""
+        ...
+
 
 class Listener:
     """One of the ports we serve, from its first connection to the end of its drain.
