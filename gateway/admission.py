@@ -43,18 +43,12 @@ class Admission:
         x = self._x
         if x.trace is not None:
             x.step("authenticate")
-        needed: SigningKeyNeeded | None = None
-        try:
-            caller = self._identify()
-        except SigningKeyNeeded as error:
-            needed = error
-        if needed is not None:
-            caller = await self._identify_with(needed)
+        caller = await self.authenticate()
         if self.head.trace is not None:
             x.join_trace(self.head.trace)
         if x.trace is not None:
             x.step("authorize")
-        grant = self._authorize(caller)  # pyright: ignore[reportPossiblyUnboundVariable] - or raised
+        grant = self._authorize(caller)
         x.operation, x.route, x.rule = grant.operation, grant.route, grant.rule
         limit = self._services.max_body
         if limit and (self.head.inbound.content_length or 0) > limit:
@@ -96,9 +90,6 @@ class Admission:
             return self._identify()
         except SigningKeyNeeded as error:
             needed = error
-        return await self._identify_with(needed)
-
-    async def _identify_with(self, needed: SigningKeyNeeded) -> Caller:
         began = perf_counter()
         await self._services.authenticator.fetch_keys(needed)
         self._x.waited_seconds += perf_counter() - began

@@ -6,10 +6,11 @@ A request whose path ends in `/cancelled` is not answered.
 import asyncio
 import contextlib
 import ssl
-import threading
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import h11
+
+from tests.support.threaded_server import ThreadedServer
 
 SILENT = "/cancelled"
 
@@ -23,42 +24,13 @@ class Counted(NamedTuple):
     size: int
 
 
-class CountingOrigin:
-    """Runs in a thread of its own; a context manager.
-
-    `left` are the ids of requests without an answer whose connection the gateway has closed.
-    """
+class CountingOrigin(ThreadedServer):
+    """`left` are the ids of requests without an answer whose connection the gateway has closed."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
+        super().__init__(context)
         self.requests: list[Counted] = []
         self.left: list[str] = []
-        self.port = 0
-        self._context = context
-        self._loop = asyncio.new_event_loop()
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        assert self._ready.wait(5)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        serving = asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._context)
-        server = self._loop.run_until_complete(serving)
-        self.port = server.sockets[0].getsockname()[1]
-        self._ready.set()
-        self._loop.run_forever()
-        server.close()
-        for task in (left := asyncio.all_tasks(self._loop)):
-            task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-        self._loop.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = h11.Connection(h11.SERVER)
