@@ -13,6 +13,7 @@ import h11
 from tests.support.threaded_server import ThreadedServer
 
 SILENT = "/cancelled"
+BODY_AFTER = 0.2  # seconds from a reply's head to its body
 
 
 class Counted(NamedTuple):
@@ -61,7 +62,9 @@ class CountingOrigin(ThreadedServer):
             self.left.append(counted.request_id)
             return False
         reply = h11.Response(status_code=200, headers=[("Content-Length", "2")])
-        for part in (reply, h11.Data(data=b"{}"), h11.EndOfMessage()):
+        writer.write(connection.send(reply) or b"")
+        await asyncio.sleep(BODY_AFTER)  # a client that does not wait for the body has left by then
+        for part in (h11.Data(data=b"{}"), h11.EndOfMessage()):
             writer.write(connection.send(part) or b"")
         return True
 

@@ -230,13 +230,17 @@ class Matrix:
         Java shows its token only after a 407.
         """
         request_id = self.seen[name, form].request_id(exercise)
-        gateway = self.gateway_of(form)
 
-        def records() -> list[int]:
-            events = gateway.events("exchange")
-            return [int(one["status"]) for one in events if one["request_id"] == request_id]
+        def statuses() -> list[int]:
+            lines = [one for one in self.log_of(name, form) if one["request_id"] == request_id]
+            return [int(one["status"]) for one in lines if one["status"] != ASKED_FOR_PROOF]
 
-        return eventually(lambda: [status for status in records() if status != ASKED_FOR_PROOF])[0]
+        return eventually(statuses)[0]
+
+    def log_of(self, name: str, form: str) -> list[dict[str, Any]]:
+        """The gateway's log lines of what a client sent in a form."""
+        label, events = self.seen[name, form].label, self.gateway_of(form).events("exchange")
+        return [one for one in events if one["request_id"].startswith(f"{label}-")]
 
     def row(self, name: str) -> str:
         """One line of the table."""

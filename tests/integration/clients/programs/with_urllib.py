@@ -19,10 +19,12 @@ def send(method: str, path: str, headers: dict[str, str], body: bytes, wait: flo
     asked = urllib.request.Request(URL + path, body or None, headers, method=method)
     try:
         with opener.open(asked, timeout=wait) as reply:
+            reply.read()  # else it leaves with the body still to come, which is a 499
             status: int = reply.status
             return status
     except HTTPError as error:
         with error:
+            error.read()
             return error.code
 
 
