@@ -114,7 +114,13 @@ class Gateway:
     @asynccontextmanager
     async def _lifespan(self, _: object) -> AsyncIterator[None]:
         """Owns every background loop."""
-        loops = (self.services.vault.run, self.reloader.watch, self.reloader.refresh_issuers)
+        reloader = self.reloader
+        loops = (
+            self.services.vault.run,
+            reloader.watch,
+            reloader.refresh_issuers,
+            reloader.watch_rate_storage,
+        )
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(_supervise(loop, self.events.emit)) for loop in loops]
             self.observers.metrics.configuration_in_force(took_effect=True)

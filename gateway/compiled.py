@@ -76,11 +76,11 @@ class CompiledConfiguration(NamedTuple):
 
 
 async def compile_configuration(
-    loaded: Loaded, vault: Vault, rates: Rates, emit: Emit
+    loaded: Loaded, vault: Vault, rates: Rates, emit: Emit, shared_rates: SharedRates | None = None
 ) -> CompiledConfiguration:
     """Compiles a configuration, apart from `trust_of`. Raises `ConfigurationError`.
 
-    `rates` count while the storage of shared rate limits is away.
+    `rates` count while the storage of shared rate limits is away. `shared_rates` are those in use.
     """
     settings, file = loaded.settings, str(loaded.file)
     secrets, problems = await _secrets(loaded, vault)
@@ -91,7 +91,8 @@ async def compile_configuration(
     listener = await attempt(asyncio.to_thread(listener_tls, settings.listen), problems)
     tunnels, wrong = await asyncio.to_thread(tunnel_authority, settings.tunnel)
     problems += wrong
-    shared_rates = await attempt(_shared_rates(loaded, vault, rates, emit), problems)
+    connecting = _shared_rates(loaded, vault, rates, emit, shared_rates)
+    shared_rates = await attempt(connecting, problems)
     await attempt(_application(loaded, vault), problems)
     if problems:
         raise ConfigurationError(with_file(problems, str(loaded.file)))
@@ -131,7 +132,7 @@ def trust_nobody() -> Trust:
 
 
 async def _shared_rates(
-    loaded: Loaded, vault: Vault, rates: Rates, emit: Emit
+    loaded: Loaded, vault: Vault, rates: Rates, emit: Emit, current: SharedRates | None
 ) -> SharedRates | None:
     limits, password = loaded.settings.limits, None
     if not is_shared(limits):
@@ -139,7 +140,7 @@ async def _shared_rates(
     if limits.storage_password is not None:
         key = "limits.storage_password"
         password = await vault.resolve(limits.storage_password, str(loaded.file), key)
-    return connect(limits, password, rates, emit)
+    return connect(limits, password, rates, emit, current)
 
 
 def new_transport(

@@ -30,6 +30,7 @@ from gateway.errors import ConfigurationError, Problem, with_file
 from gateway.events import ConfigReloaded, Emit, Noticed
 from gateway.identity.listener_tls import CurrentListenerTls
 from gateway.policy.rates import RateRules
+from gateway.policy.rates_shared import LOOK_SECONDS, TIMEOUT
 from gateway.services import Services
 from gateway.settings.load import Loaded, load
 from gateway.settings.positions import located
@@ -97,6 +98,13 @@ class Reloader:
                 authenticator = self.in_use.services.authenticator
                 self._refreshing = group.create_task(authenticator.run())
 
+    async def watch_rate_storage(self) -> None:
+        """Knows whether it is there also while no request asks it, until cancelled."""
+        while True:
+            if (rates := self.in_use.services.shared_rates) is not None:
+                await rates.look(time.monotonic())
+            await asyncio.sleep(LOOK_SECONDS)
+
     async def reload(self) -> None:
         """Takes the configuration, as it is now, into use; emits how that went."""
         self._reading_since = time.time()
@@ -137,7 +145,9 @@ class Reloader:
         """The configuration as it is now. Raises `ConfigurationError` with it as `draft`."""
         current, services, problems = self.in_use, self.in_use.services, list[Problem]()
         new = await asyncio.to_thread(load, current.loaded.file, self._environ)
-        compiling = compile_configuration(new, services.vault, services.rates, self._emit)
+        compiling = compile_configuration(
+            new, services.vault, services.rates, self._emit, services.shared_rates
+        )
         compiled = await attempt(compiling, problems)
         trust = await attempt(trust_of(new), problems)
         snapshot = await services.vault.prepare(new.vault, new.settings)
@@ -148,6 +158,8 @@ class Reloader:
         if upstream != current.loaded.settings.upstream or trust.anchor != current.trust.anchor:
             resolver = transport.resolver
             transport = new_transport(upstream, trust.context, self._emit, resolver)
+        if compiled.shared_rates is not None:
+            await compiled.shared_rates.look(time.monotonic())
         return _Next(new, compiled, snapshot, trust, transport)
 
     async def _commit(self, new: _Next) -> None:
@@ -182,7 +194,8 @@ class Reloader:
         await current.listener_tls.apply(settings, compiled.listener)
         for old in retired:
             await old.aclose()
-        if shared is not None:
+        if shared is not None and shared is not services.shared_rates:
+            await asyncio.sleep(TIMEOUT)  # by then the counts that are under way have ended
             await shared.aclose()
 
     def _new_sender(self, *, circuit: bool) -> Sender:

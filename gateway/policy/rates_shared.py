@@ -21,6 +21,7 @@ from gateway.settings.schema import LimitsSettings
 
 TIMEOUT: Final = 0.25  # seconds for all that one request asks of the storage
 COOL_DOWN: Final = 1.0  # seconds between attempts while it is away
+LOOK_SECONDS: Final = 5.0  # between looks at a storage that no request asks
 _PING_SECONDS: Final = 5.0
 _MAX_CONNECTIONS: Final = 64
 _PORT: Final = 6379
@@ -48,9 +49,21 @@ class Counter(Protocol):
 
 
 class SharedRates:
-    """`Rates` over a shared storage; `local` holds the rules, and counts while it is away."""
+    """`Rates` over a shared storage; `local` holds the rules, and counts while it is away.
 
-    def __init__(self, local: Rates, counter: Counter, emit: Emit, *, fail_open: bool) -> None:
+    One that is `made_from` the same settings can take its place.
+    """
+
+    def __init__(
+        self,
+        local: Rates,
+        counter: Counter,
+        emit: Emit,
+        *,
+        fail_open: bool,
+        made_from: tuple[object, ...] = (),
+    ) -> None:
+        self.made_from = made_from
         self._local = local
         self._counter = counter
         self._emit = emit
@@ -92,6 +105,19 @@ class SharedRates:
     def fail_open(self) -> bool:
         """Whether requests are served while it is away."""
         return self._fail_open
+
+    async def look(self, now: float) -> None:
+        """Finds out whether it is there, unless a request has just done so; `now` as above."""
+        if now < self._try_at:
+            return
+        self._try_at = now + COOL_DOWN
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                await self._counter.ping()
+        except self._failures as error:
+            self._turn(error)
+        else:
+            self._turn(None)
 
     async def trouble(self) -> str:
         """Tries the storage once: what is wrong with it, "" if nothing is. For `check --online`."""
@@ -222,13 +248,24 @@ def _with_port(url: str) -> str:
 
 
 def connect(
-    limits: LimitsSettings, password: Secret | None, local: Rates, emit: Emit
+    limits: LimitsSettings,
+    password: Secret | None,
+    local: Rates,
+    emit: Emit,
+    current: SharedRates | None = None,
 ) -> SharedRates:
-    """The rate limits in `limits.storage`. Raises ConfigurationError without the extra `redis`."""
+    """The rate limits in `limits.storage`: `current`, if it is made from the same settings.
+
+    Raises ConfigurationError without the extra `redis`.
+    """
+    made_from = (limits.storage, password, limits.on_storage_failure, local)
+    if current is not None and current.made_from == made_from:
+        return current  # with its connections, which requests are using, and with what it knows
     try:
         counter = RedisCounter(limits.storage or "", password, Resolver(emit))
     except ImportError:
         expected = 'the extra "redis": pip install "invopop-gateway[redis]"'
         problem = Problem("", "limits.storage", "a Redis URL", expected)
         raise ConfigurationError([problem]) from None
-    return SharedRates(local, counter, emit, fail_open=limits.on_storage_failure == "open")
+    fail_open = limits.on_storage_failure == "open"
+    return SharedRates(local, counter, emit, fail_open=fail_open, made_from=made_from)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import Any
 import pytest
 
 from tests.support.concurrent_callers import keep_asking
+from tests.support.edited_gateway import replace
 from tests.support.gateway import eventually, token_hash
 from tests.support.identity_world import UNOBSERVED, Worlds
 from tests.support.redis_server import PASSWORD, RedisServer
-from tests.support.world import TOK_B, TOK_S, World, chunked, fields, request
+from tests.support.world import TOK_B, TOK_S, World, chunked, fields, merged, request
 
 OTHER = "igw_sentinel-token-of-another-0000000000"
 SLOW = "igw_sentinel-token-of-slow-00000000000000"
@@ -164,6 +166,25 @@ def _check(world: World) -> str:
     status, body = world.gateway.admin("/readyz")
     assert status == 200
     return str(json.loads(body)["checks"]["rate_storage"]["status"])
+
+
+def test_what_is_known_of_the_storage_needs_no_request(worlds: Worlds, redis: RedisServer) -> None:
+    """It is known to be away from the start, after a reload, and after one that names another.
+
+    It is seen to come back as well.
+    """
+    redis.kill()
+    world = replica(worlds, redis, requests_per_second=50)
+    eventually(lambda: _check(world) == "degraded")
+    for storage in (redis.url, redis.url.removesuffix("0") + "1"):
+        replace(world.gateway.config, merged(world.configured, {"limits": {"storage": storage}}))
+        world.gateway.signal(signal.SIGHUP)
+        times = len(world.gateway.events("config_reload"))
+        world.gateway.told("config_reload", times + 1)
+        assert _check(world) == "degraded"
+        assert world.gateway.metric("rate_storage_up") == 0
+    redis.start()
+    _is_back(world)
 
 
 async def _until_back(world: World) -> None:

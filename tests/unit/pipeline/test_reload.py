@@ -32,6 +32,20 @@ def change(world: World, extra: str = "") -> Path:
     return file
 
 
+async def test_shared_limits_whose_settings_stay_are_kept(
+    world: World, reloads: list[ConfigReloaded]
+) -> None:
+    """With their connections, and with what is known of the storage: nothing listens there."""
+    change(world)
+    await world.gateway.reloader.reload()
+    kept = world.gateway.services.shared_rates
+    assert kept is not None
+    assert kept.away
+    await world.gateway.reloader.reload()
+    assert [event.outcome for event in reloads] == ["success", "success"]
+    assert world.gateway.services.shared_rates is kept
+
+
 async def test_what_cannot_be_made_last_changes_nothing_before(
     world: World, reloads: list[ConfigReloaded], monkeypatch: pytest.MonkeyPatch
 ) -> None:

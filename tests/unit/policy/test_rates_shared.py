@@ -17,6 +17,7 @@ from gateway.policy.rates_shared import (
     is_shared,
     windowed,
 )
+from gateway.secret import Secret
 from gateway.settings.schema import LimitsSettings
 
 
@@ -184,6 +185,37 @@ async def test_a_caller_that_leaves_is_no_failure_of_the_storage() -> None:
     counter.answer = 0.0
     await limiter.take("billing", "acme", 0.0)
     assert events == []
+
+
+async def test_a_look_finds_out_whether_it_is_there() -> None:
+    """Also while no request asks it; where one has just asked, it is not asked again."""
+    counter, events = FakeCounter(), list[Event]()
+    limiter = shared(counter, events)
+    seen = list[bool]()
+    for now, counter.answer in ((0.0, OSError()), (COOL_DOWN / 2, 0.0), (COOL_DOWN, 0.0)):
+        await limiter.look(now)
+        seen.append(limiter.away)
+    assert seen == [True, True, False]
+    await limiter.take("billing", "acme", 2 * COOL_DOWN)
+    await limiter.look(2 * COOL_DOWN)
+    assert counter.calls == [("ping", "")] * 2 + [("tenant", "acme")]
+    assert [event.name for event in events if isinstance(event, Noticed)] == [
+        "rate_storage_away", "rate_storage_back",
+    ]  # fmt: skip
+
+
+def test_one_made_from_the_same_settings_stays_in_use() -> None:
+    """A reload takes no connection from a request that is being counted."""
+    local, url = Rates(RateRules(Rate(1.0, 1), {})), "redis://127.0.0.1:1/0"
+    limits = LimitsSettings(storage=url)
+    current = connect(limits, Secret("old"), local, print)
+    assert connect(LimitsSettings(storage=url), Secret("old"), local, print, current) is current
+    for other, password in (
+        (limits, "new"),
+        (LimitsSettings(storage=url, on_storage_failure="closed"), "old"),
+        (LimitsSettings(storage="redis://127.0.0.1:1/1"), "old"),
+    ):
+        assert connect(other, Secret(password), local, print, current) is not current
 
 
 async def test_closing_closes_the_connections() -> None:
