@@ -1,9 +1,12 @@
 """What Invopop says of a key's workspace, and what a tenant's pins say that it must be. Pure."""
 
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 PinMismatch = Literal["pin_mismatch", "pin_mismatch_sandbox", "pin_mismatch_country"]
 """Which pin of a key does not hold: its workspace, `sandbox` or `country`."""
+
+# Greece has another code in tax ids. Invopop's API description does not say which of them it uses.
+_TAX_CODES: Final = {"EL": "GR"}
 
 
 class WorkspaceFacts(NamedTuple):
@@ -34,7 +37,7 @@ class Pin(NamedTuple):
             return "pin_mismatch"
         if self.sandbox is not None and self.sandbox is not found.sandbox:
             return "pin_mismatch_sandbox"
-        if self.country not in {None, found.country}:
+        if self.country is not None and _iso(self.country) != _iso(found.country):
             return "pin_mismatch_country"
         return None
 
@@ -42,3 +45,7 @@ class Pin(NamedTuple):
         """Whether whatever was confirmed for the other pin is confirmed for this one as well."""
         pairs = zip(self, other or Pin(), strict=True)
         return all(mine is None or mine == confirmed for mine, confirmed in pairs)
+
+
+def _iso(country: str | None) -> str | None:
+    return _TAX_CODES.get(country, country) if country else country

@@ -1,4 +1,4 @@
-"""The countries: the 249 codes that ISO 3166-1 alpha-2 assigns officially."""
+"""The countries: the 249 codes that ISO 3166-1 alpha-2 assigns officially, and three of tax ids."""
 
 from typing import Final
 
@@ -13,4 +13,18 @@ PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR
 SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI
 VN VU WF WS YE YT ZA ZM ZW
 """
-COUNTRIES: Final = frozenset(_CODES.split())
+# GOBL, the format of Invopop's documents, has these as countries for tax (its package l10n): Greece
+# (GR in ISO 3166-1), Northern Ireland, and the United Kingdom without it.
+_OF_TAX_IDS: Final = frozenset({"EL", "XI", "XU"})
+COUNTRIES: Final = frozenset(_CODES.split()) | _OF_TAX_IDS
+
+
+def right_country(code: object) -> str:
+    """What a country code should have been; "" for one that is right."""
+    capitals = code.upper() if isinstance(code, str) else ""
+    if capitals == "UK":
+        return '"GB", the code of the United Kingdom'
+    if capitals not in COUNTRIES:
+        known = 'a country\'s ISO 3166-1 alpha-2 code in capitals, such as "ES"'
+        return f'{known}; or "EL", "XI" or "XU"'
+    return "" if capitals == code else f'capitals: "{capitals}"'

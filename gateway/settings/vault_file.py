@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any, Final
 
-from pydantic import AliasPath, BeforeValidator, Field, Strict
+from pydantic import AliasPath, BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
 from gateway.pin import Pin
-from gateway.settings.countries import COUNTRIES
+from gateway.settings.countries import right_country
 from gateway.settings.key_sources import DiscoverySource, ListedSource
 from gateway.settings.values import (
     TABLE,
@@ -15,18 +15,19 @@ from gateway.settings.values import (
     TenantName,
     TenantPattern,
     Word,
-    expects,
     refuse,
 )
 
 USE: Final = "use"
-CountryCode = Annotated[
-    str,
-    Strict(),
-    expects(
-        'a country\'s ISO 3166-1 alpha-2 code in capitals, such as "ES"', COUNTRIES.__contains__
-    ),
-]
+
+
+def _known_country(code: object) -> object:
+    if expected := right_country(code):
+        raise refuse(expected)
+    return code
+
+
+CountryCode = Annotated[str, BeforeValidator(_known_country)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=TABLE)

@@ -82,6 +82,13 @@ def test_tenant_name(workshop: Any, name: str) -> None:
     assert name in workshop.load(vault=f'[tenants."{name}"]\nkey = {{ env = "A" }}\n').vault.tenants
 
 
+@pytest.mark.parametrize("code", ["ES", "GR", "GB", "EL", "XI", "XU"])
+def test_country(workshop: Any, code: str) -> None:
+    """ISO 3166-1's codes, and those that tax ids have in their place."""
+    vault = workshop.load(vault=f'[tenants.a]\nkey = {{ env = "A" }}\ncountry = "{code}"\n').vault
+    assert vault.tenants["a"].country == code
+
+
 @pytest.mark.parametrize(
     ("vault", "key", "expected"),
     [
@@ -94,7 +101,17 @@ def test_tenant_name(workshop: Any, name: str) -> None:
         ('[tenants.acme]\nkey = { env = "A" }\nworkspace = ""', "tenants.acme.workspace", ""),
         *(
             (f'[tenants.a]\nkey = {{ env = "A" }}\ncountry = {code}', "tenants.a.country", "3166-1")
-            for code in ('"es"', '"ESP"', '"XX"', '"EU"', '"UK"', '""', '"E"', "34", '["ES"]')
+            for code in ('"ESP"', '"XX"', '"XK"', '"EU"', '"uk-"', '""', '"E"', "34", '["ES"]')
+        ),
+        *(
+            (f'[tenants.a]\nkey = {{ env = "A" }}\ncountry = "{code}"', "tenants.a.country", right)
+            for code, right in (
+                ("es", '"ES"'),
+                ("Es", '"ES"'),
+                ("el", '"EL"'),
+                ("UK", '"GB"'),
+                ("uk", '"GB"'),
+            )
         ),
         *(
             (f'[tenants.a]\nkey = {{ env = "A" }}\nsandbox = {flag}', "tenants.a.sandbox", "false")
