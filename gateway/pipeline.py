@@ -79,6 +79,8 @@ class Pipeline:
             services.rates.take(grant.caller, grant.tenant, monotonic())
         else:
             x.waited_seconds += await services.count_shared(services.shared_rates, grant)
+            if not admission.holds(grant):
+                grant = await admission.renew(grant)
         body = InboundBody(receive, services.max_body)
         permit = services.permits.acquire((grant.tenant, grant.caller))
         attempts_at = FileAttempts if head.inbound.file_host else Attempts

@@ -30,7 +30,7 @@ from gateway.errors import ConfigurationError, Problem, with_file
 from gateway.events import ConfigReloaded, Emit, Noticed
 from gateway.identity.listener_tls import CurrentListenerTls
 from gateway.policy.rates import RateRules
-from gateway.policy.rates_shared import LOOK_SECONDS, TIMEOUT
+from gateway.policy.rates_shared import LOOK_SECONDS
 from gateway.services import Services
 from gateway.settings.load import Loaded, load
 from gateway.settings.positions import located
@@ -158,7 +158,7 @@ class Reloader:
         if upstream != current.loaded.settings.upstream or trust.anchor != current.trust.anchor:
             resolver = transport.resolver
             transport = new_transport(upstream, trust.context, self._emit, resolver)
-        if compiled.shared_rates is not None:
+        if compiled.shared_rates not in {None, services.shared_rates}:
             await compiled.shared_rates.look(time.monotonic())
         return _Next(new, compiled, snapshot, trust, transport)
 
@@ -195,7 +195,6 @@ class Reloader:
         for old in retired:
             await old.aclose()
         if shared is not None and shared is not services.shared_rates:
-            await asyncio.sleep(TIMEOUT)  # by then the counts that are under way have ended
             await shared.aclose()
 
     def _new_sender(self, *, circuit: bool) -> Sender:

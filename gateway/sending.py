@@ -37,7 +37,7 @@ class Sending:
         self._inbound = admission.head.inbound
         self._body = body
         self._deadline = deadline
-        self._waited = services.shared_rates is not None
+        self._waited = False
 
     async def send(self, grant: Grant) -> Reply:
         """The reply, which the caller of this method must close."""

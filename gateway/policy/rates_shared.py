@@ -71,6 +71,8 @@ class SharedRates:
         self._failures: tuple[type[Exception], ...] = (TimeoutError, OSError, *counter.errors)
         self._away = False
         self._try_at = 0.0
+        self._counting = 0  # requests
+        self._closing = False
 
     async def take(self, caller: str, tenant: str, now: float) -> None:
         """Counts one request; `now` is monotonic seconds.
@@ -85,6 +87,7 @@ class SharedRates:
             self._without_storage(caller, tenant, now)
             return
         self._try_at = now + COOL_DOWN
+        self._counting += 1
         try:
             async with asyncio.timeout(TIMEOUT):
                 refusal = await self._count(met)
@@ -92,6 +95,9 @@ class SharedRates:
             self._turn(error)
             self._without_storage(caller, tenant, now)
             return
+        finally:
+            self._counting -= 1
+            await self._close_unused()
         self._turn(None)
         if refusal is not None:
             raise refusal
@@ -129,8 +135,13 @@ class SharedRates:
         return ""
 
     async def aclose(self) -> None:
-        """Closes the connections to the storage."""
-        await self._counter.aclose()
+        """Closes the connections to the storage, once no request is being counted."""
+        self._closing = True
+        await self._close_unused()
+
+    async def _close_unused(self) -> None:
+        if self._closing and not self._counting:
+            await self._counter.aclose()
 
     async def _count(self, met: Met) -> CallerError | None:
         """The caller's own limit comes first: one that is past it takes nothing from a tenant."""

@@ -1,6 +1,7 @@
 """A reload is whole or is not at all, also where only its last part cannot be made."""
 
 import asyncio
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from gateway import compiled, reload
 from gateway.errors import ConfigurationError, Problem
 from gateway.events import ConfigReloaded
 from gateway.identity.authenticator import Authenticator
-from tests.unit.pipeline.conftest import ACME, World
+from tests.unit.pipeline.conftest import ACME, TOKEN, World
 
 
 @pytest.fixture
@@ -44,6 +45,30 @@ async def test_shared_limits_whose_settings_stay_are_kept(
     await world.gateway.reloader.reload()
     assert [event.outcome for event in reloads] == ["success", "success"]
     assert world.gateway.services.shared_rates is kept
+
+
+async def test_a_request_that_is_counted_while_limits_and_caller_go_is_refused(
+    world: World,
+) -> None:
+    """It was judged before it waited; that the storage is not in use any more is no reason."""
+
+    class Storage:
+        away, made_from = False, ()
+
+        async def take(self, *_: object) -> None:
+            file = world.gateway.in_use.loaded.file
+            token = hashlib.sha256(TOKEN.encode()).hexdigest()
+            file.write_text(file.read_text().replace(token, "0" * 64))
+            await world.gateway.reloader.reload()
+
+        async def aclose(self) -> None:
+            """Nothing is open."""
+
+    world.gateway.services.shared_rates = Storage()  # type: ignore[assignment]
+    status, headers, _ = await world.call(headers=ACME)
+    assert world.gateway.services.shared_rates is None
+    assert (status, headers["x-gateway-error"]) == (401, "unauthenticated")
+    assert world.wire.sent == []
 
 
 async def test_what_cannot_be_made_last_changes_nothing_before(

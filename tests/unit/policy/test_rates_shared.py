@@ -31,12 +31,15 @@ class FakeCounter:
         self.answer: float | Exception | None = 0.0
         self.closed = False
         self.asked = asyncio.Event()
+        self.hold: asyncio.Event | None = None
 
     async def count(self, kind: str, name: str, rate: Rate) -> float:
         self.calls.append((kind, name))
         self.asked.set()
         if self.answer is None:
             await asyncio.Event().wait()
+        if self.hold is not None:
+            await self.hold.wait()
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer or 0.0
@@ -222,6 +225,23 @@ async def test_closing_closes_the_connections() -> None:
     """Nothing is left open behind."""
     counter = FakeCounter()
     await shared(counter).aclose()
+    assert counter.closed
+
+
+async def test_closing_waits_for_the_request_that_is_being_counted() -> None:
+    """It is counted where it began; with the last of them the connections go."""
+    counter = FakeCounter()
+    counter.hold = asyncio.Event()
+    limiter = shared(counter)
+    counting = [asyncio.create_task(limiter.take("billing", "acme", 0.0)) for _ in range(2)]
+    await counter.asked.wait()
+    await limiter.aclose()
+    counting[1].cancel()
+    await asyncio.wait(counting[1:])
+    open_before = not counter.closed
+    counter.hold.set()
+    await counting[0]
+    assert open_before
     assert counter.closed
 
 
