@@ -111,8 +111,7 @@ def _answers(ask: "_Asker", given: _Given) -> Answers:
         keys = ask.choice("Where the keys live", Keys, given.keys)
     caller = given.caller or ask.text("The service that calls", "billing")
     shared = ask.either("Deployed", ("shared", "sidecar"), given.shared, default=False)
-    usual = Identity.ADDRESS if ask.asks and not shared else Identity.TOKEN
-    identity = ask.choice("How it proves who it is", Identity, given.identity, usual)
+    identity = ask.choice("How it proves who it is", Identity, given.identity)
     issuer = given.issuer or (ask.text("The issuer's URL", "") if identity is Identity.JWT else "")
     openbao = given.openbao or (
         ask.text("The store's URL", "https://127.0.0.1:8200") if keys is Keys.OPENBAO else ""
@@ -141,11 +140,11 @@ class _Asker:
             return given
         return self._one_of(question, [*words], words[not default]) == words[0]
 
-    def choice(self, question: str, of: type[E], given: E | None, usual: E | None = None) -> E:
-        """One of the words of an enumeration; by default `usual`, else the first."""
+    def choice(self, question: str, of: type[E], given: E | None) -> E:
+        """One of the words of an enumeration; by default the first."""
         if given is not None:
             return given
-        return of(self._one_of(question, [*of], usual or next(iter(of))))
+        return of(self._one_of(question, [*of], next(iter(of))))
 
     def _one_of(self, question: str, words: list[str], default: str) -> str:
         while self.asks:

@@ -133,11 +133,13 @@ def variable(answers: Answers, number: int) -> str:
 def next_steps(answers: Answers, directory: Path, program: str) -> list[tuple[str, list[str]]]:
     """What to do next: a heading and its shell lines each, in order."""
     config = shlex.quote(str(directory / "gateway.toml"))
+    has_variables = answers.keys in {Keys.ENV, Keys.OPENBAO}
+    where = "in the same terminal" if has_variables else "in a terminal of its own"
     return [
         *_provide_keys(answers, directory, program),
         ("Check it:", [f"{program} check --config {config}"]),
-        ("Start it, in a terminal of its own:", [f"{program} serve --config {config}"]),
-        ("Call it as you would call Invopop:", [_request(answers, directory)]),
+        (f"Start it, {where}:", [f"{program} serve --config {config}"]),
+        ("Call it as you would call Invopop, in another terminal:", [_request(answers, directory)]),
     ]
 
 
@@ -152,14 +154,16 @@ def _provide_keys(
     elif answers.keys is Keys.ENV:
         names = [variable(answers, number) for number in range(len(answers.tenants))]
         lines = [f"read -rs {name} && export {name}" for name in names]
-        yield "Paste each key, in the terminal that starts the gateway:", lines
+        yield "Paste each key after its line and press Enter (it is not shown):", lines
     elif answers.keys is Keys.FILE:
         files = [directory / "keys" / f"{tenant}.key" for tenant in answers.tenants]
         lines = [f"install -m 600 /dev/stdin {shlex.quote(str(file))}" for file in files]
         yield "Put each key into its file (paste it, press Enter, then Ctrl-D):", lines
     elif answers.keys is Keys.OPENBAO:
         lines = [f"bao kv put secret/invopop/{tenant} api_key=-" for tenant in answers.tenants]
-        yield "Put each key into the store (paste it, then Ctrl-D), and export VAULT_TOKEN:", lines
+        yield "Put each key into the store (paste it, then press Ctrl-D twice):", lines
+        token = "read -rs VAULT_TOKEN && export VAULT_TOKEN"  # noqa: S105 - a shell line
+        yield "Paste the token that the gateway shows to the store, and press Enter:", [token]
 
 
 def _request(answers: Answers, directory: Path) -> str:

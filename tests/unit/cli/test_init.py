@@ -50,6 +50,20 @@ def test_every_combination_loads(tmp_path: Path, keys: str, identity: str, deplo
     assert "igw_" not in output
 
 
+def test_the_readme_shows_what_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With every question's default, word for word."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("UV_RUN_RECURSION_DEPTH", "1")  # as `uv run` sets it
+    code, output = init(Path("my-gateway"))
+    assert code == 0
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
+    chapter = readme.split("## Your first own request", 1)[1].split("\n## ", 1)[0]
+    shown = chapter.rsplit("```sh\n", 1)[1].split("```", 1)[0].splitlines()
+    assert shown == [line.strip() for line in output.splitlines() if "my-gateway/" in line]
+
+
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     """If one of the files is there, none is written, and it is named."""
     (tmp_path / "vault.toml").write_text("mine")
