@@ -36,6 +36,7 @@ from gateway.policy.permits import Permits
 from gateway.policy.rates import RateRules, Rates
 from gateway.reload import InUse, Reloader
 from gateway.services import Services
+from gateway.settings.environment import attributed
 from gateway.settings.load import Loaded
 from gateway.turns import Turns
 from gateway.upstream.enrollment import EnrollmentCalls
@@ -174,7 +175,7 @@ async def _wire(
         problems += with_file(await vault.load(), str(loaded.file))
         problems += await observers.problems(str(loaded.file), vault.resolve)
         if problems or compiled is None:
-            raise ConfigurationError(problems)
+            raise ConfigurationError(attributed(problems, str(loaded.file), environ))
         on_failure.pop_all()
     services = Services(
         authenticator=compiled.authenticator,

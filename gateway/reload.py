@@ -26,12 +26,13 @@ from gateway.compiled import (
     restart_required,
     trust_of,
 )
-from gateway.errors import ConfigurationError, Problem, with_file
+from gateway.errors import ConfigurationError, Problem
 from gateway.events import ConfigReloaded, Emit, Noticed
 from gateway.identity.listener_tls import CurrentListenerTls
 from gateway.policy.rates import RateRules
 from gateway.policy.rates_shared import LOOK_SECONDS
 from gateway.services import Services
+from gateway.settings.environment import attributed
 from gateway.settings.load import Loaded, load
 from gateway.settings.positions import located
 from gateway.upstream.enrollment import EnrollmentCall, EnrollmentCalls
@@ -151,9 +152,10 @@ class Reloader:
         compiled = await attempt(compiling, problems)
         trust = await attempt(trust_of(new), problems)
         snapshot = await services.vault.prepare(new.vault, new.settings)
-        problems += with_file(snapshot.problems, str(new.file))
+        problems += snapshot.problems
         if problems or compiled is None or trust is None:
-            raise ConfigurationError(problems, draft=new)
+            found = attributed(problems, str(new.file), self._environ)
+            raise ConfigurationError(found, draft=new)
         upstream, transport = new.settings.upstream, current.transport
         if upstream != current.loaded.settings.upstream or trust.anchor != current.trust.anchor:
             resolver = transport.resolver

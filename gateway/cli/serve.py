@@ -15,12 +15,13 @@ from gateway import __version__
 from gateway.app import Gateway, open_gateway
 from gateway.cli.configuration import ConfigOption, fail, load_or_exit
 from gateway.cli.private_memory import keep_memory_private
-from gateway.errors import ConfigurationError, with_file
+from gateway.errors import ConfigurationError
 from gateway.events import ConfigReloaded
 from gateway.observe.logs import Logger, bridge_library_logs
 from gateway.observe.writer import LineWriter
 from gateway.server.run import Service, run, run_to_end
 from gateway.server.service_manager import ServiceManager
+from gateway.settings.environment import attributed
 from gateway.settings.load import Loaded
 
 _STOP: Final = (signal.SIGTERM, signal.SIGINT)
@@ -36,7 +37,7 @@ def serve(config: ConfigOption = None) -> None:
             at_end.callback(writer.close)
             code = run_to_end(_serve(loaded, writer, at_end))
     except ConfigurationError as error:
-        fail(ConfigurationError(with_file(error.problems, str(loaded.file))))
+        fail(ConfigurationError(attributed(error.problems, str(loaded.file), os.environ)))
     raise typer.Exit(code)
 
 

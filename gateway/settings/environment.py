@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, Union, get_args, 
 
 from gateway.errors import Problem
 from gateway.settings.schema import Settings, sections
-from gateway.settings.wording import KeyPath, nearest, unknown_key
+from gateway.settings.wording import KeyPath, key_path, nearest, unknown_key
 
 PREFIX: Final = "INVOPOP_GATEWAY__"
 
@@ -46,6 +46,20 @@ def apply(tree: dict[str, Any], environ: Mapping[str, str]) -> Merged:
             merged.tree[section] = {**table, key: _value(environ[name], kind)}
             merged.origins[section, key] = name
     return merged
+
+
+def attributed(problems: Iterable[Problem], file: str, environ: Mapping[str, str]) -> list[Problem]:
+    """The problems, each with what its setting comes from: `file`, or a variable by its name.
+
+    `file` is the configuration file; a problem that names no file is about it as well.
+    """
+    given = {key_path(path): name for name, path in variables().items() if name in environ}
+    return [
+        problem._replace(file="environment", key=given[problem.key])
+        if problem.key in given and problem.file in {"", file}
+        else problem._replace(file=problem.file or file)
+        for problem in problems
+    ]
 
 
 def misspelt(environ: Mapping[str, str]) -> Iterator[str]:

@@ -112,7 +112,8 @@ def _vault(
 
 def _vault_contents(vault: VaultSettings, environ: Mapping[str, str]) -> Contents:
     """The vault's TOML; what was encrypted is private whoever may read the file."""
-    expected = "the vault file that vault.file names"
+    variable = f"{environment.PREFIX}VAULT__FILE"
+    expected = f"the vault file that {variable if variable in environ else 'vault.file'} names"
     if (sealed := vault.file.with_name(vault.file.name + SUFFIX)).exists():
         expected += f'; there is "{sealed.name}" beside it'
     contents = read(vault.file, expected)

@@ -50,9 +50,7 @@ def test_every_combination_loads(tmp_path: Path, keys: str, identity: str, deplo
     assert "igw_" not in output
 
 
-def test_the_readme_shows_what_is_printed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_readme_shows_what_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With every question's default, word for word."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("UV_RUN_RECURSION_DEPTH", "1")  # as `uv run` sets it

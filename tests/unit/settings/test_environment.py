@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from gateway.settings.environment import variables
+from gateway.errors import Problem
+from gateway.settings.environment import attributed, variables
 
 SET = [
     ("LISTEN__PORT", "8080", ("listen", "port"), 8080),
@@ -140,3 +141,25 @@ def test_too_few_underscores_are_noticed(workshop: Any, name: str) -> None:
         if text.startswith("environment")
     ]
     assert warning.endswith("two underscores make INVOPOP_GATEWAY__LISTEN__PORT")
+
+
+def test_what_is_wrong_with_a_variable_is_said_of_the_variable() -> None:
+    """Of a setting that it overrides; of others, and of other files, what was said stays."""
+    environ = {"INVOPOP_GATEWAY__UPSTREAM__CA_FILE": "ca.pem"}
+    wrong = ("a", "b")
+    told = attributed(
+        [
+            Problem("", "upstream.ca_file", *wrong),
+            Problem("gateway.toml", "upstream.ca_file", *wrong),
+            Problem("vault.toml", "upstream.ca_file", *wrong),
+            Problem("", "upstream.url", *wrong),
+        ],
+        "gateway.toml",
+        environ,
+    )
+    assert told == [
+        Problem("environment", "INVOPOP_GATEWAY__UPSTREAM__CA_FILE", *wrong),
+        Problem("environment", "INVOPOP_GATEWAY__UPSTREAM__CA_FILE", *wrong),
+        Problem("vault.toml", "upstream.ca_file", *wrong),
+        Problem("gateway.toml", "upstream.url", *wrong),
+    ]
