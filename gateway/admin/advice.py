@@ -21,6 +21,7 @@ from gateway.errors import REMEDIES, ErrorKey, about_file_host
 from gateway.upstream.edge import ADVICE as EDGE_ADVICE
 
 _MOST_NAMES: Final = 5
+_LATELY: Final = 60.0  # seconds
 SOON: Final = 30 * 86400.0  # seconds before its end from which a certificate is a concern
 
 # What a cause says more exactly, in the place of its error's remedy.
@@ -62,7 +63,7 @@ BY_KEY_STATE: Final = {
     "rejected": "Invopop answered 401 to the key: rotate it.",
     "not_found": "The key is not at its source: put it there.",
     "denied": "The source refuses access to the key: check the gateway's permissions there.",
-    "unavailable": "The source does not answer; the last good key is used meanwhile.",
+    "unavailable": "The source does not answer; the last good key, if there is one, is used.",
     "malformed": "What is at the source is not a key; see check.",
     "disabled": "The workspace has disabled the application: enable its enrollment at Invopop.",
     "pin_unchecked": "Invopop did not say whose workspace the key opens; it is asked again soon.",
@@ -78,13 +79,45 @@ BY_KEY_STATE: Final = {
 }
 
 
+# The same of one kind of source, by the first word of how it is described.
+_BY_SOURCE: Final = {
+    ("not_found", "env"): "The variable is not set: set it and restart the gateway.",
+    ("not_found", "file"): "The file is not there: put the key into it; no restart is needed.",
+    ("not_found", "invopop"): (
+        "Invopop knows no enrollment of that owner: correct the id in vault.toml, or have the"
+        " company enroll the application."
+    ),
+    ("not_found", "invopop_enrollment"): (
+        "Invopop knows no such enrollment: correct the id in vault.toml."
+    ),
+    ("denied", "invopop"): (
+        "Invopop refuses the application: correct client_id and client_secret in [vault.invopop]."
+    ),
+    ("unavailable", "invopop"): "Invopop issues no key now; the last one is used until it ends.",
+}
+
+_RENEWAL: Final = {
+    "tunnel.certificate": (
+        "Make another with invopop-gateway tunnel-ca, let clients trust both, then replace the"
+        " two files."
+    ),
+}
 _SERVED: Final = "Requests are served with what is known; see the log."
 _BY_CHECK: Final = {
+    "vault": "Beside each key under Tenants is what to do; key_refresh in the log says more.",
+    "audit": "See audit_failed in the log: free disk space, or make audit.file writable.",
     "rate_storage": (
         "Fix limits.storage, or the way to it; see limits.on_storage_failure for what happens now."
     ),
     "traces": "Fix tracing.endpoint, or what receives there; requests are served all the same.",
 }
+
+
+def key_advice(state: str, source: str) -> str:
+    """What to do about a key in that state, read from that source, such as "env ACME_KEY"."""
+    kind = source.partition(" ")[0]
+    kind = "invopop" if (kind, state) == ("invopop_enrollment", "denied") else kind
+    return _BY_SOURCE.get((state, kind), BY_KEY_STATE.get(state, ""))
 
 
 def advice(
@@ -118,12 +151,13 @@ def health_concerns(state: str, checks: tuple[Check, ...]) -> Iterator[Concern]:
         if check.status == "pending":
             what = f"{check.name.capitalize()}: not tried yet."
             yield Concern("warn", what, "Wait: /readyz answers 200 once every check was tried.")
-        elif check.status == "degraded" and check.name != "configuration":  # see there
+        elif check.status == "degraded" and check.name not in {"configuration", "issuers"}:
+            # Those two have more to say themselves.
             what = f"{check.name.replace('_', ' ').capitalize()}: {check.reason}."
             yield Concern("warn", what, _BY_CHECK.get(check.name, _SERVED))
 
 
-def upstream_concerns(upstream: UpstreamStatus, traffic: Traffic) -> Iterator[Concern]:
+def upstream_concerns(upstream: UpstreamStatus, traffic: Traffic, now: float) -> Iterator[Concern]:
     """Requests that are refused, wait or fail because of Invopop."""
     if upstream.circuit == "open":
         why = f": {upstream.circuit_reason}" if upstream.circuit_reason else ""
@@ -131,6 +165,18 @@ def upstream_concerns(upstream: UpstreamStatus, traffic: Traffic) -> Iterator[Co
             "bad",
             f"The circuit is open{why}.",
             "Callers get 503 at once; single probes find out when Invopop answers again.",
+        )
+    for host in upstream.file_hosts_open:
+        yield Concern(
+            "bad",
+            f"The circuit of the file host {host} is open.",
+            "Its files are answered with 503 at once, all else is served; see Last failures.",
+        )
+    if upstream.last_failed_kind == "dns" and now - (upstream.last_failed_at or 0.0) < _LATELY:
+        yield Concern(
+            "warn",
+            "A name could not be resolved within the last minute.",
+            "Last failures has the name: correct it, or the name server that this machine asks.",
         )
     if upstream.waiting:
         yield Concern(
@@ -213,5 +259,5 @@ def certificates_concerns(ends: Mapping[str, float], now: float) -> Iterator[Con
             yield Concern(
                 "bad" if end <= now else "warn",
                 f"The certificate of {name} {word} on {day(end)}.",
-                "Put another in the place of its file, and of its key's: no restart is needed.",
+                _RENEWAL.get(name, "Replace its file and its key's file; no restart is needed."),
             )

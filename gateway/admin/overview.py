@@ -82,7 +82,7 @@ class Overview:
         ends = {name: end for name, end in ends.items() if not math.isnan(end)}
         settings = configuration(loaded, sources.recent_events, found.warnings, ends)
         worries: list[Concern] = [
-            *advice.upstream_concerns(upstream, traffic),
+            *advice.upstream_concerns(upstream, traffic, now),
             *advice.tenants_concerns(tenants),
             *advice.configuration_concerns(settings),
             *advice.certificates_concerns(ends, now),
@@ -127,6 +127,11 @@ class Overview:
             circuit="open" if services.sender.circuit_open else "closed",
             circuit_since=changed.at if changed else None,
             circuit_reason=changed.reason if changed else "",
+            file_hosts_open=tuple(
+                masked(host.decode())
+                for host, sender in services.files.senders.items()
+                if sender.circuit_open
+            ),
             in_flight=services.permits.in_flight,
             active=sum(pool.active for pool in pools),
             idle=sum(pool.idle for pool in pools),
@@ -200,7 +205,7 @@ def _key(state: KeyState, failed: dict[str, int]) -> KeyRow:
         expires_at=state.expires_at,
         pinned=state.pinned,
         state=state.state,
-        advice=advice.BY_KEY_STATE.get(state.state, ""),
+        advice=advice.key_advice(state.state, state.source),
         read_at=state.read_at,
         used_at=state.used_at,
         failed=failed.get(state.tenant, 0),

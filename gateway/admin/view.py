@@ -158,13 +158,17 @@ class FailedAttempts:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamStatus:
-    """Invopop as seen from here: requests `in_flight`, connections, attempts that failed."""
+    """Invopop as seen from here: requests `in_flight`, connections, attempts that failed.
+
+    `file_hosts_open` are the file hosts whose own circuits are open.
+    """
 
     url: str
     proxy: str
     circuit: Literal["open", "closed"]
     circuit_since: float | None
     circuit_reason: str
+    file_hosts_open: tuple[str, ...]
     in_flight: int
     active: int
     idle: int

@@ -6,14 +6,12 @@ operations table, constant words and numbers; no path, query, header, key or tok
 """
 
 import logging
-import ssl
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Protocol
 
-import requests
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
@@ -21,12 +19,11 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
-from requests.adapters import HTTPAdapter
 
 from gateway import __version__
 from gateway.events import Level
 from gateway.model import Exchange
-from gateway.network.tls import client_context
+from gateway.observe.otlp_session import session_for
 from gateway.settings.schema import TracingSettings
 from gateway.trace import Span, Trace
 
@@ -69,12 +66,13 @@ class OtlpExporter:
         self._resource = Resource.create(
             {"service.name": tracing.service_name, "service.version": __version__}
         )
+        self._session = session_for(tracing)
         self._exporter: Any = OTLPSpanExporter(  # parts of it are untyped
             tracing.endpoint,
             headers=dict(headers),
             timeout=TIMEOUT,
             compression=Compression.Gzip,
-            session=_session(tracing),
+            session=self._session,
         )
         self._log = log
         self._lost = lost
@@ -99,7 +97,8 @@ class OtlpExporter:
     def trouble(self) -> str:
         """What is wrong, in a few words; "" if nothing is, and the queue was not full lately."""
         if self._away:
-            return "the receiver does not take them"
+            why = f" ({self._session.failure})" if self._session.failure else ""
+            return f"the receiver does not take them{why}"
         if time.monotonic() < self._full_at + LOSS_SECONDS:
             return "the receiver is too slow, so some are lost"
         return ""
@@ -139,39 +138,8 @@ class OtlpExporter:
             self._away = not taken
             level: Level = "warning" if self._away else "info"
             event = "trace_export_failed" if self._away else "trace_export_recovered"
-            self._log(level, event, {"exchanges_lost": self._dropped})
-
-
-class _VerifiedAdapter(HTTPAdapter):
-    """Connections whose peer is verified by our context, and by nothing else."""
-
-    def __init__(self, context: ssl.SSLContext) -> None:
-        self._context = context
-        super().__init__()
-
-    def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        """Makes connections with the context."""
-        super().init_poolmanager(*args, ssl_context=self._context, **options)
-
-    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        """Adds no trust anchor of the library's own."""
-
-    def build_connection_pool_key_attributes(
-        self, request: Any, verify: Any, cert: Any = None
-    ) -> Any:
-        """The same for later versions of the library, which call this instead."""
-        del verify, cert
-        return super().build_connection_pool_key_attributes(request, True)
-
-
-def _session(tracing: TracingSettings) -> requests.Session:
-    """Without the environment's proxies, credentials and trust anchors."""
-    session = requests.Session()
-    session.trust_env = False
-    if (tracing.endpoint or "").startswith("https:"):
-        context = client_context(tracing.ca_file, ca_only=tracing.ca_file is not None)
-        session.mount("https://", _VerifiedAdapter(context))
-    return session
+            why = {"reason": self._session.failure} if self._away else {}
+            self._log(level, event, {"exchanges_lost": self._dropped, **why})
 
 
 def _spans_in(x: Exchange) -> int:

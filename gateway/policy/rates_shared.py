@@ -6,6 +6,7 @@ Rule: no request waits for the storage longer than `TIMEOUT`, and while it is aw
 
 import asyncio
 import os
+import socket
 import time
 from collections.abc import Sequence
 from math import ceil, floor
@@ -166,7 +167,7 @@ class SharedRates:
             self._away = away
             level: Level = "warning" if away else "info"
             name = "rate_storage_away" if away else "rate_storage_back"
-            fields = {"reason": type(error).__name__, "fail_open": self._fail_open} if away else {}
+            fields = {"reason": _named(error), "fail_open": self._fail_open} if away else {}
             self._emit(Noticed(name, level, fields))
 
 
@@ -230,6 +231,8 @@ def _named(error: BaseException | None) -> str:
     """The type of what failed and, of a system call, its reason. Texts could name anything."""
     name, cause = type(error).__name__, error
     while cause is not None:
+        if isinstance(cause, socket.gaierror) and cause.strerror:
+            return f"{name}: {cause.strerror}"
         if isinstance(cause, OSError) and cause.errno is not None and cause.errno > 0:
             return f"{name}: {os.strerror(cause.errno)}"
         cause = cause.__cause__ or cause.__context__

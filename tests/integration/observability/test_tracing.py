@@ -199,6 +199,8 @@ def test_a_receiver_that_fails_harms_nobody(traced: Traced) -> None:
     status, body = traced.gateway.admin("/readyz")
     checks = json.loads(body)["checks"]
     assert (status, checks["traces"]["status"]) == (200, "degraded")
+    assert checks["traces"]["reason"] == "the receiver does not take them (status 500)"
+    assert traced.gateway.events("trace_export_failed")[0]["reason"] == "status 500"
     assert traced.gateway.metric("spans_dropped_total") >= 2
     collector.status = 200
     collector.gate.clear()

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 import pytest
 
-from gateway.admin.advice import BY_KEY_STATE, advice
+from gateway.admin.advice import BY_KEY_STATE, advice, key_advice
 from gateway.errors import REMEDIES, ErrorKey
 from gateway.vault.sources import source
 
@@ -24,6 +24,27 @@ def test_each_way_to_miss_a_key_has_advice() -> None:
     """Whatever a source answers, an operator is told what to do."""
     words = {source.NOT_FOUND, source.DENIED, source.UNAVAILABLE, source.MALFORMED}
     assert words <= BY_KEY_STATE.keys()
+
+
+@pytest.mark.parametrize(
+    ("state", "source", "told"),
+    [
+        ("not_found", "env ACME_KEY", "set it and restart"),
+        ("not_found", "file acme.key", "put the key into it"),
+        ("not_found", "invopop 5b45", "have the company enroll"),
+        ("not_found", "invopop_enrollment 5b45", "correct the id"),
+        ("not_found", "aws invopop/acme", "The key is not at its source"),
+        ("denied", "invopop 5b45", "client_secret"),
+        ("denied", "invopop_enrollment 5b45", "client_secret"),
+        ("denied", "openbao secret/acme", "permissions"),
+        ("ok", "file acme.key", ""),
+    ],
+)
+def test_of_a_key_it_depends_on_the_source(state: str, source: str, told: str) -> None:
+    """A variable needs a restart, an enrollment is not a file."""
+    found = key_advice(state, source)
+    assert told in found
+    assert bool(found) == bool(told)
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,16 @@ from gateway.admin import advice
 from gateway.admin.view import Check, Concern, Status
 from tests.support.example_status import status_of
 
+NOW = 1_800_000_000.0
 SOME = status_of("x", number=0)
 # Nothing to look at in any part.
 WELL = replace(
     SOME,
     state="ready",
     checks=(Check("vault", "ok", ""),),
-    upstream=replace(SOME.upstream, circuit="closed"),
+    upstream=replace(
+        SOME.upstream, circuit="closed", file_hosts_open=(), last_failed_at=NOW - 61
+    ),
     tenants=replace(SOME.tenants, total=2),
     callers=replace(
         SOME.callers, total=1, rows=(replace(SOME.callers.rows[0], enforced=True),)
@@ -28,7 +31,7 @@ def told(status: Status) -> list[Concern]:
     """Every concern about a status."""
     return [
         *advice.health_concerns(status.state, status.checks),
-        *advice.upstream_concerns(status.upstream, status.traffic),
+        *advice.upstream_concerns(status.upstream, status.traffic, NOW),
         *advice.tenants_concerns(status.tenants),
         *advice.callers_concerns(status.callers, status.issuers),
         *advice.configuration_concerns(status.configuration),
@@ -47,6 +50,19 @@ TROUBLES = {
         replace(WELL, upstream=replace(WELL.upstream, circuit="open")),
         "bad",
         "circuit is open",
+    ),
+    "circuit of files": (
+        replace(WELL, upstream=replace(WELL.upstream, file_hosts_open=("files.test",))),
+        "bad",
+        "The circuit of the file host files.test",
+    ),
+    "name": (
+        replace(
+            WELL,
+            upstream=replace(WELL.upstream, last_failed_kind="dns", last_failed_at=NOW - 59),
+        ),
+        "warn",
+        "A name could not be resolved",
     ),
     "waiting": (
         replace(WELL, upstream=replace(WELL.upstream, waiting=7)),
@@ -126,3 +142,4 @@ def test_certificates_that_expire() -> None:
     assert soon.what == "The certificate of listen.tls_certificate expires on 1970-01-30."
     assert past.what == "The certificate of tunnel.certificate expired on 1969-12-31."
     assert "no restart" in soon.advice
+    assert "invopop-gateway tunnel-ca" in past.advice

@@ -28,7 +28,7 @@ def test_what_is_not_in_use_has_no_check() -> None:
 
 @pytest.mark.parametrize(
     ("name", "remedy"),
-    [("rate_storage", "limits.storage"), ("traces", "tracing.endpoint"), ("vault", "see the log")],
+    [("rate_storage", "limits.storage"), ("traces", "tracing.endpoint"), ("vault", "key_refresh")],
 )
 def test_each_trouble_says_what_to_do(name: str, remedy: str) -> None:
     """On the status page, in words."""
