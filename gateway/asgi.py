@@ -18,4 +18,7 @@ TUNNEL: Final = "invopop_gateway.tunnel"
 # In `http.response.start`, true where all of the body follows at once: both are sent together.
 WHOLE: Final = "invopop_gateway.whole"
 CONTENT_LENGTH: Final = "invopop_gateway.content_length"  # 0 without a body, None for a chunked one
+ARRIVED: Final = "invopop_gateway.arrived"  # only if the head had to wait: since when, perf_counter
+# In `http.response.start`: the name of the caller, "" if nobody was recognized.
+CALLER: Final = "invopop_gateway.caller"
 KNOWN: Final = "invopop_gateway.known"  # what earlier requests had too: a `KnownRequest`, or None

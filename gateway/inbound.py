@@ -8,7 +8,7 @@ from itertools import count
 from time import perf_counter
 from typing import Final
 
-from gateway.asgi import CONTENT_LENGTH, KNOWN, PEER, TARGET, TUNNEL, Scope
+from gateway.asgi import ARRIVED, CONTENT_LENGTH, KNOWN, PEER, TARGET, TUNNEL, Scope
 from gateway.errors import CallerError
 from gateway.identity.credentials import is_credential, shortest_secret
 from gateway.known_head import KnownRequest
@@ -95,7 +95,7 @@ def begin_exchange(scope: Scope, fresh: Callable[[], str], tracer: Tracer | None
     headers: Headers = scope["headers"]
     extensions = scope["extensions"]
     request_id = request_id_of(headers, fresh, extensions.get(TUNNEL), extensions.get(KNOWN))
-    x = Exchange(perf_counter(), request_id)
+    x = Exchange(extensions.get(ARRIVED) or perf_counter(), request_id)
     x.peer = extensions[PEER].address
     if scope["method"] in METHODS:
         x.method = scope["method"]

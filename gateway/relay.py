@@ -8,7 +8,7 @@ from time import perf_counter
 from types import TracebackType
 from typing import Final
 
-from gateway.asgi import WHOLE, Send
+from gateway.asgi import CALLER, WHOLE, Send
 from gateway.errors import GatewayError, GatewayFault, UpstreamError, error_response
 from gateway.model import CALLER_SLOW, CALLER_STALLED, DRAIN_CUT, Exchange, Headers, Reply
 
@@ -54,6 +54,7 @@ class Answer:
                 "status": reply.status,
                 "headers": headers,
                 WHOLE: whole is not None,
+                CALLER: x.caller,
             }
         )
         if whole is None:
@@ -92,7 +93,14 @@ class Answer:
         headers = _with_attempts(headers, x.attempts)
         x.status = error.status
         x.bytes_out = 0 if x.method == "HEAD" else len(body)
-        await self.send({"type": "http.response.start", "status": error.status, "headers": headers})
+        await self.send(
+            {
+                "type": "http.response.start",
+                "status": error.status,
+                "headers": headers,
+                CALLER: x.caller,
+            }
+        )
         await self.send({"type": "http.response.body", "body": body, "more_body": False})
 
 

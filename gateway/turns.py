@@ -5,49 +5,158 @@ another caller's. Where fewer requests are ready than may begin, nobody waits.
 """
 
 import asyncio
-from collections import deque
-from typing import Final
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import Final, Protocol
 
-# Requests of one turn: what others wait for when their own request, or its reply, comes next.
+Account = str | None
+"""A caller's name; "" for all whose credentials were refused; None for all who are still new."""
+
+# Of those that wait, how many begin in one turn of the loop: what others wait for when their own
+# request, or its reply, comes next.
 MOST: Final = 2
+# Where nobody waits, how many begin at once until the loop's clock moves on, in milliseconds.
+AT_ONCE: Final = 8
+# How many requests of a caller that was quiet go in front of those of busy callers.
+_CREDIT: Final = 32
+
+
+class Loop(Protocol):
+    """What turns need of the event loop."""
+
+    def time(self) -> float:
+        """In seconds; it stands still while the loop handles what has become ready."""
+        ...
+
+    def call_soon(self, callback: Callable[[], None]) -> object:
+        """Calls it in the next turn."""
+        ...
+
+    def create_future(self) -> asyncio.Future[None]:
+        """For `turn_of`."""
+        ...
+
+
+class Waiter(Protocol):
+    """A request, or what becomes one, that waits for its turn."""
+
+    def take_turn(self) -> bool:
+        """Begins; false if there is nothing left to begin, which takes nobody's turn."""
+        ...
+
+
+class _Line:
+    __slots__ = ("account", "credit", "waiters")
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self.credit = _CREDIT
+        self.waiters: OrderedDict[Waiter, None] = OrderedDict()
 
 
 class Turns:
-    """The requests that wait for their turn, by caller; each turn begins the oldest of each."""
+    """Those that wait for their turn, in a line for each account.
 
-    __slots__ = ("_begun", "_lines", "_loop")
+    Lines are served as RFC 8290 4.2 has it: those that have just formed first, each as far as its
+    credit goes, then one of each of the others. So a flood waits behind those who ask now and then.
+    """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    __slots__ = (
+        "_at_once", "_begun", "_busy", "_due", "_fresh", "_lines", "_loop", "_now", "_waiting",
+    )  # fmt: skip
+
+    def __init__(self, loop: Loop, at_once: int = AT_ONCE) -> None:
         self._loop = loop
-        self._begun = 0  # in this turn
-        self._lines: dict[str, deque[asyncio.Future[None]]] = {}  # the next caller comes first
+        self._at_once = at_once
+        self._begun = 0  # at once, at `_now`
+        self._now = 0.0
+        self._waiting = 0
+        self._due = False  # `_next` has been scheduled
+        self._lines: dict[Account, _Line] = {}
+        self._fresh: deque[_Line] = deque()
+        self._busy: deque[_Line] = deque()
 
     def begin(self) -> bool:
-        """Whether a request may begin at once; if not, await `turn_of`."""
-        if self._begun >= MOST:
+        """Whether a request may begin at once; if not, `wait`, or await `turn_of`."""
+        if self._waiting:
             return False
+        now = self._loop.time()
+        if now != self._now:
+            self._now = now
+            self._begun = 0
         self._begun += 1
-        if self._begun == 1:
-            self._loop.call_soon(self._next)
-        return True
+        return self._begun <= self._at_once
 
-    async def turn_of(self, caller: str) -> None:
-        """Returns in a turn in which one more request of this caller may begin."""
-        waiter = self._loop.create_future()
-        self._lines.setdefault(caller, deque()).append(waiter)
-        await waiter
+    def wait(self, account: Account, waiter: Waiter) -> None:
+        """Lets `waiter` take its turn when it comes."""
+        line = self._lines.get(account)
+        if line is None:
+            line = self._lines[account] = _Line(account)
+            self._fresh.append(line)
+        line.waiters[waiter] = None
+        self._waiting += 1
+        self._schedule()
+
+    def leave(self, account: Account, waiter: Waiter) -> None:
+        """One that waits under this account does so no more."""
+        line = self._lines.get(account)
+        if line is not None and waiter in line.waiters:
+            del line.waiters[waiter]
+            self._waiting -= 1
+
+    async def turn_of(self, account: Account) -> None:
+        """Returns in a turn in which one more request of this account may begin."""
+        future = self._loop.create_future()
+        self.wait(account, _Wake(future))
+        await future
+
+    def _schedule(self) -> None:
+        if self._waiting and not self._due:
+            self._due = True
+            self._loop.call_soon(self._next)
 
     def _next(self) -> None:
-        self._begun = 0
-        lines = self._lines
-        while lines and self._begun < MOST:
-            caller = next(iter(lines))
-            line = lines.pop(caller)
-            waiter = line.popleft()
-            if line:
-                lines[caller] = line  # behind the other callers
-            if not waiter.done():  # else its caller has left
-                waiter.set_result(None)
-                self._begun += 1
-        if self._begun:
-            self._loop.call_soon(self._next)
+        self._due = False
+        left = MOST
+        try:
+            while left and self._waiting:
+                if self._oldest().take_turn():
+                    left -= 1
+        finally:
+            self._schedule()
+        if not self._waiting:
+            self._lines.clear()
+            self._fresh.clear()
+            self._busy.clear()
+
+    def _oldest(self) -> Waiter:
+        """Takes out whoever is next."""
+        while True:
+            lines = self._fresh or self._busy
+            line = lines[0]
+            if line.waiters and line.credit:
+                line.credit -= 1
+                self._waiting -= 1
+                waiter, _ = line.waiters.popitem(last=False)
+                return waiter
+            lines.popleft()
+            if line.waiters:
+                line.credit = 1
+                self._busy.append(line)
+            elif lines is self._fresh:
+                self._busy.append(line)  # else whoever asks one by one would always be fresh
+            else:
+                del self._lines[line.account]
+
+
+class _Wake:
+    __slots__ = ("_future",)
+
+    def __init__(self, future: asyncio.Future[None]) -> None:
+        self._future = future
+
+    def take_turn(self) -> bool:
+        if self._future.done():  # its caller has left
+            return False
+        self._future.set_result(None)
+        return True

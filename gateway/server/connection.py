@@ -9,7 +9,6 @@ import socket
 import struct
 from typing import Any, Final, Generic, TypeVar, cast
 
-from gateway.asgi import Scope
 from gateway.deadline import NEVER, Deadline
 from gateway.model import CALLER_LEFT, CALLER_SLOW, CALLER_STALLED
 from gateway.server.connections import OpenConnection, name_of
@@ -152,12 +151,6 @@ class CallerConnection(asyncio.BufferedProtocol, Generic[C]):
             self._drain.set_result(None)
 
     # For requests: see `cycle_connection.CycleConnection`.
-
-    def scope(self) -> Scope:
-        scope = self._scope.copy()
-        if self.listener.state:
-            scope["state"] = self.listener.state.copy()
-        return scope
 
     def write(self, data: bytes) -> None:
         self._transport.write(data)

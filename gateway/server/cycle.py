@@ -6,7 +6,7 @@ Rule: knows ASGI and how replies are framed; the connection alone knows sockets 
 import asyncio
 from typing import Final
 
-from gateway.asgi import CONTENT_LENGTH, KNOWN, PEER, TARGET, TUNNEL, WHOLE, Message, Scope
+from gateway.asgi import CALLER, CONTENT_LENGTH, KNOWN, TARGET, TUNNEL, WHOLE, Message, Scope
 from gateway.errors import GatewayError, GatewayFault
 from gateway.events import Noticed
 from gateway.framing import LAST_CHUNK, chunk, compact
@@ -165,6 +165,7 @@ class Cycle:
         if self._start is not None or self._mode is not None:
             raise RuntimeError("a second http.response.start")
         self._start = start
+        self._connection.caller = start.get(CALLER)
         if needs_whole(start, self.request, self._connection.peer):
             self._held = bytearray()
         elif not start.get(WHOLE):
@@ -278,12 +279,8 @@ class Cycle:
         scope["raw_path"] = request.raw_path
         scope["query_string"] = request.query
         scope["headers"] = request.headers
-        scope["extensions"] = {
-            TARGET: request.target,
-            PEER: self._connection.peer,
-            CONTENT_LENGTH: request.content_length,
-            KNOWN: request.known,
-        }
-        if self._connection.tunnel is not None:
-            scope["extensions"][TUNNEL] = self._connection.tunnel
+        extensions = scope["extensions"]
+        extensions[TARGET] = request.target
+        extensions[CONTENT_LENGTH] = request.content_length
+        extensions[KNOWN] = request.known
         return scope

@@ -17,11 +17,11 @@ class CycleConnection(Protocol[C_contra]):
 
     write_paused: bool
     peer: Peer
-    tunnel: Tunnel | None  # the one that it came through
+    caller: str | None  # of its last request; "" if that was refused as nobody's, None before
     keep_alive: bytes  # the field that announces the idle time, and the end of the head
 
     def scope(self) -> Scope:
-        """What all scopes of this connection share, as a copy that the app may change."""
+        """What this connection adds to a request's scope, as a copy that the app may change."""
         ...
 
     def write(self, data: bytes) -> None:

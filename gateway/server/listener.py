@@ -14,6 +14,7 @@ from gateway.events import Emit
 from gateway.model import DRAIN_CUT
 from gateway.server.connections import OpenConnections
 from gateway.server.tls_failures import TlsFailures
+from gateway.turns import Turns
 
 # The most that one read of a connection takes; by itself uvloop would take 250 KiB at once.
 READ_BLOCK: Final = 64 * 1024
@@ -42,6 +43,7 @@ class ConnectionLimits(NamedTuple):
 class RequestInFlight(Protocol):
     """What connections and their listener need of requests in flight."""
 
+    buffered: int  # bytes of its body that the app has not taken
     at_hand: bool  # all of a long reply is here, and the caller is taking it
 
     def cancel(self, message: str) -> None:
@@ -76,6 +78,7 @@ class Listener:
         self.state: dict[str, Any] = {}
         self.block = memoryview(bytearray(READ_BLOCK))  # into which all connections are read
         self.connections = OpenConnections(name, emit, self.loop.time)
+        self.turns = Turns(self.loop)  # of heads that have come, by who sent the one before
         self.running: set[RequestInFlight] = set()
         self.draining = False  # every reply says Connection: close
         self.stopping = False  # idle connections are closed

@@ -17,7 +17,6 @@ from gateway.server.connection import (
     IDLE_MARGIN,
     LINGER_SILENCE,
     LINGER_WHOLE,
-    CallerConnection,
 )
 from gateway.server.connections import OpenConnection
 from gateway.server.cycle import Cycle
@@ -27,6 +26,7 @@ from gateway.server.listener import Listener
 from gateway.server.pace import Pace
 from gateway.server.reply import record, refusal
 from gateway.server.tunnel import TunnelEnd
+from gateway.server.turn_connection import TurnConnection
 from gateway.socket_queues import unread
 
 _TLS_HANDSHAKE: Final = b"\x16"  # RFC 8446 5.1: the first byte of a ClientHello's record
@@ -35,7 +35,7 @@ BLANK_LINES: Final = 2  # tolerated before a request: RFC 9112 2.2
 FIRST_BYTE_SECONDS: Final = 0.5
 
 
-class HttpProtocol(CallerConnection[Cycle]):
+class HttpProtocol(TurnConnection[Cycle]):
     """Between requests `cycle` is None; while a request's body is due, `_body` reads it."""
 
     def __init__(
@@ -44,12 +44,10 @@ class HttpProtocol(CallerConnection[Cycle]):
         handshake: OpenConnection | None = None,
         tunnel: Tunnel | None = None,
     ) -> None:
-        super().__init__(listener, handshake)
-        self.tunnel = tunnel
+        super().__init__(listener, handshake, tunnel)
         self._heads = HeadReader()
         self._body: Body | None = None
         self._sending_pace: Pace | None = None  # of a body that did not come with its head
-        self._buffer = b""  # of a head that is not whole, or what is behind the request in flight
         self._blank_lines = 0
         self._head_since = 0.0
         self._served = False
@@ -59,7 +57,7 @@ class HttpProtocol(CallerConnection[Cycle]):
         if self._deaf:
             self._discard()
         elif self.cycle is None:
-            self._read_head(data)
+            self._head_comes(data)
         elif self._body is not None:
             self._read_body(self._body, self.cycle, data)
         else:
@@ -95,6 +93,7 @@ class HttpProtocol(CallerConnection[Cycle]):
             self._refuse_head(CallerError("bad_request", "The request is malformed."), data)
             return
         self._buffer = data
+        self.arrived = 0.0
         if data and not self._head_since:
             self._head_since = time.perf_counter()
             if self._served:  # the time of a connection's first head runs from its start
@@ -176,6 +175,7 @@ class HttpProtocol(CallerConnection[Cycle]):
         self.cycle = None
         self._body = None
         self._served = True
+        self.arrived = 0.0
         if self._ended or self._ends_whole(cycle):
             self._close()
         elif closes or self._retired or (self.listener.stopping and not self._buffer):
@@ -200,6 +200,7 @@ class HttpProtocol(CallerConnection[Cycle]):
             deadline.close()
         self.listener.connections.discard(self)
         inside = HttpProtocol(self.listener, tunnel=tunnel)
+        inside.caller = self.caller
         TunnelEnd(self.listener, tunnel, inside, self._transport).begin(self.peer, self._buffer)
 
     def _read_on(self) -> None:
@@ -211,14 +212,13 @@ class HttpProtocol(CallerConnection[Cycle]):
         self._read_deadline.set(self.limits.idle_timeout + IDLE_MARGIN)
         if self._buffer:
             data, self._buffer = self._buffer, b""
-            self._read_head(data)
-        if self.cycle is None or len(self._buffer) + self.cycle.buffered <= HIGH_WATER:
-            self._resume_reading()
+            self._head_comes(data)
+        self._read_more()
 
     def resume_writing(self) -> None:
         """The caller has caught up: the next request may be read."""
         super().resume_writing()
-        if self.cycle is None and not self._deaf:
+        if self.cycle is None and not self._deaf and not self._waiting:
             self._read_on()
 
     # Refusals and ends.
@@ -249,7 +249,7 @@ class HttpProtocol(CallerConnection[Cycle]):
         self.listener.emit(ExchangeEnded(exchange))
 
     def _read_expired(self) -> None:
-        if self._deaf:
+        if self._deaf or self._waiting:
             super()._read_expired()
         elif not (self.cycle or self._buffer):
             if self._served:
@@ -263,7 +263,7 @@ class HttpProtocol(CallerConnection[Cycle]):
 
     def close_if_idle(self) -> None:
         """Bytes that only the kernel has seen so far count as a request, too."""
-        if self.cycle is not None or self._buffer or self._deaf:
+        if self.cycle is not None or self._buffer or self._waiting or self._deaf:
             return
         if self._served:
             self._close_unless_unread()

@@ -24,10 +24,12 @@ KINDS: Final = {
     "late": "requests that are answered after 20 s",
     "flood": "a flood, as fast as it is answered",
     "refused": "a flood of strangers, as fast as they are refused",
+    "flood-640": "a flood on 640 connections, as fast as it is answered",
+    "refused-640": "a flood of strangers on 640 connections, as fast as they are refused",
 }
-FLOODS: Final = ("flood", "refused")
-_CROWD: Final = 400  # connections, more than there are to Invopop
-_FLOOD: Final = 64
+# How many connections: of floods, and of others, which are more than there are to Invopop.
+FLOODS: Final = {"flood": 64, "refused": 64, "flood-640": 640, "refused-640": 640}
+_CROWD: Final = 400
 _LATE: Final = 20.0
 _PIECES: Final = 256  # of a large reply: more than all buffers on the way hold
 _PIECE: Final = bytes(64 << 10)
@@ -117,7 +119,7 @@ async def _misbehave(kind: str, port: int, token: str, number: int) -> None:
                     await asyncio.wait_for(reader.read(4096), 0.01)
         elif kind in FLOODS:
             while True:
-                shown = token if kind == "flood" else "igw_unknown"
+                shown = token if kind.startswith("flood") else "igw_unknown"
                 writer.write(_head("GET", "/x", number, shown))
                 await reader.readuntil(b"\r\n\r\n")
                 await reader.read(4096)
@@ -140,7 +142,7 @@ async def _crowd(kind: str, port: int, token: str) -> None:
             await asyncio.sleep(0.5)
 
     async with asyncio.TaskGroup() as group:
-        for number in range(_FLOOD if kind in FLOODS else _CROWD):
+        for number in range(FLOODS.get(kind, _CROWD)):
             group.create_task(one(number))
 
 

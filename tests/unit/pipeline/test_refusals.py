@@ -1,5 +1,6 @@
 """Requests that are answered here: by which check, with which answer, at what cost."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -86,7 +87,8 @@ async def test_a_caller_removed_while_it_waits_for_its_turn_is_refused(
 ) -> None:
     """The loop is full of requests; when this one's turn comes it is judged again."""
     services = world.gateway.services
-    turn_of = services.turns.turn_of
+    turns = Turns(asyncio.get_running_loop(), at_once=0)
+    turn_of = turns.turn_of
 
     class Without:
         def authenticate(self, *_: object) -> Caller:
@@ -98,8 +100,7 @@ async def test_a_caller_removed_while_it_waits_for_its_turn_is_refused(
 
     monkeypatch.setattr(services, "authenticator", services.authenticator)
     monkeypatch.setattr(Turns, "turn_of", lambda _, caller: removed_meanwhile(caller))
-    while services.turns.begin():
-        pass
+    monkeypatch.setattr(services, "turns", turns)
     status, headers, _ = await world.call(headers=ACME)
     assert (status, headers["x-gateway-error"]) == (401, "unauthenticated")
     assert world.wire.sent == []
@@ -120,11 +121,10 @@ async def test_refusals_take_turns(
         lines.append(caller)
 
     monkeypatch.setattr(Turns, "turn_of", turn_of)
-    turns = world.gateway.services.turns
     await world.call(**call)
     assert lines == []
-    while turns.begin():
-        pass
+    turns = Turns(asyncio.get_running_loop(), at_once=0)
+    monkeypatch.setattr(world.gateway.services, "turns", turns)
     status, _, _ = await world.call(**call)
     assert status >= 400
     assert lines == [line]
