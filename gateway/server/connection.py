@@ -93,7 +93,7 @@ class CallerConnection(asyncio.BufferedProtocol, Generic[C]):
             "server": _address(transport, "sockname"),
         }
         self.listener.connections.add(self, name)
-        self._read_deadline.set(self.limits.header_timeout)
+        self._read_deadline.set(self.listener.first_byte_seconds())
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
         """Where the next bytes are read to: never more than `listener.READ_BLOCK` at once."""

@@ -92,9 +92,13 @@ class Handshake:
         self._task.add_done_callback(self._gone)
 
     def close_if_idle(self) -> None:
+        """A caller that has just connected is about to send: it has a moment for both."""
+        self._listener.loop.call_later(self._listener.first_byte_seconds(), self._task.cancel)
+
+    def retire(self) -> None:
         self._task.cancel()
 
-    retire = abort = close_if_idle
+    abort = retire
 
     async def _shake(self, caller: socket.socket, tls: ssl.SSLContext) -> None:
         loop = self._listener.loop

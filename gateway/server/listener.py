@@ -18,6 +18,8 @@ from gateway.turns import Turns
 
 # The most that one read of a connection takes; by itself uvloop would take 250 KiB at once.
 READ_BLOCK: Final = 64 * 1024
+# At the end of a drain a caller that has just connected is about to send: it gets this long.
+FIRST_BYTE_SECONDS = 0.5  # not Final: tests set it
 
 
 class ConnectionLimits(NamedTuple):
@@ -92,6 +94,11 @@ class Listener:
         return self.connections.admits(
             peer, limits.max_connections, limits.max_connections_per_peer
         )
+
+    def first_byte_seconds(self) -> float:
+        """How long a connection may be silent that has not sent a request yet."""
+        limit = self.limits.header_timeout
+        return min(FIRST_BYTE_SECONDS, limit) if self.stopping else limit
 
     def date(self) -> bytes:
         """The field `Date` for this second (RFC 9110 6.6.1)."""

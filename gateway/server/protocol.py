@@ -31,8 +31,6 @@ from gateway.socket_queues import unread
 
 _TLS_HANDSHAKE: Final = b"\x16"  # RFC 8446 5.1: the first byte of a ClientHello's record
 BLANK_LINES: Final = 2  # tolerated before a request: RFC 9112 2.2
-# At the end of a drain a caller that has just connected is about to send: it gets this long.
-FIRST_BYTE_SECONDS: Final = 0.5
 
 
 class HttpProtocol(TurnConnection[Cycle]):
@@ -191,9 +189,6 @@ class HttpProtocol(TurnConnection[Cycle]):
         """Hands the connection over: what comes from now on is TLS."""
         self.cycle = None
         self.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        if self.listener.stopping:
-            self._close()
-            return
         self._resume_reading()
         self._deaf = True
         for deadline in (self._read_deadline, self._write_deadline, self._next_look):
@@ -252,10 +247,7 @@ class HttpProtocol(TurnConnection[Cycle]):
         if self._deaf or self._waiting:
             super()._read_expired()
         elif not (self.cycle or self._buffer):
-            if self._served:
-                self._close_unless_unread()
-            else:
-                super()._read_expired()
+            self._close_unless_unread()
         elif self.cycle is not None:
             self._break_body(self.cycle, CallerError("request_timeout", cause="body"))
         else:
@@ -268,7 +260,7 @@ class HttpProtocol(TurnConnection[Cycle]):
         if self._served:
             self._close_unless_unread()
         else:
-            self._read_deadline.set(min(FIRST_BYTE_SECONDS, self.limits.header_timeout))
+            self._read_deadline.set(self.listener.first_byte_seconds())
 
     def _close_unless_unread(self) -> None:
         """A request that has reached the kernel in time is served, not reset."""

@@ -51,15 +51,19 @@ class TunnelEnd(asyncio.BufferedProtocol, asyncio.Transport):
         self._listener.connections.add(self, name_of(peer))
         self._deadline.set(self._listener.limits.header_timeout)
         self._outside.set_protocol(self)
+        if self._listener.stopping:
+            self.close_if_idle()
         if data:
             self._take(data)
 
     # For the listener, during the handshake.
 
     def close_if_idle(self) -> None:
-        self._outside.abort()
+        """A caller that has just opened a tunnel is about to send: see `handshake`."""
+        self._listener.loop.call_later(self._listener.first_byte_seconds(), self._give_up)
 
-    retire = close_if_idle
+    def retire(self) -> None:
+        self._outside.abort()
 
     # For the connection.
 
@@ -130,6 +134,10 @@ class TunnelEnd(asyncio.BufferedProtocol, asyncio.Transport):
             self._failed(why(error), error.reason or "")
         self._flush()
         self._outside.close()
+
+    def _give_up(self) -> None:
+        if not self._shaken:
+            self._outside.abort()
 
     def _too_late(self) -> None:
         self._failed("timeout")

@@ -1,6 +1,8 @@
 """Tunnels to Invopop's hosts: TLS ends here, and every request inside is judged as any other."""
 
 import json
+import signal
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -190,6 +192,28 @@ def test_idle_tunnels_do_not_hold_up_the_end(tmp_path: Path) -> None:
         assert idle.ask("GET /x").status == 200
         assert world.gateway.stop() == 0
         assert idle.sock.recv(1) == b""
+
+
+def test_opened_at_the_end_of_a_drain(tmp_path: Path) -> None:
+    """By a client that was connected by then: its request inside is answered, as without TLS."""
+    program = (
+        "from gateway.server import listener; listener.FIRST_BYTE_SECONDS = 20.0;"
+        "from gateway.__main__ import main; main()"
+    )
+    world = World(tmp_path, {"tunnel": tunnel_settings(tmp_path, "localhost")})
+    world.gateway.program = ("-c", program)
+    with world, client(world) as tunnel:
+        world.gateway.signal(signal.SIGTERM)
+        world.gateway.told("drain_started")
+        eventually(lambda: refused(world.gateway.port))
+        assert tunnel.open("localhost:443").ask("GET /x").status == 200
+        assert world.gateway.wait() == 0
+
+
+def refused(port: int) -> bool:
+    """Whether nobody listens at that port any more."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 def test_turned_off_by_a_reload(tmp_path: Path) -> None:

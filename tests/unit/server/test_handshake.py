@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.server import handshake, protocol
+from gateway.server import handshake, listener, protocol
 from gateway.server.handshake import TlsServer
 from tests.support.async_caller import Wire
 from tests.unit.server.opened import GET, Authority, opened
@@ -42,6 +42,45 @@ async def test_case_106_silent_tls_handshakes_have_their_place_among_the_connect
     async with await Wire.connect(served.address, tls=authority.client()) as wire:
         assert (await wire.exchange(GET)).status == 200
         assert len(served.listener.connections) == 3
+
+
+async def test_at_the_end_of_a_drain_a_handshake_has_a_moment(
+    stack: AsyncExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has just connected gets its reply, as without TLS."""
+    monkeypatch.setattr(listener, "FIRST_BYTE_SECONDS", 20.0)
+    authority = Authority(tmp_path)
+    served = await opened(stack, 30.0, **authority.listen)
+    wires = [await stack.enter_async_context(await Wire.connect(served.address)) for _ in range(2)]
+    await wires[0].writer.start_tls(authority.client(), server_hostname="127.0.0.1")
+    async with asyncio.timeout(20):
+        while len(served.listener.connections) < 2:
+            await asyncio.sleep(0.001)
+    served.listener.stop()
+    await wires[1].writer.start_tls(authority.client(), server_hostname="127.0.0.1")
+    for wire in wires:
+        reply = await wire.exchange(GET)
+        assert (reply.status, reply.header("connection")) == (200, b"close")
+
+
+@pytest.mark.parametrize("shakes", [True, False])
+async def test_at_the_end_of_a_drain_who_says_nothing_is_closed(
+    stack: AsyncExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shakes: bool
+) -> None:
+    """Before its handshake, or after one that came in that moment: the drain does not wait."""
+    monkeypatch.setattr(listener, "FIRST_BYTE_SECONDS", 20.0 if shakes else 0.2)
+    authority = Authority(tmp_path)
+    served = await opened(stack, 30.0, **authority.listen)
+    wire = await stack.enter_async_context(await Wire.connect(served.address))
+    async with asyncio.timeout(20):
+        while not served.listener.connections:
+            await asyncio.sleep(0.001)
+    served.listener.stop()
+    monkeypatch.setattr(listener, "FIRST_BYTE_SECONDS", 0.2)
+    if shakes:
+        await wire.writer.start_tls(authority.client(), server_hostname="127.0.0.1")
+    assert await wire.closed()
+    await served.listener.vacated(20)
 
 
 async def test_case_108_the_last_of_a_tls_reply_may_be_read_slowly(
