@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 from gateway.admission import Admission
-from gateway.asgi import CONTENT_LENGTH, PEER, TARGET, TUNNEL, Scope, Send
+from gateway.asgi import CALLER, CONTENT_LENGTH, PEER, TARGET, TUNNEL, Scope, Send
 from gateway.errors import CallerError
 from gateway.inbound import Head
 from gateway.model import Exchange, Inbound, Tunnel
@@ -58,7 +58,7 @@ async def open_tunnel(services: Services, x: Exchange, scope: Scope, send: Send)
         context=services.tunnels.context(_name(host)),
     )
     x.status = 200
-    await send({"type": TUNNEL, "tunnel": tunnel})
+    await send({"type": TUNNEL, "tunnel": tunnel, CALLER: caller.name})
 
 
 def _host_of(services: Services, target: bytes) -> bytes:

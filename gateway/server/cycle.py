@@ -159,6 +159,7 @@ class Cycle:
                 await self._connection.drained()
         elif message["type"] == TUNNEL:
             self.complete = True
+            self._connection.caller = message.get(CALLER)
             self._connection.open_tunnel(message["tunnel"])
 
     def _begin(self, start: Message) -> None:

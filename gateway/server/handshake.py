@@ -104,7 +104,8 @@ class Handshake:
         loop = self._listener.loop
         deadline = loop.time() + self._listener.limits.header_timeout
         if await self._begins(caller, deadline):
-            await self._finish(caller, tls, deadline)
+            waited = await self._turn(caller)
+            await self._finish(caller, tls, deadline + waited)
         if self._rest is not None:
             await self._linger(self._rest)
 
@@ -133,6 +134,22 @@ class Handshake:
             if not begins:
                 caller.close()
         return begins
+
+    async def _turn(self, caller: socket.socket) -> float:
+        """Waits for it, and returns how many seconds: this one costs as much as several requests.
+
+        So that a flood of handshakes does not stand in front of others' requests, or handshakes.
+        """
+        loop, turns = self._listener.loop, self._listener.handshakes
+        if turns.begin():
+            return 0.0
+        began = loop.time()
+        try:
+            await turns.turn_of(self._peer)
+        except BaseException:
+            caller.close()
+            raise
+        return loop.time() - began
 
     async def _finish(self, caller: socket.socket, tls: ssl.SSLContext, deadline: float) -> None:
         loop = self._listener.loop

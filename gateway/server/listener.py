@@ -14,7 +14,7 @@ from gateway.events import Emit
 from gateway.model import DRAIN_CUT
 from gateway.server.connections import OpenConnections
 from gateway.server.tls_failures import TlsFailures
-from gateway.turns import Turns
+from gateway.turns import MOST, Turns
 
 # The most that one read of a connection takes; by itself uvloop would take 250 KiB at once.
 READ_BLOCK: Final = 64 * 1024
@@ -81,6 +81,7 @@ class Listener:
         self.block = memoryview(bytearray(READ_BLOCK))  # into which all connections are read
         self.connections = OpenConnections(name, emit, self.loop.time)
         self.turns = Turns(self.loop)  # of heads that have come, by who sent the one before
+        self.handshakes = Turns(self.loop, at_once=MOST)  # by peer
         self.running: set[RequestInFlight] = set()
         self.draining = False  # every reply says Connection: close
         self.stopping = False  # idle connections are closed

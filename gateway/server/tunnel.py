@@ -12,10 +12,10 @@ from typing import Any, Final, cast
 from gateway.deadline import Deadline
 from gateway.events import TlsFailureReason
 from gateway.model import Peer, Tunnel
-from gateway.server.connection import CallerConnection
 from gateway.server.connections import name_of
 from gateway.server.listener import Listener
 from gateway.server.tls_failures import why
+from gateway.server.turn_connection import NEXT_TURN, TurnConnection
 
 _RECORD: Final = 16 * 1024  # the most that one TLS record holds
 
@@ -30,7 +30,7 @@ class TunnelEnd(asyncio.BufferedProtocol, asyncio.Transport):
         self,
         listener: Listener,
         tunnel: Tunnel,
-        inside: CallerConnection[Any],
+        inside: TurnConnection[Any],
         outside: asyncio.Transport,
     ) -> None:
         super().__init__()
@@ -42,6 +42,7 @@ class TunnelEnd(asyncio.BufferedProtocol, asyncio.Transport):
         self._outgoing = ssl.MemoryBIO()
         self._tls = tunnel.context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._shaken = False
+        self._waits = False  # for its turn, with a part of its handshake
         self._ended = False
         self._deadline = Deadline(listener.loop, self._too_late)
 
@@ -77,6 +78,28 @@ class TunnelEnd(asyncio.BufferedProtocol, asyncio.Transport):
         if self._ended:
             return
         self._incoming.write(data)
+        if self._shaken or self._may_shake():
+            self._go_on()
+
+    def _may_shake(self) -> bool:
+        """Handshakes cost as much as several requests: those of a flood wait, by their caller."""
+        if self._waits or self._listener.handshakes.begin():
+            return not self._waits
+        self._waits = True
+        self._outside.pause_reading()
+        self._listener.handshakes.wait(self._inside.caller, self)
+        return False
+
+    def take_turn(self) -> bool:
+        """Goes on with the handshake: see `turns.Waiter`."""
+        self._waits = False
+        if self._ended or self._outside.is_closing():
+            return False
+        self._outside.resume_reading()
+        self._go_on()
+        return True
+
+    def _go_on(self) -> None:
         try:
             if not self._shaken:
                 self._shake()
@@ -95,6 +118,8 @@ class TunnelEnd(asyncio.BufferedProtocol, asyncio.Transport):
     def connection_lost(self, exc: Exception | None) -> None:
         self._ended = True
         self._deadline.close()
+        if self._waits:
+            self._listener.handshakes.leave(self._inside.caller, self)
         if self._shaken:
             self._inside.connection_lost(exc)
         else:
@@ -140,6 +165,9 @@ class TunnelEnd(asyncio.BufferedProtocol, asyncio.Transport):
             self._outside.abort()
 
     def _too_late(self) -> None:
+        if self._waits:
+            self._deadline.set(NEXT_TURN)
+            return
         self._failed("timeout")
         self._outside.abort()
 

@@ -12,7 +12,7 @@ from gateway.server.connection import HIGH_WATER, LOOK_SECONDS, C, CallerConnect
 from gateway.server.connections import OpenConnection
 from gateway.server.listener import Listener
 
-_NEXT_TURN: Final = 1.0  # what a deadline that expires while a head waits is put off by
+NEXT_TURN: Final = 1.0  # what a deadline that expires during a wait for a turn is put off by
 
 
 class TurnConnection(CallerConnection[C]):
@@ -88,6 +88,6 @@ class TurnConnection(CallerConnection[C]):
 
     def _read_expired(self) -> None:
         if self._waiting and not self._deaf:
-            self._read_deadline.set(_NEXT_TURN)  # what came in time is not late by waiting here
+            self._read_deadline.set(NEXT_TURN)  # what came in time is not late by waiting here
         else:
             super()._read_expired()

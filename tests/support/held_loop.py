@@ -18,7 +18,7 @@ class HeldLoop:
         self._ready.append(callback)
 
     def create_future(self) -> asyncio.Future[None]:
-        raise NotImplementedError
+        return asyncio.get_running_loop().create_future()
 
     def turn(self) -> bool:
         """Runs what has been scheduled by now; whether there was anything."""

@@ -10,7 +10,9 @@ import pytest
 
 from gateway.server import handshake, listener, protocol
 from gateway.server.handshake import TlsServer
+from gateway.turns import MOST, Turns
 from tests.support.async_caller import Wire
+from tests.support.held_loop import HeldLoop
 from tests.unit.server.opened import GET, Authority, opened
 
 
@@ -168,3 +170,46 @@ async def test_closed_while_it_waits_it_stays_closed(
         server.close()
         server.close()
         assert server._resuming.cancelled()
+
+
+async def test_handshakes_wait_for_their_turn(stack: AsyncExitStack, tmp_path: Path) -> None:
+    """Two begin in a turn; one that waits longer than a handshake may take is not late by that."""
+    authority = Authority(tmp_path)
+    served = await opened(stack, 3.0, **authority.listen)
+    loop = HeldLoop()
+    turns = served.listener.handshakes = Turns(loop, at_once=0)
+
+    async def answered() -> int:
+        async with await Wire.connect(served.address, tls=authority.client()) as wire:
+            return (await wire.exchange(GET)).status
+
+    async with asyncio.TaskGroup() as group:
+        callers = [group.create_task(answered()) for _ in range(MOST + 1)]
+        async with asyncio.timeout(20):
+            while turns._waiting < len(callers):
+                await asyncio.sleep(0.001)
+        served.listener.limits = served.listener.limits._replace(max_connections=0)
+        async with await Wire.connect(served.address) as silent:
+            assert await silent.closed()  # its time is over
+        loop.turn()
+        assert turns._waiting == 1
+        assert served.app.scopes == []
+        loop.turn()
+    assert [caller.result() for caller in callers] == [200] * len(callers)
+
+
+async def test_a_handshake_that_ends_while_it_waits(stack: AsyncExitStack, tmp_path: Path) -> None:
+    """A drain closes it, and it takes nobody's turn."""
+    authority = Authority(tmp_path)
+    served = await opened(stack, 30.0, **authority.listen)
+    loop = HeldLoop()
+    turns = served.listener.handshakes = Turns(loop, at_once=0)
+    async with await Wire.connect(served.address) as wire:
+        await wire.send(b"\x16\x03\x01")
+        async with asyncio.timeout(20):
+            while not turns._waiting:
+                await asyncio.sleep(0.001)
+        served.listener.stop()
+        assert await wire.closed()
+        loop.turn()
+        assert turns._waiting == 0
