@@ -44,7 +44,7 @@ ReplaceOption = Annotated[
     bool,
     typer.Option(
         "--replace-source",
-        help="Also if the key is in a file or store: it is not read from there any more.",
+        help="Replace a key that is in a file or store; it is no longer read from there.",
     ),
 ]
 

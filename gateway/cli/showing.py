@@ -182,7 +182,7 @@ def _cells(visit: Visit, wide: bool) -> list[Text]:
 
 
 def _show_metrics(console: Console, samples: list[Sample]) -> None:
-    title = "What Prometheus sees of it: invopop_gateway_requests_total"
+    title = "The same requests, counted for Prometheus: invopop_gateway_requests_total"
     columns = ("caller", "tenant", "method", "route", "status")
     table = Table(*columns, title=title, title_justify="left")
     table.add_column("count", justify="right")

@@ -50,7 +50,7 @@ def new(
 ) -> None:
     """Make a caller's token and its configuration line.
 
-    The token is printed once and kept nowhere. Secret scanners find leaked ones by
+    The token is printed once and stored nowhere. Secret scanners find leaked ones by
     `igw_[0-9A-Za-z]{38}`; the last 6 are a checksum.
     """
     if not is_caller_name(caller):

@@ -78,12 +78,12 @@ def _steps(billing: str, reporting: str) -> list[TourStep]:
                  status=403, shows="reporting may read only.", note=_error,
                  body={"data": invoice()}),
         TourStep(who="billing → globex", token=billing, tenant="globex", method="GET", path=silo,
-                 status=403, shows="globex is not billing's tenant: no key was even looked up.",
+                 status=403, shows="globex is not billing's tenant: its key is not looked up.",
                  note=_error),
-        TourStep(who="nobody", method="GET", path=silo, status=401,
-                 shows="No token, no request.", note=_error),
+        TourStep(who="no token", method="GET", path=silo, status=401,
+                 shows="Without a token nothing is sent.", note=_error),
         TourStep(who="wrong token → acme", token="igw_" + "0" * 38, method="GET", path=silo,
-                 status=401, shows="A wrong one neither, and the answer is the same.", note=_error),
+                 status=401, shows="A wrong token gets the same answer.", note=_error),
     ]  # fmt: skip
 
 
@@ -123,7 +123,7 @@ async def _without_gateway(upstream: str) -> Visit:
     url = upstream.replace("https://", "http://", 1)
     step = TourStep(
         "anybody", "GET", f"{url}/utils/v1/ping", 0,
-        "Straight to Invopop: it takes no plain HTTP.", lambda _: "",
+        "Without the gateway: Invopop does not speak plain HTTP.", lambda _: "",
     )  # fmt: skip
     started = time.perf_counter()
     try:

@@ -172,7 +172,7 @@ def _allowed(entry: str) -> Pattern | frozenset[str] | str:
     if not isinstance(parsed, frozenset) or (entry in parsed and entry != OTHER):
         return parsed
     if entry == OTHER:
-        return "`METHOD /path` for what is no known operation, such as `GET /silo/v2/**`"
+        return "`METHOD /path` for what is not a known operation, such as `GET /silo/v2/**`"
     usual = frozenset(name for name in parsed if name != OTHER and not gives_credentials(name))
     return usual or (
         f"exact names: replies of `{CREDENTIALS}*` hold credentials, so that no glob covers them"

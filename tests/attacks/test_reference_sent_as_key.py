@@ -47,7 +47,7 @@ def unready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 @pytest.mark.parametrize("tenant", SOURCES)
-def test_a_key_that_cannot_be_had(unready: World, tenant: str) -> None:
+def test_a_key_that_is_unavailable(unready: World, tenant: str) -> None:
     """503 for that tenant, nothing sent, and nothing said of where its key should be."""
     unready.origin.start_over()
     raw = request("GET /x", f"X-Invopop-Tenant: {tenant}", token=TOK_S)
