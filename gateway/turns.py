@@ -12,10 +12,11 @@ from typing import Final, Protocol
 Account = str | None
 """A caller's name; "" for all whose credentials were refused; None for all who are still new."""
 
-# Of those that wait, how many begin in one turn of the loop: what others wait for when their own
-# request, or its reply, comes next.
+# Of those that wait, how many of busy callers begin in one turn of the loop: what others wait for
+# when their own request, or its reply, comes next.
 MOST: Final = 2
-# Where nobody waits, how many begin at once until the loop's clock moves on, in milliseconds.
+# Where nobody waits, how many begin at once until the loop's clock moves on, in milliseconds; of
+# callers that were quiet so many begin in one turn.
 AT_ONCE: Final = 8
 # How many requests of a caller that was quiet go in front of those of busy callers.
 _CREDIT: Final = 32
@@ -117,11 +118,17 @@ class Turns:
 
     def _next(self) -> None:
         self._due = False
-        left = MOST
+        most, begun = max(self._at_once, MOST), 0
         try:
-            while left and self._waiting:
-                if self._oldest().take_turn():
-                    left -= 1
+            while self._waiting and begun < most:
+                line = self._next_line()
+                if not self._fresh and begun >= MOST:
+                    break
+                line.credit -= 1
+                self._waiting -= 1
+                waiter, _ = line.waiters.popitem(last=False)
+                if waiter.take_turn():
+                    begun += 1
         finally:
             self._schedule()
         if not self._waiting:
@@ -129,16 +136,13 @@ class Turns:
             self._fresh.clear()
             self._busy.clear()
 
-    def _oldest(self) -> Waiter:
-        """Takes out whoever is next."""
+    def _next_line(self) -> _Line:
+        """The one whose oldest is next; a busy one only if there is no fresh one."""
         while True:
             lines = self._fresh or self._busy
             line = lines[0]
             if line.waiters and line.credit:
-                line.credit -= 1
-                self._waiting -= 1
-                waiter, _ = line.waiters.popitem(last=False)
-                return waiter
+                return line
             lines.popleft()
             if line.waiters:
                 line.credit = 1

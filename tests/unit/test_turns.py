@@ -63,7 +63,7 @@ def scene() -> Scene:
 def flooded(scene: Scene) -> Scene:
     """One account has used up what a quiet one has to its credit, and many of it wait."""
     scene.wait("flood", FLOOD)
-    scene.turn(FLOOD // MOST // 4)
+    scene.turn(8)
     return scene
 
 
@@ -76,7 +76,7 @@ def test_few_requests_never_wait(scene: Scene) -> None:
 
 def test_nobody_goes_in_front_of_those_who_wait(scene: Scene) -> None:
     """Whoever comes while others wait does, too, also in a later turn."""
-    scene.wait("flood", MOST + 1)
+    scene.wait("flood", AT_ONCE + 1)
     assert not scene.turns.begin()
     scene.turn()
     scene.loop.now += 1
@@ -89,22 +89,23 @@ def test_no_turn_begins_more_than_its_share(scene: Scene) -> None:
     """So that what becomes ready meanwhile is looked at soon; and every request begins."""
     scene.wait("flood", FLOOD)
     while len(scene.begun) < FLOOD:
-        assert len(scene.turn()) == MOST
+        new = len(scene.begun) < AT_ONCE * 4  # whose credit is not used up yet
+        assert len(scene.turn()) == (AT_ONCE if new else MOST)
     assert scene.rest() == []
 
 
 def test_a_quiet_callers_requests_go_first(flooded: Scene) -> None:
     """However many requests of a busy caller wait, and also if they come as a few at once."""
     for _ in range(3):
-        flooded.wait("good", 20)
-        assert flooded.turn(20 // MOST) == ["good"] * 20
-        flooded.turn(3)
+        flooded.wait("good", 2 * AT_ONCE)
+        assert flooded.turn(2) == ["good"] * 2 * AT_ONCE
+        assert flooded.turn(3) == ["flood"] * 3 * MOST
 
 
 def test_who_asks_for_more_takes_turns_with_the_others(flooded: Scene) -> None:
     """Being new is a credit, not a rank: no two floods are better than one another."""
     flooded.wait("second", FLOOD)
-    begun = flooded.turn(100)
+    begun = flooded.turn(80)
     assert begun[:20] == ["second"] * 20
     assert begun[-100:].count("second") == begun[-100:].count("flood") == 50
 
