@@ -160,8 +160,9 @@ class Reloader:
         if upstream != current.loaded.settings.upstream or trust.anchor != current.trust.anchor:
             resolver = transport.resolver
             transport = new_transport(upstream, trust.context, self._emit, resolver)
-        if compiled.shared_rates not in {None, services.shared_rates}:
-            await compiled.shared_rates.look(time.monotonic())
+        rates = compiled.shared_rates
+        if rates is not None and rates is not services.shared_rates:
+            await rates.look(time.monotonic())
         return _Next(new, compiled, snapshot, trust, transport)
 
     async def _commit(self, new: _Next) -> None:
