@@ -50,11 +50,11 @@ class Admission:
             x.step("authorize")
         grant = self._authorize(caller)
         x.operation, x.route, x.rule = grant.operation, grant.route, grant.rule
+        if self._services.vault.has(grant.tenant):  # else the name is only what a client sent
+            x.tenant = grant.tenant
         limit = self._services.max_body
         if limit and (self.head.inbound.content_length or 0) > limit:
             raise body_too_large(limit)
-        if self._services.vault.has(grant.tenant):  # else the name is only what a client sent
-            x.tenant = grant.tenant
         return grant
 
     def holds(self, grant: Grant) -> bool:

@@ -15,6 +15,13 @@ from gateway.turns import Turns
 from tests.unit.pipeline.conftest import ACME, World
 
 
+async def test_a_body_that_is_too_large_is_one_of_its_tenants(world: World) -> None:
+    """As one whose length is found out on the way: by then it is known who sends it for whom."""
+    status, _, _ = await world.call("POST", "/silo/v1/entries", headers=ACME, body=b"x" * 101)
+    (x,) = world.exchanges
+    assert (status, x.caller, x.tenant) == (413, "billing", "acme")
+
+
 @pytest.mark.parametrize(
     ("call", "status", "key"),
     [
