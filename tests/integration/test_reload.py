@@ -147,6 +147,13 @@ def test_a_vanished_vault_file_changes_nothing(operated: Operated) -> None:
     assert json.loads(body)["checks"]["configuration"]["status"] == "degraded"
 
 
+def test_a_store_that_cannot_be_used_changes_nothing(operated: Operated) -> None:
+    """AWS without a region is a mistake in the configuration, found once its library is asked."""
+    replace(operated.directory / "vault.toml", {"tenants": {"new": {"key": {"aws": "new"}}}})
+    operated.reload("failure")
+    assert operated.key_sent() == KEY_A
+
+
 def test_a_key_that_breaks_harms_nobody(operated: Operated) -> None:
     """Case 165: an empty key file leaves that tenant its last good key; the reload succeeds."""
     before = for_tenant(operated, "plain")
