@@ -105,10 +105,11 @@ def _said(reply: httpx.Response) -> tuple[str, str, float | None]:
     """`message`, `code` and `retry_in` of a JSON reply, as far as they are there."""
     try:
         members = reply.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return "", "", None
     if not isinstance(members, dict):
         return "", "", None
     wait = members.get("retry_in")
-    known = isinstance(wait, int | float) and not isinstance(wait, bool) and wait >= 0
-    return str(members.get("message", "")), str(members.get("code", "")), wait if known else None
+    if isinstance(wait, bool) or not isinstance(wait, int | float) or not 0 <= wait <= _IN_ALL:
+        wait = None  # as if nothing was said
+    return str(members.get("message") or ""), str(members.get("code") or ""), wait

@@ -87,6 +87,26 @@ async def test_a_receiver_that_fails_is_asked_again() -> None:
     assert all(body == developer.bodies[0] for body in developer.bodies)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        b'{"retry_in": 1' + b"0" * 400 + b"}",
+        b'{"retry_in": Infinity}',
+        b'{"retry_in": 43201}',
+        b'{"retry_in": -1, "message": null}',
+        b"[" * 100_000,
+        b'{"message": "\xff"}',
+    ],
+)
+async def test_a_receiver_that_says_what_nobody_can_follow(said: bytes) -> None:
+    """It is asked again as if it had said nothing, and others still get theirs."""
+    developer = Developer((500, said), (200, b""))
+    async with receiving(developer) as client:
+        assert (await _ran(client))["status"] == "OK"
+        assert (await _ran(client))["status"] == "OK"
+    assert len(developer.bodies) == 3
+
+
 async def test_a_receiver_that_never_takes_it() -> None:
     """The step is KO in the end: rescue runs, and its own webhook names the fault."""
     refusal = b'{"code": "x", "message": "no", "retry_in": 0}'
