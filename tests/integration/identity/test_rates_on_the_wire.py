@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -177,14 +176,14 @@ def test_what_is_known_of_the_storage_needs_no_request(worlds: Worlds, redis: Re
     world = replica(worlds, redis, requests_per_second=50)
     eventually(lambda: _check(world) == "degraded")
     for storage in (redis.url, redis.url.removesuffix("0") + "1"):
-        replace(world.gateway.config, merged(world.configured, {"limits": {"storage": storage}}))
-        world.gateway.signal(signal.SIGHUP)
         times = len(world.gateway.events("config_reload"))
+        replace(world.gateway.config, merged(world.configured, {"limits": {"storage": storage}}))
         world.gateway.told("config_reload", times + 1)
         assert _check(world) == "degraded"
         assert world.gateway.metric("rate_storage_up") == 0
     redis.start()
-    _is_back(world)
+    eventually(lambda: _check(world) == "ok")
+    assert world.gateway.metric("rate_storage_up") == 1
 
 
 async def _until_back(world: World) -> None:
