@@ -139,7 +139,9 @@ def _rates_health(services: Services) -> ComponentHealth | None:
     if rates is None:
         return None
     then = "each process counts alone" if rates.fail_open else "limited requests are refused"
-    return ComponentHealth(tried=True, trouble=f"unavailable: {then}" if rates.away else "")
+    return ComponentHealth(
+        tried=True, trouble=f"unavailable ({rates.why}): {then}" if rates.away else ""
+    )
 
 
 def _vault_health(services: Services) -> ComponentHealth:

@@ -115,7 +115,9 @@ _BY_CHECK: Final = {
 
 def key_advice(state: str, source: str) -> str:
     """What to do about a key in that state, read from that source, such as "env ACME_KEY"."""
-    kind = source.partition(" ")[0]
+    kind, _, name = source.partition(" ")
+    if kind == "use" and BY_KEY_STATE.get(state):
+        return f"The key is that of {name}: see there."
     kind = "invopop" if (kind, state) == ("invopop_enrollment", "denied") else kind
     return _BY_SOURCE.get((state, kind), BY_KEY_STATE.get(state, ""))
 

@@ -71,6 +71,7 @@ class SharedRates:
         self._fail_open = fail_open
         self._failures: tuple[type[Exception], ...] = (TimeoutError, OSError, *counter.errors)
         self._away = False
+        self._why = ""
         self._try_at = 0.0
         self._counting = 0  # requests
         self._closing = False
@@ -107,6 +108,11 @@ class SharedRates:
     def away(self) -> bool:
         """Whether the storage did not answer when it was last asked."""
         return self._away
+
+    @property
+    def why(self) -> str:
+        """Why it is away, in a few words without secrets; "" while it is not."""
+        return self._why
 
     @property
     def fail_open(self) -> bool:
@@ -156,18 +162,19 @@ class SharedRates:
         if self._fail_open:
             self._local.take(caller, tenant, now)
             return
-        detail = "The storage of the rate limits is away."
+        detail = "The storage of the rate limits is unavailable."
         headers = [(b"retry-after", b"%d" % ceil(COOL_DOWN))]
         raise GatewayFault("overloaded", detail, headers=headers, cause="rate_storage")
 
     def _turn(self, error: Exception | None) -> None:
         """Tells when the storage goes away or comes back. The error's text could name anything."""
         away = error is not None
+        self._why = "" if error is None else _named(error)
         if away != self._away:
             self._away = away
             level: Level = "warning" if away else "info"
             name = "rate_storage_away" if away else "rate_storage_back"
-            fields = {"reason": _named(error), "fail_open": self._fail_open} if away else {}
+            fields = {"reason": self._why, "fail_open": self._fail_open} if away else {}
             self._emit(Noticed(name, level, fields))
 
 

@@ -37,6 +37,8 @@ def test_each_way_to_miss_a_key_has_advice() -> None:
         ("denied", "invopop 5b45", "client_secret"),
         ("denied", "invopop_enrollment 5b45", "client_secret"),
         ("denied", "openbao secret/acme", "permissions"),
+        ("denied", "use acme", "The key is that of acme: see there."),
+        ("ok", "use acme", ""),
         ("ok", "file acme.key", ""),
     ],
 )

@@ -136,7 +136,7 @@ async def test_closed_means_that_nothing_goes_through() -> None:
         with pytest.raises(GatewayFault) as refused:
             await limiter.take("billing", "acme", now)
         assert (refused.value.key, refused.value.cause) == ("overloaded", "rate_storage")
-        assert refused.value.detail == "The storage of the rate limits is away."
+        assert refused.value.detail == "The storage of the rate limits is unavailable."
         assert refused.value.headers == [(b"retry-after", b"1")]
 
 
