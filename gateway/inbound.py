@@ -32,7 +32,7 @@ DECIDING: Final = frozenset({*CREDENTIAL_FIELDS, b"x-invopop-tenant", b"x-reques
 _READ_HERE: Final = DECIDING | {b"traceparent"}
 
 
-@dataclass(slots=True)
+@dataclass(init=False, slots=True)
 class Head:
     """A valid request head: the request, its credentials, and what it asks of this gateway.
 
@@ -46,6 +46,13 @@ class Head:
     tenant_headers: tuple[bytes, ...]
     timeout: float | None
     trace: TraceContext | None
+
+    def __init__(  # noqa: PLR0913, PLR0917 - a generated one stays interpreted
+        self, inbound: Inbound, credential: bytes | None, unread: tuple[bytes, ...],
+        tenant_headers: tuple[bytes, ...], timeout: float | None, trace: TraceContext | None,
+    ) -> None:  # fmt: skip
+        self.inbound, self.credential, self.unread = inbound, credential, unread
+        self.tenant_headers, self.timeout, self.trace = tenant_headers, timeout, trace
 
 
 class RequestIds:
@@ -121,19 +128,18 @@ def read_inbound(
         found = resolve(method, extensions[TARGET], upstream, files)
     else:
         found = _inside(tunnel, method, extensions[TARGET], upstream, files)
-    target, path, proxy_form, file_host = found
     known: KnownRequest | None = extensions.get(KNOWN) if tunnel is None else None
     head = Head(
         Inbound(  # by position: keywords would cost half a percent of a request
             method,
-            target,
-            path,
+            found.raw,
+            found.path,
             headers,
             extensions[PEER],
             extensions[CONTENT_LENGTH],
             request_id,
-            proxy_form,
-            file_host,
+            found.proxy_form,
+            found.file_host,
             tunnel is not None,
             known,
         ),
@@ -196,7 +202,7 @@ def _inside(
         return resolve_file(method, target, tunnel.host)
     origin_form = target[:1] == b"/"
     found = resolve(method, target, upstream, files if origin_form else None)
-    return found if origin_form else found._replace(proxy_form=False)
+    return found if origin_form else Target(found.raw, found.path, False, found.file_host)
 
 
 def _timeout(values: list[bytes]) -> float:

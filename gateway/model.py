@@ -70,7 +70,7 @@ class Tunnel(NamedTuple):
     context: ssl.SSLContext
 
 
-@dataclass(slots=True)
+@dataclass(init=False, slots=True)
 class Inbound:
     """A request as it came in, its framing and target found valid.
 
@@ -90,9 +90,19 @@ class Inbound:
     content_length: int | None
     request_id: str
     proxy_form: bool
-    file_host: bytes = b""
-    tunnelled: bool = False
-    known: KnownRequest | None = None
+    file_host: bytes
+    tunnelled: bool
+    known: KnownRequest | None
+
+    def __init__(  # noqa: PLR0913, PLR0917 - a generated one stays interpreted
+        self, method: str, target: bytes, path: bytes, headers: Headers, peer: Peer,
+        content_length: int | None, request_id: str, proxy_form: bool, file_host: bytes = b"",
+        tunnelled: bool = False, known: KnownRequest | None = None,
+    ) -> None:  # fmt: skip
+        self.method, self.target, self.path = method, target, path
+        self.headers, self.peer, self.content_length = headers, peer, content_length
+        self.request_id, self.proxy_form, self.file_host = request_id, proxy_form, file_host
+        self.tunnelled, self.known = tunnelled, known
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +167,7 @@ class RequestBody(Protocol):
         ...
 
 
-@dataclass(slots=True)
+@dataclass(init=False, slots=True)
 class Outbound:
     """A request as it goes out: with exactly one `authorization`, which holds a tenant's key.
 
@@ -171,22 +181,20 @@ class Outbound:
     target: bytes
     headers: Headers
     body: RequestBody | None
-    fresh: bool = False
-    in_force: Callable[[], bool] | None = None
-    party: Party = ("", "")
-    lines: list[bytes] | None = None
-    length: int | None = 0
+    fresh: bool
+    in_force: Callable[[], bool] | None
+    party: Party
+    lines: list[bytes] | None
+    length: int | None
 
-
-class Superseded(Exception):
-    """While a request waited, its verdict or its key changed: nothing of this attempt was sent.
-
-    `attempts` were made before.
-    """
-
-    def __init__(self, attempts: int = 0) -> None:
-        super().__init__()
-        self.attempts = attempts
+    def __init__(  # noqa: PLR0913, PLR0917 - a generated one stays interpreted
+        self, method: str, target: bytes, headers: Headers, body: RequestBody | None,
+        fresh: bool = False, in_force: Callable[[], bool] | None = None, party: Party = ("", ""),
+        lines: list[bytes] | None = None, length: int | None = 0,
+    ) -> None:  # fmt: skip
+        self.method, self.target, self.headers = method, target, headers
+        self.body, self.fresh, self.in_force = body, fresh, in_force
+        self.party, self.lines, self.length = party, lines, length
 
 
 class ReplyBody(Protocol):

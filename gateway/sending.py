@@ -7,8 +7,9 @@ from time import perf_counter
 
 from gateway.admission import Admission
 from gateway.inbound_body import InboundBody
-from gateway.model import Exchange, Grant, Key, Outbound, Reply, Superseded
+from gateway.model import Exchange, Grant, Key, Outbound, Reply
 from gateway.services import RecordBeforeSend, Services
+from gateway.upstream.failures import Superseded
 from gateway.upstream.sender import Sender
 
 

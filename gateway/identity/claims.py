@@ -35,7 +35,7 @@ class NameTemplate:
 
     def name(self, claims: Mapping[str, Any]) -> str:
         """The caller's name. Raises `CallerError("unauthenticated")` without usable claims."""
-        separators = frozenset("".join(self.literals[1:-1]))
+        separators = frozenset("".join(self.literals[1:][:-1]))
         name = self.literals[0]
         for path, literal in zip(self.paths, self.literals[1:], strict=True):
             value = find(claims, path)
@@ -78,7 +78,7 @@ def parse_template(text: str) -> NameTemplate:
     literals, names = parts[::2], parts[1::2]
     if not names or any("{" in literal or "}" in literal for literal in literals):
         raise ValueError("no claim in braces, or stray braces")
-    if not all(literals[1:-1]):
+    if not all(literals[1:][:-1]):
         raise ValueError("two claims side by side")
     paths = (split_path(_KUBERNETES.get(name, name)) for name in names)
     return NameTemplate(tuple(literals), tuple(paths))

@@ -38,7 +38,7 @@ def _printable(claim: object) -> str:
     """A claim's text for a log line: short, and without line breaks or lone surrogates."""
     if not isinstance(claim, str):
         return ""
-    return (claim if claim.isprintable() else ascii(claim)[1:-1])[:_LONGEST_SHOWN]
+    return (claim if claim.isprintable() else ascii(claim)[1:][:-1])[:_LONGEST_SHOWN]
 
 
 def unauthenticated(cause: str) -> CallerError:

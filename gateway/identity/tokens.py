@@ -37,7 +37,7 @@ def new_token() -> str:
 
 def is_genuine(token: str) -> bool:
     """True if `token` has the form and checksum of `new_token`: no typo, nothing cut off."""
-    body, check = token[len(PREFIX) : -_CHECK], token[-_CHECK:]
+    body, check = token[len(PREFIX) :][:-_CHECK], token[-_CHECK:]
     return token.startswith(PREFIX) and len(body) == _RANDOM and check == _checksum(body)
 
 

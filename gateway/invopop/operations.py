@@ -66,7 +66,7 @@ def is_parameter(segment: str) -> bool:
 
 def is_uuid_parameter(segment: str) -> bool:
     """Whether this segment of a template is a parameter that matches UUIDs only."""
-    return is_parameter(segment) and segment[1:-1] in UUID_PARAMETERS
+    return is_parameter(segment) and segment[1:][:-1] in UUID_PARAMETERS
 
 
 def match(method: str, segments: Sequence[str]) -> Operation | None:
@@ -100,7 +100,7 @@ def split_path(path: bytes) -> tuple[str, ...]:
     2.2). Raises UnicodeDecodeError unless the path is ASCII and its escapes are UTF-8.
     """
     text = path.decode("ascii")
-    segments = text[1:-1].split("/") if text[-1:] == "/" else text[1:].split("/")
+    segments = text[1:][:-1].split("/") if text[-1:] == "/" else text[1:].split("/")
     if "%" in text:
         return tuple(unquote_to_bytes(segment).decode() for segment in segments)
     return tuple(segments) if segments != [""] else ()

@@ -130,4 +130,4 @@ def _line(x: Exchange, now: str) -> Fields:
 
 
 def _members(fields: Fields) -> str:
-    return json_line(fields).decode()[1:-2]
+    return json_line(fields).decode()[1:][:-2]

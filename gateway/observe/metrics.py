@@ -33,6 +33,7 @@ from gateway.events import (
     UpstreamFailed,
     UpstreamRetried,
 )
+from gateway.model import Exchange
 from gateway.observe.families import FAMILIES, LOOKUP_SECONDS, Family
 from gateway.observe.negotiation import OPENMETRICS, format_for
 from gateway.observe.request_counters import COUNTED_HERE, RequestCounters
@@ -63,7 +64,7 @@ class PrometheusMetrics:
         # Else each counter and histogram has a second series that nothing here uses.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
-        self._requests = RequestCounters(max_series)
+        self._requests = RequestCounters(max_series, self._count_special)
         self._would_deny, self._keys_rejected = (Counters(name, max_series) for name in _GROWING)
         self._expiries, self._issued = (KeyGauges(name, max_series) for name in _OF_KEYS)
         ProcessCollector(registry=self.registry)
@@ -110,7 +111,7 @@ class PrometheusMetrics:
     def subscribe(self, events: Events) -> None:
         """Counts from now on whatever is emitted."""
         child = self.child
-        events.subscribe(ExchangeEnded, self._ended)
+        events.subscribe(ExchangeEnded, self._requests.ended)
         events.subscribe(UpstreamFailed, lambda e: child("upstream_errors_total", e.kind).inc())
         events.subscribe(UpstreamRetried, lambda e: child("upstream_retries_total", e.reason).inc())
         events.subscribe(
@@ -149,9 +150,7 @@ class PrometheusMetrics:
         if took_effect:
             self.child("config_last_reload_success_timestamp_seconds").set_to_current_time()
 
-    def _ended(self, event: ExchangeEnded) -> None:
-        x = event.exchange
-        self._requests.count(x)
+    def _count_special(self, x: Exchange) -> None:
         if x.error:
             self.child("rejected_total", x.error).inc()
         if x.cause in _TOO_SLOW:

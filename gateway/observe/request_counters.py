@@ -6,9 +6,10 @@ a lock each, would take a twelfth of its time.
 
 import time
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
+from gateway.events import ExchangeEnded
 from gateway.model import Exchange
 from gateway.observe.families import OWN_SECONDS, SECONDS, Family
 from gateway.observe.series import (
@@ -47,13 +48,16 @@ class Histogram:
         self._exemplars: dict[int, tuple[str, float, float]] = {}
         self._sum = 0.0
 
-    def add(self, value: float, trace_id: str) -> None:
-        """Counts one value; `trace_id`, if there is one, becomes its bucket's exemplar."""
+    def add(self, value: float, trace_id: str, now: float) -> None:
+        """Counts one value; `trace_id`, if there is one, becomes its bucket's exemplar.
+
+        `now` is in seconds since 1970, and used only then.
+        """
         index = bisect_left(self._bounds, value)
         self._counts[index] += 1
         self._sum += value
         if trace_id:
-            self._exemplars[index] = (trace_id, value, time.time())
+            self._exemplars[index] = (trace_id, value, now)
 
     def lines(self, family: Family, values: Sequence[str], openmetrics: bool) -> Iterator[str]:
         """Its samples, cumulated as Prometheus wants it; exemplars are OpenMetrics'."""
@@ -107,27 +111,36 @@ class RequestCounter(CountedSeries):
 
 
 class RequestCounters:
-    """All series. Past `max_series` of them, new tenants and callers share `other`."""
+    """All series. Past `max_series` of them, new tenants and callers share `other`.
 
-    def __init__(self, max_series: int) -> None:
+    `special` also gets exchanges that did not go well, or were let through though denied.
+    """
+
+    def __init__(self, max_series: int, special: Callable[[Exchange], None]) -> None:
         self._max_series = max_series
+        self._special = special
         self._counters: dict[Key, RequestCounter] = {}
         self._durations: dict[tuple[str, str], Durations] = {}
         self._moved: dict[str, Moved] = {}  # "" is what was not let in: no series
         self._own = Histogram(OWN_SECONDS)
 
-    def count(self, x: Exchange) -> None:
+    def ended(self, event: ExchangeEnded) -> None:
         """Counts an exchange that has ended."""
+        x = event.exchange
         tenant = "" if x.error == "operation_denied" else x.tenant  # it was not let in
         key = (tenant, x.caller, x.route, x.method, x.status)
         counter = self._counters.get(key) or self._add(key)
         counter.count += 1
         counter.received.count += x.bytes_in
         counter.sent.count += x.bytes_out
-        counter.durations.total.add(x.seconds, x.trace_id)
+        trace_id = x.trace_id
+        now = time.time() if trace_id else 0.0
+        counter.durations.total.add(x.seconds, trace_id, now)
         if x.upstream_seconds is not None:
-            counter.durations.upstream.add(x.upstream_seconds, x.trace_id)
-            self._own.add(x.overhead_seconds, x.trace_id)
+            counter.durations.upstream.add(x.upstream_seconds, trace_id, now)
+            self._own.add(x.overhead_seconds, trace_id, now)
+        if x.status >= 400 or x.error or x.cause or x.would_deny:
+            self._special(x)
 
     def _add(self, key: Key) -> RequestCounter:
         tenant, caller, route, method, status = key

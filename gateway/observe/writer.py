@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 BATCH_SECONDS = 0.02  # how long a line may wait for others; not Final: the bench sets it
+_LINE_END: Final = 0x0A
 LIMIT: Final = 8 * 1024 * 1024  # bytes waiting at most; later lines are dropped and counted
 
 
@@ -84,7 +85,8 @@ class LineWriter:
             except OSError:  # the disk is full, or the reader is gone
                 self.dropped += min(lines, view.tobytes().count(b"\n"))
                 return
-            self._whole = batch[len(batch) - len(view) - 1 : len(batch) - len(view)] == b"\n"
+            end = len(batch) - len(view)
+            self._whole = end > 0 and batch[end - 1] == _LINE_END
 
 
 def _path_of(descriptor: int) -> str:

@@ -42,7 +42,7 @@ class HeadReader:
         verb, target, minor = first.groups()
         if minor != b"1" or verb == b"CONNECT":
             return parse_request_head(head, max_headers)
-        fields = head[first.end() + 2 : -4]
+        fields = head[first.end() + 2 :][:-4]
         lines = fields.split(b"\r\n")
         known = self._known.get(len(lines))
         if known is not None:

@@ -34,7 +34,7 @@ _ONCE: Final = (*CREDENTIAL_FIELDS, b"host", b"content-length", b"transfer-encod
 LENGTH_DIGITS: Final = 18
 
 
-@dataclass(slots=True)
+@dataclass(init=False, slots=True)
 class RequestHead:
     """A valid request head. Field names are lower-case; order, repeats and values are as sent.
 
@@ -52,7 +52,17 @@ class RequestHead:
     content_length: int | None
     keep_alive: bool
     expect_continue: bool
-    known: KnownRequest | None = None
+    known: KnownRequest | None
+
+    def __init__(  # noqa: PLR0913, PLR0917 - a generated one stays interpreted
+        self, method: str, target: bytes, raw_path: bytes, query: bytes, version: str,
+        headers: Headers, content_length: int | None, keep_alive: bool, expect_continue: bool,
+        known: KnownRequest | None = None,
+    ) -> None:  # fmt: skip
+        self.method, self.target, self.raw_path = method, target, raw_path
+        self.query, self.version, self.headers = query, version, headers
+        self.content_length, self.keep_alive = content_length, keep_alive
+        self.expect_continue, self.known = expect_continue, known
 
 
 def parse_request_head(head: bytes, max_headers: int) -> RequestHead:

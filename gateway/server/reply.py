@@ -5,7 +5,7 @@ Rule: pure; hop-by-hop fields and framing are the server's own: the app's are dr
 
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
 from gateway.asgi import Message
 from gateway.errors import ALLOW, CallerError, GatewayError, error_response
@@ -31,16 +31,19 @@ HELD: Final = 1024 * 1024  # bytes of a body that must be whole before its head 
 Mode = Literal["none", "sized", "chunked", "until close"]
 
 
-class ReplyHead(NamedTuple):
+class ReplyHead:
     """A head without `Date`, `Connection` and its blank line; `length` is that of a sized body.
 
     `dated` means that the app has set a `Date`.
     """
 
-    block: bytes
-    mode: Mode
-    length: int
-    dated: bool
+    __slots__ = ("block", "dated", "length", "mode")
+
+    def __init__(self, block: bytes, mode: Mode, length: int, dated: bool) -> None:
+        self.block = block
+        self.mode: Mode = mode
+        self.length = length
+        self.dated = dated
 
 
 def status_line(status: int) -> bytes:

@@ -35,3 +35,14 @@ def overloaded() -> GatewayFault:
     """No pooled connection came free in time, or too many requests already wait for one."""
     detail = "No connection to Invopop became free in time. Try again later."
     return GatewayFault("overloaded", detail, headers=[(b"retry-after", b"1")])
+
+
+class Superseded(Exception):
+    """While a request waited, its verdict or its key changed: nothing of this attempt was sent.
+
+    `attempts` were made before.
+    """
+
+    def __init__(self, attempts: int = 0) -> None:
+        super().__init__()
+        self.attempts = attempts

@@ -29,7 +29,7 @@ class KnownReplies:
         known = self._by_status_line.get(head[:end])
         if known is None:
             return None
-        headers = known.lines.fields(head[end + 2 : -4].split(b"\r\n"))
+        headers = known.lines.fields(head[end + 2 :][:-4].split(b"\r\n"))
         return None if headers is None else (known, headers)
 
     def add(self, head: bytes, status: int, headers: Headers, length: int | None) -> None:
@@ -37,7 +37,7 @@ class KnownReplies:
         end = head.find(b"\r\n")
         first = head[:end]
         before = self._by_status_line.pop(first, None)
-        lines = head[end + 2 : -4].split(b"\r\n")
+        lines = head[end + 2 :][:-4].split(b"\r\n")
         if len(head) > MOST_BYTES or status in BODILESS or not _are_lines_of(headers, lines):
             return
         known = KnownReply(

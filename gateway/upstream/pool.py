@@ -8,10 +8,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from gateway.model import Superseded
 from gateway.shares import Party, Shares
 from gateway.upstream.connection import Connection, StaleConnectionError
-from gateway.upstream.failures import overloaded
+from gateway.upstream.failures import Superseded, overloaded
 from gateway.upstream.line import Waiter, WaitingLine
 from gateway.upstream.reply_stream import ReplyStream
 from gateway.upstream.request_encoder import Encoded

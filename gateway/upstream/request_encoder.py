@@ -24,7 +24,7 @@ class Timeouts(NamedTuple):
     pool: float = 5.0
 
 
-@dataclass(slots=True)
+@dataclass(init=False, slots=True)
 class Encoded:
     """A request ready to be written. `data` is its head, with the body if that is all there.
 
@@ -38,8 +38,17 @@ class Encoded:
     to_head: bool
     fresh: bool
     timeouts: Timeouts
-    in_force: Callable[[], bool] | None = None
-    party: Party = ("", "")
+    in_force: Callable[[], bool] | None
+    party: Party
+
+    def __init__(  # noqa: PLR0913, PLR0917 - a generated one stays interpreted
+        self, data: bytes, length: int | None, stream: RequestBody | None, to_head: bool,
+        fresh: bool, timeouts: Timeouts, in_force: Callable[[], bool] | None = None,
+        party: Party = ("", ""),
+    ) -> None:  # fmt: skip
+        self.data, self.length, self.stream = data, length, stream
+        self.to_head, self.fresh, self.timeouts = to_head, fresh, timeouts
+        self.in_force, self.party = in_force, party
 
 
 def encode(outbound: Outbound, timeouts: Timeouts) -> Encoded:

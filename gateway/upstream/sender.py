@@ -11,12 +11,13 @@ from time import perf_counter, time
 
 from gateway.errors import GatewayError, UpstreamError
 from gateway.events import CircuitChanged, Emit, UpstreamFailed, UpstreamRetried
-from gateway.model import Exchange, Key, Outbound, Reply, Superseded
+from gateway.model import Exchange, Key, Outbound, Reply
 from gateway.shares import Party
 from gateway.trace import Trace
 from gateway.upstream.breaker import FAILING_STATUSES, Breaker
 from gateway.upstream.connection import StaleConnectionError
 from gateway.upstream.edge import EDGE_REFUSED, refused_by_edge
+from gateway.upstream.failures import Superseded
 from gateway.upstream.forwarder import Forwarder
 from gateway.upstream.retry import (
     STALE,

@@ -5,6 +5,7 @@ Rule: decides; never changes a byte of what it accepts; does no I/O.
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -61,7 +62,8 @@ class Authority(NamedTuple):
         return host if self.port == _TLS_PORT else b"%b:%d" % (host, self.port)
 
 
-class Target(NamedTuple):
+@dataclass(init=False, slots=True)
+class Target:
     """A valid target: `raw` is sent as it is, `path` is its part before `?`.
 
     Of a file `file_host` is the name of its host, else b""; `path` is then `/.files/HOST/PATH`,
@@ -71,7 +73,11 @@ class Target(NamedTuple):
     raw: bytes
     path: bytes
     proxy_form: bool
-    file_host: bytes = b""
+    file_host: bytes
+
+    def __init__(self, raw: bytes, path: bytes, proxy_form: bool, file_host: bytes = b"") -> None:
+        self.raw, self.path = raw, path
+        self.proxy_form, self.file_host = proxy_form, file_host
 
 
 FileHostNames = Mapping[tuple[bytes, int | None], bytes]

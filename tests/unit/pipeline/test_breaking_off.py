@@ -1,6 +1,7 @@
 """Exchanges that do not end well: cut by time, by either side or by a defect."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import httpx
@@ -8,8 +9,7 @@ import pytest
 
 from gateway.errors import UpstreamError
 from gateway.model import CALLER_LEFT, CALLER_SLOW, CALLER_STALLED, DRAIN_CUT
-from gateway.shares import Party
-from gateway.upstream.breaker import Breaker
+from gateway.upstream.breaker import MIN_ATTEMPTS, Breaker
 from gateway.upstream.failures import failure
 from gateway.upstream.retry import Retries, RetryRules
 from gateway.upstream.sender import Sender
@@ -94,33 +94,29 @@ async def test_a_reply_that_breaks_off_is_never_completed(world: World) -> None:
 async def test_a_reply_that_breaks_off_is_charged_to_whoever_sent_it(world: World) -> None:
     """A reload replaces the sender in mid-reply: the failure is counted by the old one."""
     services = world.gateway.services
-    old, new = Charged(services.sender), Charged(services.sender)
+    old, new = failing(services.sender), failing(services.sender)
 
     class Reloaded(httpx.AsyncByteStream):
         async def __aiter__(self) -> AsyncIterator[bytes]:
-            services.sender = new.sender
+            services.sender = new
             yield b"half"
             raise failure("closed", sent=True)
 
-    services.sender = old.sender
+    services.sender = old
     world.wire.answer = lambda _: httpx.Response(200, stream=Reloaded())
     with pytest.raises(UpstreamError):
         await world.call(headers=ACME)
-    assert (old.parties, new.parties) == ([("acme", "billing")], [])
+    assert (old.circuit_open, new.circuit_open) == (True, False)
 
 
-class Charged:
-    """A sender like that one, whose breaker remembers whom it was told of a broken reply for."""
-
-    def __init__(self, like: Sender) -> None:
-        self.parties: list[Party] = []
-        breaker = Breaker(0.5, 5.0)
-        breaker.broke_off = self._broke_off  # type: ignore[method-assign]
-        retries = Retries(RetryRules(0, frozenset()), lambda: 0.0)
-        self.sender = Sender(like.forwarder, retries, breaker, lambda _: None)
-
-    def _broke_off(self, party: Party, now: float) -> None:
-        self.parties.append(party)
+def failing(like: Sender) -> Sender:
+    """A sender like that one, whose circuit opens with one more failure of another than globex."""
+    breaker, now = Breaker(0.1, 5.0), time.perf_counter()
+    for _ in range(MIN_ATTEMPTS - 2):
+        breaker.record(("acme", "billing"), now, True, None)
+    breaker.record(("globex", "reports"), now, False, None)
+    retries = Retries(RetryRules(0, frozenset()), lambda: 0.0)
+    return Sender(like.forwarder, retries, breaker, lambda _: None)
 
 
 async def test_a_reply_that_breaks_off_is_counted(world: World) -> None:

@@ -2,16 +2,22 @@
 
 import asyncio
 import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from gateway.errors import CallerError
-from gateway.identity.authenticator import SigningKeyNeeded
-from gateway.identity.keys import FixedKeys, KeySet
+from gateway.identity.authenticator import AuthenticationMethods, Authenticator
+from gateway.identity.claims import ClaimRules, claim_template
+from gateway.identity.keys import KeySet, from_document
+from gateway.identity.peers import Certificates, Networks
+from gateway.identity.verifier import TrustedIssuer, Verifier
 from gateway.model import Caller
 from gateway.turns import Turns
+from tests.support.jwt import Issuer
 from tests.unit.pipeline.conftest import ACME, World
 
 
@@ -58,29 +64,50 @@ async def test_the_first_check_that_fails_answers(
     assert x.cause
 
 
+class FetchedKeys:
+    """An issuer's keys, of which there are none until the first fetch has ended."""
+
+    tried = healthy = True
+
+    def __init__(self, issuer: Issuer, during: Callable[[], None]) -> None:
+        self.current = KeySet(())
+        self._keys, self._during = from_document(issuer.jwks_file.read_bytes(), ["ES256"]), during
+
+    def may_fetch(self, key_id: str | None) -> bool:
+        return True
+
+    async def wait(self, key_id: str | None) -> None:
+        self.current = self._keys
+        self._during()
+
+
+@pytest.mark.parametrize("removed", [False, True])
 async def test_a_caller_removed_during_a_wait_for_keys_is_refused(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, tmp_path: Path, removed: bool
 ) -> None:
     """After the wait the configuration that is in use by then decides."""
-    services, source = world.gateway.services, FixedKeys(KeySet(()))
+    services, issuer = world.gateway.services, Issuer(tmp_path, "https://issuer.test")
     after = services.authenticator
 
-    class Before:
-        known = False
-
-        def authenticate(self, *_: object) -> Caller:
-            if not self.known:
-                raise SigningKeyNeeded(source, None)
-            return Caller("billing", "jwt")
-
-        async def fetch_keys(self, _: SigningKeyNeeded) -> None:
-            self.known = True
+    def reload() -> None:
+        if removed:
             services.authenticator = after
 
-    monkeypatch.setattr(services, "authenticator", Before())
-    status, headers, _ = await world.call(headers=ACME, token="removed")
-    assert (status, headers["x-gateway-error"]) == (401, "unauthenticated")
-    assert world.wire.sent == []
+    rules = ClaimRules(
+        *(issuer.name, issuer.audience, 60.0, 3600.0, claim_template("sub"), None, False)
+    )
+    keys = FetchedKeys(issuer, reload)
+    trusted = TrustedIssuer(rules, frozenset({"ES256"}), 8192, keys)
+    verifier = Verifier([trusted], [("billing", issuer.name)])
+    nobody: Any = (Certificates({}), Networks({}), [], frozenset[bytes]())
+    services.authenticator = Authenticator(
+        AuthenticationMethods(frozenset(), {}, verifier, *nobody)
+    )
+    token = issuer.token(issuer.claims("billing"), "ES256")
+    status, headers, _ = await world.call(headers=ACME, token=token)
+    expected = (401, "unauthenticated") if removed else (200, None)
+    assert (status, headers.get("x-gateway-error")) == expected
+    assert len(world.wire.sent) == (not removed)
 
 
 async def test_a_caller_removed_while_it_waits_for_its_turn_is_refused(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import CallerError
-from gateway.upstream.target import Authority, check_target, resolve
+from gateway.upstream.target import Authority, Target, check_target, resolve
 
 UPSTREAM = Authority(b"api.invopop.com", 443)
 LOCAL = Authority(b"[::1]", 8443)
@@ -286,4 +286,4 @@ def test_other_targets_and_methods(method: str, target: bytes, status: int) -> N
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 def test_standard_methods_pass(method: str) -> None:
     """Case 68: the methods of the API, and the harmless rest of the standard ones."""
-    assert resolve(method, b"/x", UPSTREAM) == (b"/x", b"/x", False, b"")
+    assert resolve(method, b"/x", UPSTREAM) == Target(b"/x", b"/x", False)

@@ -3,7 +3,14 @@
 import pytest
 
 from gateway.errors import CallerError
-from gateway.upstream.target import Authority, FileHostNames, authority_of, file_host_names, resolve
+from gateway.upstream.target import (
+    Authority,
+    FileHostNames,
+    Target,
+    authority_of,
+    file_host_names,
+    resolve,
+)
 
 UPSTREAM = authority_of("https://api.invopop.com")
 SILO = b"silo.invopop.com"
@@ -116,7 +123,7 @@ def test_the_prefix_in_another_spelling(path: bytes, form: bytes) -> None:
 )
 def test_paths_that_only_resemble_the_prefix(path: bytes) -> None:
     """These are the upstream's, as every other path."""
-    assert resolve("GET", path, UPSTREAM, NAMES) == (path, path, False, b"")
+    assert resolve("GET", path, UPSTREAM, NAMES) == Target(path, path, False)
 
 
 @pytest.mark.parametrize("method", ["PATCH", "DELETE", "OPTIONS"])
