@@ -9,14 +9,13 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.errors import CallerError
 from gateway.identity.authenticator import AuthenticationMethods, Authenticator
 from gateway.identity.claims import ClaimRules, claim_template
 from gateway.identity.keys import KeySet, from_document
 from gateway.identity.peers import Certificates, Networks
 from gateway.identity.verifier import TrustedIssuer, Verifier
-from gateway.model import Caller
 from gateway.turns import Turns
+from tests.support.held_loop import HeldLoop
 from tests.support.jwt import Issuer
 from tests.unit.pipeline.conftest import ACME, World
 
@@ -64,6 +63,12 @@ async def test_the_first_check_that_fails_answers(
     assert x.cause
 
 
+def authenticator_of(verifier: Verifier) -> Authenticator:
+    """One that knows nobody but by a JWT that this verifies."""
+    nobody: Any = (Certificates({}), Networks({}), [], frozenset[bytes]())
+    return Authenticator(AuthenticationMethods(frozenset(), {}, verifier, *nobody))
+
+
 class FetchedKeys:
     """An issuer's keys, of which there are none until the first fetch has ended."""
 
@@ -99,10 +104,7 @@ async def test_a_caller_removed_during_a_wait_for_keys_is_refused(
     keys = FetchedKeys(issuer, reload)
     trusted = TrustedIssuer(rules, frozenset({"ES256"}), 8192, keys)
     verifier = Verifier([trusted], [("billing", issuer.name)])
-    nobody: Any = (Certificates({}), Networks({}), [], frozenset[bytes]())
-    services.authenticator = Authenticator(
-        AuthenticationMethods(frozenset(), {}, verifier, *nobody)
-    )
+    services.authenticator = authenticator_of(verifier)
     token = issuer.token(issuer.claims("billing"), "ES256")
     status, headers, _ = await world.call(headers=ACME, token=token)
     expected = (401, "unauthenticated") if removed else (200, None)
@@ -110,52 +112,47 @@ async def test_a_caller_removed_during_a_wait_for_keys_is_refused(
     assert len(world.wire.sent) == (not removed)
 
 
-async def test_a_caller_removed_while_it_waits_for_its_turn_is_refused(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class WatchedLoop(HeldLoop):
+    """Does something whenever somebody begins to wait for a turn, which comes then."""
+
+    def __init__(self, waits: Callable[[], None]) -> None:
+        super().__init__()
+        self._waits = waits
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        self._waits()
+        asyncio.get_running_loop().call_soon(callback)
+
+
+async def test_a_caller_removed_while_it_waits_for_its_turn_is_refused(world: World) -> None:
     """The loop is full of requests; when this one's turn comes it is judged again."""
     services = world.gateway.services
-    turns = Turns(asyncio.get_running_loop(), at_once=0)
-    turn_of = turns.turn_of
 
-    class Without:
-        def authenticate(self, *_: object) -> Caller:
-            raise CallerError("unauthenticated", cause="unknown_token")
+    def reload() -> None:
+        services.authenticator = authenticator_of(Verifier([], []))
 
-    async def removed_meanwhile(caller: str) -> None:
-        await turn_of(caller)
-        services.authenticator = Without()  # type: ignore[assignment]
-
-    monkeypatch.setattr(services, "authenticator", services.authenticator)
-    monkeypatch.setattr(Turns, "turn_of", lambda _, caller: removed_meanwhile(caller))
-    monkeypatch.setattr(services, "turns", turns)
+    services.turns = Turns(WatchedLoop(reload), at_once=0)
     status, headers, _ = await world.call(headers=ACME)
     assert (status, headers["x-gateway-error"]) == (401, "unauthenticated")
     assert world.wire.sent == []
 
 
 @pytest.mark.parametrize(
-    ("call", "line"),
+    ("call", "account"),
     [({"token": "igw_wrong"}, ""), ({"target": "/a/../b"}, ""), ({}, "billing")],
     ids=["stranger", "malformed", "caller"],
 )
-async def test_refusals_take_turns(
-    world: World, monkeypatch: pytest.MonkeyPatch, call: dict[str, Any], line: str
-) -> None:
+async def test_refusals_take_turns(world: World, call: dict[str, Any], account: str) -> None:
     """Whoever is refused on many connections stands in line, strangers in one of all of them."""
-    lines = []
-
-    async def turn_of(_: Turns, caller: str) -> None:
-        lines.append(caller)
-
-    monkeypatch.setattr(Turns, "turn_of", turn_of)
+    lines: list[Any] = []
+    turns = Turns(WatchedLoop(lambda: lines.extend(turns._lines)), at_once=0)
+    world.gateway.services.turns = Turns(WatchedLoop(lambda: lines.append("nobody waits")))
     await world.call(**call)
     assert lines == []
-    turns = Turns(asyncio.get_running_loop(), at_once=0)
-    monkeypatch.setattr(world.gateway.services, "turns", turns)
+    world.gateway.services.turns = turns
     status, _, _ = await world.call(**call)
     assert status >= 400
-    assert lines == [line]
+    assert lines == [account]
 
 
 async def test_an_unknown_tenant_answers_like_a_forbidden_one(world: World) -> None:
