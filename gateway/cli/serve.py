@@ -17,7 +17,8 @@ from gateway.cli.configuration import ConfigOption, fail, load_or_exit
 from gateway.cli.private_memory import keep_memory_private
 from gateway.errors import ConfigurationError
 from gateway.events import ConfigReloaded
-from gateway.observe.logs import Logger, bridge_library_logs
+from gateway.observe.library_logs import bridge_library_logs
+from gateway.observe.logs import Logger
 from gateway.observe.writer import LineWriter
 from gateway.server.run import Service, run, run_to_end
 from gateway.server.service_manager import ServiceManager

@@ -1,9 +1,8 @@
-"""Log lines: one JSON object a line, or a short one for a terminal; and Python's own logging.
+"""Log lines: one JSON object a line, or a short one for a terminal.
 
 A line is made of named fields that the caller chose; exception texts are never among them.
 """
 
-import logging
 import time
 import traceback
 from collections.abc import Callable
@@ -26,7 +25,6 @@ from gateway.observe.writer import LineWriter
 from gateway.settings.wording import masked, masked_name, readable
 
 LEVELS: Final[dict[Level, int]] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-_QUIET: Final = ("httpx", "httpcore", "hpack", "asyncio", "urllib3", "botocore", "watchfiles")
 _MARKS: Final = {"debug": "\x1b[2m", "info": "", "warning": "\x1b[33m", "error": "\x1b[31m"}
 _UNMARKED: Final = "\x1b[0m"
 _MILLISECONDS: Final = tuple(f"{number:03d}+00:00" for number in range(1000))
@@ -150,23 +148,6 @@ class Logger:
         self.log(level, "config_reload", fields)
 
 
-class _Bridge(logging.Handler):
-    """Python's logging as log lines. Of an exception: its type and where it was raised."""
-
-    def __init__(self, logger: Logger) -> None:
-        super().__init__()
-        self._logger = logger
-
-    def emit(self, record: logging.LogRecord) -> None:
-        level = record.levelname.lower()
-        fields: Fields = {"logger": record.name}
-        if record.exc_info and record.exc_info[0] is not None:
-            fields |= describe_exception(record.exc_info[1])
-        elif record.name not in _QUIET:
-            fields["message"] = record.getMessage()[:1000]
-        self._logger.log(level if level in LEVELS else "error", "library_log", fields)
-
-
 def describe_exception(error: BaseException | None) -> Fields:
     """An exception's type and the places it passed; never its text, which may quote a header.
 
@@ -177,12 +158,3 @@ def describe_exception(error: BaseException | None) -> Fields:
     frames = traceback.extract_tb(error.__traceback__) if error is not None else []
     places = [f"{f.filename.rsplit('/', 2)[-1]}:{f.lineno} {f.name}" for f in frames[-8:]]
     return {"exception": type(error).__name__, "at": places}
-
-
-def bridge_library_logs(logger: Logger) -> None:
-    """Routes Python's logging here; libraries that log headers or URLs only from warnings on."""
-    root = logging.getLogger()
-    root.handlers[:] = [_Bridge(logger)]
-    root.setLevel(logging.DEBUG if logger.enabled("debug") else logging.INFO)
-    for name in _QUIET:
-        logging.getLogger(name).setLevel(logging.WARNING)

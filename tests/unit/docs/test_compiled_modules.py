@@ -1,6 +1,7 @@
 """The modules that mypyc may compile keep to what it compiles rightly: CONTRIBUTING.md says why."""
 
 import ast
+import builtins
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,6 +45,31 @@ def test_a_compiled_module_keeps_to_what_is_compiled_rightly(module: str) -> Non
         ):
             wrong.append(f"line {node.lineno}: an async generator")
     assert not wrong
+
+
+def test_compiled_classes_inherit_from_compiled_ones_only() -> None:
+    """Or from what has neither attributes nor weak references of its own, exceptions aside."""
+    trees = {module: ast.parse((ROOT / module).read_text()) for module in _modules()}
+    classes = [
+        (module, node)
+        for module, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+    ]
+    known = {node.name for _, node in classes}
+    known |= {"Protocol", "NamedTuple", "Generic", "asyncio.BufferedProtocol"}
+    known |= {name for name, kind in vars(builtins).items() if _is_exception(kind)}
+    wrong = [
+        f"{module}: {node.name}({base})"
+        for module, node in classes
+        for base in (ast.unparse(base).partition("[")[0] for base in node.bases)
+        if base not in known
+    ]
+    assert not wrong
+
+
+def _is_exception(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseException)
 
 
 def _pure(node: ast.Slice) -> bool:

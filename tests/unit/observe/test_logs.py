@@ -1,14 +1,11 @@
 """Log lines: what they hold, and what can never be in them."""
 
-import logging
 import os
 import pty
 import random
 import re
-from collections.abc import Iterator
 from typing import Any
 
-import orjson
 import pytest
 
 from gateway.events import (
@@ -20,35 +17,15 @@ from gateway.events import (
     Noticed,
 )
 from gateway.observe.access_log import AccessLog
-from gateway.observe.logs import Logger, bridge_library_logs, describe_exception
+from gateway.observe.logs import Logger, describe_exception
 from gateway.observe.writer import LineWriter
+from tests.support.captured_lines import Capture
 from tests.support.exchanges import exchange_of
-
-
-class Capture:
-    def __init__(self) -> None:
-        self.out, self.into = os.pipe()
-        self.writer = LineWriter(self.into)
-
-    def lines(self) -> list[Any]:
-        self.writer.close()
-        os.close(self.into)
-        with os.fdopen(self.out, "rb") as read:
-            return [orjson.loads(line) for line in read]
 
 
 @pytest.fixture
 def capture() -> Capture:
     return Capture()
-
-
-@pytest.fixture
-def untouched_logging() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 def test_an_exchange_is_one_line(capture: Capture) -> None:
@@ -192,29 +169,6 @@ def test_console_lines_are_for_people(capture: Capture) -> None:
     assert b" \x1b[33mwarning\x1b[0m listening url=http://x" in os.read(ours, 1000)
     os.close(ours)
     os.close(theirs)
-
-
-@pytest.mark.usefixtures("untouched_logging")
-def test_library_exceptions_lose_their_text(capture: Capture) -> None:
-    """Of an exception only its type and places are logged: its text may quote a header."""
-    bridge_library_logs(Logger(capture.writer, "debug", "json"))
-    try:
-        int("Illegal header value b'Bearer sk_live_SECRET'")
-    except ValueError:
-        logging.getLogger("some.library").exception("failed with %s", "sk_live_SECRET")
-    (line,) = capture.lines()
-    assert line["exception"] == "ValueError"
-    assert "sk_live_SECRET" not in str(line)
-    assert any("test_logs.py" in place for place in line["at"])
-
-
-@pytest.mark.usefixtures("untouched_logging")
-def test_chatty_libraries_are_quiet_even_at_debug(capture: Capture) -> None:
-    """httpx logs whole URLs at info and httpcore headers at debug: neither is ever written."""
-    bridge_library_logs(Logger(capture.writer, "debug", "json"))
-    logging.getLogger("httpx").info("GET https://x/?token=SECRET")
-    logging.getLogger("httpcore.http11").debug("send_request_headers SECRET")
-    assert capture.lines() == []
 
 
 def test_an_exception_is_described_without_its_text() -> None:
