@@ -34,6 +34,10 @@ setup(
 """
 
 
+# All modules are one library: calls within it need no detour by way of its table of symbols.
+_WITHIN: Final = "-fvisibility=hidden -fno-semantic-interposition"
+
+
 class CompiledModules(BuildHookInterface[Any]):
     """Adds extension modules to a wheel, which Python prefers to the sources of the same names."""
 
@@ -47,7 +51,8 @@ class CompiledModules(BuildHookInterface[Any]):
         modules: list[str] = self.config["modules"]
         level = os.environ.get("COMPILE_OPT_LEVEL", "2")
         command = (sys.executable, "-c", _SETUP, level, *modules)
-        subprocess.run(command, cwd=folder, check=True)  # noqa: S603 - all of it is ours
+        environ = {**os.environ, "CFLAGS": f"{os.environ.get('CFLAGS', '')} {_WITHIN}"}
+        subprocess.run(command, cwd=folder, check=True, env=environ)  # noqa: S603 - all is ours
         for built in folder.rglob("*.so"):
             place = built.relative_to(folder)
             if place.parts[0] != "build":

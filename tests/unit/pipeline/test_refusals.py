@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.errors import GatewayFault
 from gateway.identity.authenticator import AuthenticationMethods, Authenticator
 from gateway.identity.claims import ClaimRules, claim_template
 from gateway.identity.keys import KeySet, from_document
@@ -177,7 +178,10 @@ async def test_a_name_that_was_not_looked_up_is_no_label(
 ) -> None:
     """With `[discover]` it is only what a client sent, until a store has known it."""
     services = world.gateway.services
-    monkeypatch.setattr(services.vault, "require", lambda _: None)  # a store may know it
+    # A store may know it.
+    monkeypatch.setattr(
+        services.vault._lookups, "missing", lambda _: GatewayFault("key_unavailable")
+    )
     for _ in range(2):
         services.permits.acquire(("acme", "billing"))
     status, _, _ = await world.call(headers={"x-invopop-tenant": "ghost"})
