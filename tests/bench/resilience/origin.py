@@ -20,6 +20,7 @@ FINE: Final = "fine"
 _OK: Final = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 _RESET: Final = struct.pack("ii", 1, 0)
 _STALL: Final = 20.0  # longer than any read timeout here
+_KEY_CHECK: Final = b"/access/v1/workspace"  # what the gateway asks after a 401
 
 
 class Weather:
@@ -85,11 +86,20 @@ class LoadOrigin:
         for line in list(self.lines):
             line.reset()
 
-    def judge(self, headers: dict[bytes, bytes], method: str) -> str:
-        """Records a whole request; what it meets."""
+    def judge(self, headers: dict[bytes, bytes], method: str, target: bytes) -> str:
+        """Records a whole request; what it meets.
+
+        The gateway's own question whether a key is rejected is no tenant's request.
+        """
         key = headers.get(b"authorization", b"").decode().removeprefix("Bearer ")
+        own = (method, target) == ("GET", _KEY_CHECK) and b"x-own-tenant" not in headers
+        if own and key in self.tenants:
+            self.met["key checks"] += 1
+            return "401" if key in self.weather.refused_keys else "fine"
         if self.tenants.get(key) != headers.get(b"x-own-tenant", b"?").decode():
-            self.wrong_tenant.append(headers.get(b"x-unique", b"?").decode())
+            self.wrong_tenant.append(
+                f"{headers.get(b'x-unique', b'?').decode()} {method} {target!r}"
+            )
         if key in self.weather.refused_keys:
             self.met["401"] += 1
             return "401"
@@ -111,7 +121,7 @@ class _OriginLine(asyncio.Protocol):
         self._begin()
 
     def _begin(self) -> None:
-        self._headers, self._size = {}, 0
+        self._headers, self._size, self._target = {}, 0, b""
         self._parser = httptools.HttpRequestParser(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -127,6 +137,9 @@ class _OriginLine(asyncio.Protocol):
         except httptools.HttpParserError:
             self.reset()
 
+    def on_url(self, url: bytes) -> None:
+        self._target += url
+
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers[name.lower()] = value
 
@@ -134,7 +147,8 @@ class _OriginLine(asyncio.Protocol):
         self._size += len(body)
 
     def on_message_complete(self) -> None:
-        met = self._origin.judge(self._headers, self._parser.get_method().decode())
+        method = self._parser.get_method().decode()
+        met = self._origin.judge(self._headers, method, self._target)
         document = {"id": self._headers.get(b"x-unique", b"").decode(), "size": self._size}
         body = json.dumps(document | {"list": ["0193"] * 20}).encode()
         play = _PLAYS[met]
