@@ -10,8 +10,8 @@ Imports point downwards only, and packages of one layer never import each other:
         → pipeline | admin | compiled → attempts | file_attempts | relay | tunnels
         → sending → admission → services, inbound, inbound_body
         → identity | policy | vault | upstream | observe → network
-        → settings | events | invopop → model → errors
-        → asgi | deadline | framing | known_head | pin | secret | shares | socket_queues | trace
+        → settings | events | invopop → model → errors | known_head
+        → asgi | deadline | framing | pin | secret | shares | socket_queues | trace
         | turns | watcher
 """
 

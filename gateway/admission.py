@@ -74,6 +74,10 @@ class Admission:
         except GatewayError:
             return False
 
+    async def after_wait(self, grant: Grant) -> Grant:
+        """The verdict after a wait: the same if it holds, else renewed. Raises `CallerError`."""
+        return grant if self.holds(grant) else await self.renew(grant)
+
     async def renew(self, grant: Grant) -> Grant:
         """The verdict as of now, for the same tenant. Raises `CallerError`."""
         x = self._x

@@ -6,11 +6,12 @@ else's head can be in its place; what varies is checked each time as strictly as
 
 from typing import Final
 
+from gateway.framing import CONTROLS
+
 Headers = list[tuple[bytes, bytes]]
 
 MOST_BYTES: Final = 4096  # of all heads that one connection remembers
 MOST_FIELDS: Final = 24  # of one of them
-_CONTROLS: Final = bytes({*range(0x20), 0x7F} - {0x09})
 
 
 class KnownLines:
@@ -76,7 +77,7 @@ def _is_value(value: bytes) -> bool:
     if value.isalnum():
         return True
     whole = bool(value) and value.strip(b"\t ") == value
-    return whole and len(value.translate(None, _CONTROLS)) == len(value)
+    return whole and len(value.translate(None, CONTROLS)) == len(value)
 
 
 def _may_vary(line: bytes, value: bytes) -> bool:

@@ -73,14 +73,12 @@ class Pipeline:
         grant = await admission.admit()
         if not services.turns.begin():
             await services.turns.turn_of(grant.caller)
-            if not admission.holds(grant):
-                grant = await admission.renew(grant)
+            grant = await admission.after_wait(grant)
         if services.shared_rates is None:
             services.rates.take(grant.caller, grant.tenant, monotonic())
         else:
             x.waited_seconds += await services.count_shared(services.shared_rates, grant)
-            if not admission.holds(grant):
-                grant = await admission.renew(grant)
+            grant = await admission.after_wait(grant)
         body = InboundBody(receive, services.max_body)
         permit = services.permits.acquire((grant.tenant, grant.caller))
         attempts_at = FileAttempts if head.inbound.file_host else Attempts

@@ -83,8 +83,10 @@ class TunnelEnd(asyncio.BufferedProtocol, asyncio.Transport):
 
     def _may_shake(self) -> bool:
         """Handshakes cost as much as several requests: those of a flood wait, by their caller."""
-        if self._waits or self._listener.handshakes.begin():
-            return not self._waits
+        if self._waits:
+            return False
+        if self._listener.handshakes.begin():
+            return True
         self._waits = True
         self._outside.pause_reading()
         self._listener.handshakes.wait(self._inside.caller, self)
