@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.gateway import write_toml
+from tests.support.gateway import START_TIMEOUT, without_slow_steps, write_toml
 
 CHECK = ("check",)
 EXPLAIN = ("explain", "--caller", "billing", "GET", "/auth/version")
@@ -36,10 +36,11 @@ def run(
             **os.environ, "PYTHONDEVMODE": "1",
             "INVOPOP_GATEWAY_CONFIG": str(directory / "gateway.toml"), **environ,
         },
-        timeout=15,
+        timeout=START_TIMEOUT,
         encoding="utf-8",
         check=False,
     )  # fmt: skip
+    done.stderr = without_slow_steps(done.stderr)
     assert not re.search("Traceback|Exception|Warning|igw_|sk_of", done.stderr), done.stderr
     return done
 
