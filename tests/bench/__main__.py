@@ -19,7 +19,7 @@ from tests.bench.environment import Stage, set_up, start_origin
 from tests.bench.load import Load, Sample, measure
 from tests.bench.machine import BenchError, Cores, Process
 from tests.bench.picture import draw
-from tests.bench.results import Figures, Results, middle, show, write_json
+from tests.bench.results import PLAIN, Figures, Results, middle, show, write_json
 from tests.bench.rivals import LABELS, Rival, start_all
 from tests.bench.scale import measure_crowd, measure_pair
 
@@ -33,13 +33,23 @@ class Plan(NamedTuple):
     seconds: int
     tries: int
     connections: tuple[int, ...]
+    bodies: tuple[int, ...]  # bytes of the POSTs that are measured, too
     bulk_bytes: int
     tenants: int
     compiled: Path | None = None
 
 
-FULL = Plan(list(LABELS), ["rivals", "bulk", "crowd", "pair"], 3, 4, 3, (1, 32, 256), 2**30, 10_000)
-QUICK = Plan(list(LABELS), FULL.parts, 1, 1, 1, (1, 32), 2**26, 200)
+_PARTS = ["rivals", "bulk", "crowd", "pair"]
+_BODIES = (1024, 65536)
+FULL = Plan(list(LABELS), _PARTS, 3, 4, 3, (1, 32, 256), _BODIES, 2**30, 10_000)
+QUICK = Plan(list(LABELS), _PARTS, 1, 1, 1, (1, 32), _BODIES, 2**26, 200)
+
+
+class Asked(NamedTuple):
+    """One column of the table: GETs, or POSTs with a body of so many bytes."""
+
+    connections: int
+    body: int = 0
 
 
 def main() -> int:
@@ -52,6 +62,7 @@ def main() -> int:
         rounds=arguments.rounds or plan.rounds,
         seconds=arguments.seconds or plan.seconds,
         connections=tuple(arguments.connections or plan.connections),
+        bodies=plan.bodies if arguments.bodies is None else tuple(arguments.bodies),
         compiled=arguments.compiled,
     )
     console = Console(width=None if sys.stdout.isatty() else 160)
@@ -107,19 +118,22 @@ def _compare(stage: Stage, plan: Plan, console: Console) -> dict[str, Figures]:
 
         rivals = start_all(stage, plan.rivals, running)
         idle = {rival.name: rival.process.usage().resident for rival in rivals}
-        samples: dict[tuple[str, int], list[Sample]] = {}
-        steps = plan.rounds * len(plan.connections) * len(rivals)
+        samples: dict[tuple[str, Asked], list[Sample]] = {}
+        kinds = [Asked(count) for count in plan.connections]
+        kinds += [Asked(PLAIN, body) for body in plan.bodies]
+        steps = plan.rounds * len(kinds) * len(rivals)
         progress = stack.enter_context(Progress(console=console, transient=True))
         task = progress.add_task("warm-up", total=steps)
         for rival in rivals if plan.tries > 1 else ():
             measure(rival, Load(32, 1, 1), stage.cores)
         for _ in range(plan.rounds):
-            for count in plan.connections:
+            for asked in kinds:
                 for rival in rivals:
-                    progress.update(task, description=f"{rival.name} × {count}")
+                    progress.update(task, description=f"{rival.name} × {asked.connections}")
                     try:
-                        sample = measure(rival, Load(count, plan.seconds, plan.tries), stage.cores)
-                        samples.setdefault((rival.name, count), []).append(sample)
+                        load = Load(asked.connections, plan.seconds, plan.tries, body=asked.body)
+                        sample = measure(rival, load, stage.cores)
+                        samples.setdefault((rival.name, asked), []).append(sample)
                     except BenchError as error:  # a rival that cannot cope is a result, too
                         if rival.name.startswith("gateway"):
                             raise
@@ -128,11 +142,14 @@ def _compare(stage: Stage, plan: Plan, console: Console) -> dict[str, Figures]:
         return {rival.name: _figures(rival, samples, idle[rival.name]) for rival in rivals}
 
 
-def _figures(rival: Rival, samples: dict[tuple[str, int], list[Sample]], idle: int) -> Figures:
-    by_connections = {
-        n: middle(found) for (name, n), found in samples.items() if name == rival.name
-    }
-    return Figures(by_connections, idle, rival.process.usage().resident)
+def _figures(rival: Rival, samples: dict[tuple[str, Asked], list[Sample]], idle: int) -> Figures:
+    found = {asked: middle(those) for (name, asked), those in samples.items() if name == rival.name}
+    return Figures(
+        {asked.connections: sample for asked, sample in found.items() if not asked.body},
+        {asked.body: sample for asked, sample in found.items() if asked.body},
+        idle,
+        rival.process.usage().resident,
+    )
 
 
 def _about(plan: Plan, cores: Cores) -> dict[str, Any]:
@@ -160,6 +177,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help=f"default {FULL.rounds}")
     parser.add_argument("--seconds", type=int, help=f"per measurement; default {FULL.seconds}")
     parser.add_argument("--connections", nargs="+", type=int, help="default 1, 32 and 256")
+    parser.add_argument("--bodies", nargs="*", type=int, help="of POSTs; default 1024 and 65536")
     parser.add_argument(
         "--compiled",
         type=Path,

@@ -18,9 +18,13 @@ PLAIN: Final = 32  # the number of connections that ratios of throughput and cos
 
 
 class Figures(NamedTuple):
-    """One rival's medians, by number of connections; resident bytes before and after the load."""
+    """One rival's medians, by number of connections, and of POSTs at `PLAIN` ones by body size.
+
+    `idle` and `loaded` are resident bytes before and after the load.
+    """
 
     by_connections: dict[int, Sample]
+    posts: dict[int, Sample]
     idle: int
     loaded: int
 
@@ -58,6 +62,11 @@ def _ratios(results: Results) -> Iterator[tuple[str, float]]:
                 their = theirs[PLAIN]
                 yield f"{ours} / {other}: CPU per request", at[PLAIN].cpu / their.cpu
                 yield f"{ours} / {other}: requests/s", at[PLAIN].per_second / their.per_second
+            for body in sorted(
+                figures.posts.keys() & (rivals[other].posts if other in rivals else ())
+            ):
+                cost = figures.posts[body].cpu / rivals[other].posts[body].cpu
+                yield f"{ours} / {other}: CPU per POST of {body / 1024:g} KiB", cost
             if 1 in at and 1 in theirs:
                 yield f"{ours} / {other}: p50 at 1 connection", at[1].p50 / theirs[1].p50
         if {PLAIN, 256} <= at.keys():
@@ -81,10 +90,8 @@ def write_json(results: Results, path: Path) -> None:
                 "label": LABELS[name],
                 "rss_idle": figures.idle,
                 "rss_loaded": figures.loaded,
-                "connections": {
-                    str(count): {key: round(value, 2) for key, value in sample._asdict().items()}
-                    for count, sample in figures.by_connections.items()
-                },
+                "connections": _samples(figures.by_connections),
+                "posts": _samples(figures.posts),
             }
             for name, figures in results.rivals.items()
         },
@@ -94,6 +101,13 @@ def write_json(results: Results, path: Path) -> None:
         "ratios": ratios(results),
     }
     path.write_text(json.dumps(document, indent=2) + "\n")
+
+
+def _samples(found: dict[int, Sample]) -> dict[str, dict[str, float]]:
+    return {
+        str(number): {key: round(value, 2) for key, value in sample._asdict().items()}
+        for number, sample in found.items()
+    }
 
 
 def _rounded(values: dict[str, float]) -> dict[str, float]:
@@ -117,8 +131,12 @@ def _table(results: Results) -> Table:
     for count in counts:
         table.add_column(f"{count} connection{'s' if count > 1 else ''}", justify="right")
     table.add_column("RSS MiB idle → loaded", justify="right")
+    bodies = sorted({body for f in results.rivals.values() for body in f.posts})
+    for body in bodies:
+        table.add_column(f"POST {body / 1024:g} KiB, {PLAIN}", justify="right")
     for name, figures in results.rivals.items():
         cells = [_cell(figures.by_connections.get(count)) for count in counts]
+        cells += [_cell(figures.posts.get(body)) for body in bodies]
         memory = f"{figures.idle / 2**20:.0f} → {figures.loaded / 2**20:.0f}"
         table.add_row(LABELS[name], *cells, memory)
     return table

@@ -61,6 +61,7 @@ _NGINX: Final = """\
   upstream origin {{ server localhost:{origin}; keepalive 512; keepalive_requests 1000000000; }}
   server {{
     listen 127.0.0.1:{port} backlog=4096;
+    client_body_buffer_size 128k;
     location / {{
       proxy_pass https://origin;
       proxy_http_version 1.1;

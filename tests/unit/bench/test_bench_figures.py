@@ -34,7 +34,12 @@ _ABOUT = {
 
 def _results() -> Results:
     rivals = {
-        name: Figures({1: Sample(cpu, 10, p50, 9, 0), 32: Sample(cpu, 10, p50, 9, 0)}, 1, 2)
+        name: Figures(
+            {1: Sample(cpu, 10, p50, 9, 0), 32: Sample(cpu, 10, p50, 9, 0)},
+            {1024: Sample(cpu * 2, 10, p50, 9, 0)},
+            1,
+            2,
+        )
         for name, cpu, p50 in (("gateway-jwt", 90, 40), ("envoy-jwt-cached", 60, 50))
     }
     return Results(_ABOUT, rivals, {}, None, None)
@@ -69,6 +74,7 @@ def test_ratios_are_ours_over_theirs() -> None:
     """Less than 1 is better than the other in cost and latency."""
     found = ratios(_results())
     assert found["gateway-jwt / envoy-jwt-cached: CPU per request"] == 1.5
+    assert found["gateway-jwt / envoy-jwt-cached: CPU per POST of 1 KiB"] == 1.5
     assert found["gateway-jwt / envoy-jwt-cached: p50 at 1 connection"] == 0.8
 
 
