@@ -17,6 +17,7 @@ PEER: Final = "invopop_gateway.peer"  # a `gateway.model.Peer`
 TUNNEL: Final = "invopop_gateway.tunnel"
 # In `http.response.start`, true where all of the body follows at once: both are sent together.
 WHOLE: Final = "invopop_gateway.whole"
+LINES: Final = "invopop_gateway.lines"  # there, too: its headers as `ReplyLines`, or None
 CONTENT_LENGTH: Final = "invopop_gateway.content_length"  # 0 without a body, None for a chunked one
 ARRIVED: Final = "invopop_gateway.arrived"  # only if the head had to wait: since when, perf_counter
 # In `http.response.start`: the name of the caller, "" if nobody was recognized.

@@ -4,7 +4,6 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import count
 from time import perf_counter
 from typing import Final
 
@@ -25,7 +24,9 @@ from gateway.upstream.target import (
     resolve_file,
 )
 
-_REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
+_VISIBLE: Final = bytes(range(0x21, 0x7F))
+_MOST_ID: Final = 128  # bytes of a request id
+_IDS_OF_A_BLOCK: Final = tuple(f"{number:03x}" for number in range(4096))
 _SECONDS: Final = re.compile(rb"[0-9]{1,6}(\.[0-9]{1,6})?")
 # Fields whose values decide something here.
 DECIDING: Final = frozenset({*CREDENTIAL_FIELDS, b"x-invopop-tenant", b"x-request-timeout", b"via"})
@@ -58,15 +59,21 @@ class Head:
 class RequestIds:
     """Makes new request ids, 32 hex digits: 64 random bits of this process, then a count.
 
-    They need no system call each, as `uuid4` would.
+    They need no system call each, as `uuid4` would, and all but three digits are formatted once in
+    4096 times.
     """
 
     def __init__(self) -> None:
         self._process = os.urandom(8).hex()
-        self._count = count(1)
+        self._block = f"{self._process}{0:013x}"
+        self._count = 0
 
     def __call__(self) -> str:
-        return f"{self._process}{next(self._count):016x}"
+        self._count += 1
+        at = self._count % len(_IDS_OF_A_BLOCK)
+        if at == 0:
+            self._block = f"{self._process}{self._count // len(_IDS_OF_A_BLOCK):013x}"
+        return self._block + _IDS_OF_A_BLOCK[at]
 
 
 def request_id_of(
@@ -83,15 +90,19 @@ def request_id_of(
         if known.id_at < 0:
             return fresh()
         value = headers[known.id_at][1]
-        if len(value) < known.shortest and _REQUEST_ID.fullmatch(value):
+        if len(value) < known.shortest and _is_request_id(value):
             return value.decode("ascii")
     for name, value in headers:
-        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+        if name == b"x-request-id" and _is_request_id(value):
             shown = headers
             if tunnel is not None and tunnel.credential is not None:
                 shown = [*headers, (b"proxy-authorization", tunnel.credential)]
             return fresh() if is_credential(value, shown) else value.decode("ascii")
     return fresh()
+
+
+def _is_request_id(value: bytes) -> bool:
+    return 0 < len(value) <= _MOST_ID and not value.translate(None, _VISIBLE)
 
 
 def begin_exchange(scope: Scope, fresh: Callable[[], str], tracer: Tracer | None) -> Exchange:

@@ -138,14 +138,32 @@ def position(headers: Headers, name: bytes) -> int:
     return found
 
 
+class ReplyLines:
+    """The fields of a reply as lines, none of which is hop-by-hop. `dated`: one is `Date`.
+
+    `length` is the value of `Content-Length`, None if there is none.
+    """
+
+    __slots__ = ("dated", "length", "lines")
+
+    def __init__(self, lines: list[bytes], length: bytes | None, dated: bool) -> None:
+        self.lines = lines
+        self.length = length
+        self.dated = dated
+
+
 class KnownReply:
     """The same of replies: framing and, once somebody asked, what is passed on of the fields.
 
     `length` is that of the body, None if it is chunked. `places` pairs the position of a field that
-    varies with its place in `passed`.
+    varies with its place in `passed`, and in `encoded`, which has the same fields as lines. Among
+    these `Content-Length` is at `length_place`, or -1, and whether `Date` is there is in `dated`.
     """
 
-    __slots__ = ("length", "length_at", "lines", "passed", "places", "status")
+    __slots__ = (
+        "dated", "encoded", "length", "length_at", "length_place", "lines", "passed", "places",
+        "status",
+    )  # fmt: skip
 
     def __init__(self, lines: KnownLines, status: int, length: int | None) -> None:
         self.lines = lines
@@ -153,4 +171,7 @@ class KnownReply:
         self.length = length
         self.length_at = -1
         self.passed: Headers | None = None
+        self.encoded: list[bytes] = []
+        self.dated = False
+        self.length_place = -1
         self.places: list[tuple[int, int]] = []

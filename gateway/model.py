@@ -11,7 +11,7 @@ from math import inf
 from typing import Final, Literal, NamedTuple, Protocol
 
 from gateway.errors import ErrorKey, UpstreamError
-from gateway.known_head import KnownReply, KnownRequest
+from gateway.known_head import KnownReply, KnownRequest, ReplyLines
 from gateway.secret import Secret
 from gateway.shares import Party
 from gateway.trace import Trace, TraceContext
@@ -226,17 +226,19 @@ class Reply:
     """Invopop's answer: end-to-end headers only, and its body as it arrives.
 
     Its `sender` sent the request on account of `party`, and needed `attempts` for it. `known` is
-    what its `head` has in common with earlier ones.
+    what its `head` has in common with earlier ones; `lines` are the `headers` as lines, or None.
     """
 
-    __slots__ = ("attempts", "body", "head", "headers", "known", "party", "sender", "status")
+    __slots__ = (
+        "attempts", "body", "head", "headers", "known", "lines", "party", "sender", "status",
+    )  # fmt: skip
 
     def __init__(self, status: int, headers: Headers, body: ReplyBody) -> None:
         self.status = status
         self.known: KnownReply | None = None
         self.head = b""
-        self.headers = headers
-        self.body = body
+        self.headers, self.body = headers, body
+        self.lines: ReplyLines | None = None
         self.sender: ReplySender | None = None
         self.party: Party = ("", "")
         self.attempts = 0

@@ -8,7 +8,7 @@ from time import perf_counter
 from types import TracebackType
 from typing import Final
 
-from gateway.asgi import CALLER, WHOLE, Send
+from gateway.asgi import CALLER, LINES, WHOLE, Send
 from gateway.errors import GatewayError, GatewayFault, UpstreamError, error_response
 from gateway.model import CALLER_SLOW, CALLER_STALLED, DRAIN_CUT, Exchange, Headers, Reply
 
@@ -42,11 +42,11 @@ class Answer:
         x.status = reply.status
         x.phase = "response"
         self._begun = True
-        headers = reply.headers
+        headers, lines = reply.headers, reply.lines
         if x.attempts > 1:
-            headers = _with_attempts(headers, x.attempts)
+            headers, lines = _with_attempts(headers, x.attempts), None
         if x.took_effect and (x.method, reply.status) in _OWN_DOING:
-            headers = [*headers, RETRIED]
+            headers, lines = [*headers, RETRIED], None
         whole = reply.body.ready
         await send(
             {
@@ -54,6 +54,7 @@ class Answer:
                 "status": reply.status,
                 "headers": headers,
                 WHOLE: whole is not None,
+                LINES: lines,
                 CALLER: x.caller,
             }
         )

@@ -26,8 +26,9 @@ from gateway.model import Exchange
 STEP: Final = 10.0  # seconds
 STEPS: Final = 90  # complete ones, beside the one in progress
 FAILURES: Final = 20
-# Bounds of the latency buckets, seconds: a quantile is at most a third off.
-BOUNDS: Final = (
+# Bounds of the latency buckets, seconds: a quantile is at most a third off. Of no fixed length,
+# because mypyc makes a tuple of fixed length anew wherever it is passed.
+BOUNDS: Final[tuple[float, ...]] = (
     *(0.0005, 0.00075, 0.001, 0.0015, 0.002, 0.003, 0.004, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03),
     *(0.04, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.5),
     *(10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 75.0),

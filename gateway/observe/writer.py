@@ -24,6 +24,7 @@ class LineWriter:
         self._lines = bytearray()
         self._waiting = 0
         self._awake = threading.Event()
+        self._called = False  # `write` has set that: to look at it would be a call in Python
         self._closing = threading.Event()
         self._path = _path_of(descriptor)
         self._reopen = False
@@ -41,7 +42,8 @@ class LineWriter:
         self._lines.extend(line)
         size = len(line)  # taken first: no other thread can come between reading and adding
         self._waiting += size
-        if not self._awake.is_set():
+        if not self._called:
+            self._called = True
             self._awake.set()
 
     def reopen(self) -> None:
@@ -60,6 +62,7 @@ class LineWriter:
             self._awake.wait()
             self._closing.wait(BATCH_SECONDS)
             self._awake.clear()
+            self._called = False  # whose line is in this batch may still have seen it True
             if self._reopen:
                 self._reopen = False
                 _renew(self._descriptor, self._path)
@@ -72,9 +75,8 @@ class LineWriter:
                 return
 
     def _write_all(self, batch: bytearray) -> None:
-        lines = batch.count(b"\n")
-        if not self._whole:  # a line broke off: what follows must not be glued to it
-            batch[:0] = b"\n"
+        glue = b"" if self._whole else b"\n"  # a line broke off: what follows must not touch it
+        batch[:0] = glue
         view = memoryview(batch)
         while view:
             try:
@@ -83,6 +85,7 @@ class LineWriter:
             except BlockingIOError:  # somebody made the descriptor non-blocking
                 self._closing.wait(BATCH_SECONDS)
             except OSError:  # the disk is full, or the reader is gone
+                lines = batch.count(b"\n") - len(glue)
                 self.dropped += min(lines, view.tobytes().count(b"\n"))
                 return
             end = len(batch) - len(view)

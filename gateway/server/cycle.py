@@ -6,7 +6,7 @@ Rule: knows ASGI and how replies are framed; the connection alone knows sockets 
 import asyncio
 from typing import Final
 
-from gateway.asgi import CALLER, CONTENT_LENGTH, KNOWN, TARGET, TUNNEL, WHOLE, Message, Scope
+from gateway.asgi import CALLER, CONTENT_LENGTH, KNOWN, LINES, TARGET, TUNNEL, WHOLE, Message, Scope
 from gateway.errors import GatewayError, GatewayFault
 from gateway.events import Noticed
 from gateway.framing import LAST_CHUNK, chunk, compact
@@ -206,7 +206,7 @@ class Cycle:
         headers = start.get("headers", ())
         if not isinstance(headers, list):
             headers = list(headers)
-        head = frame_reply(start["status"], headers, self.request, whole)
+        head = frame_reply(start["status"], headers, self.request, whole, start.get(LINES))
         self._start, self._mode, self._left = None, head.mode, head.length
         self._closes = head.mode == "until close" or self._connection.closes_after(self)
         date = b"" if head.dated else self._listener.date()

@@ -10,6 +10,7 @@ from typing import Final, Literal
 from gateway.asgi import Message
 from gateway.errors import ALLOW, CallerError, GatewayError, error_response
 from gateway.framing import BODILESS, NO_CONTENT, joined_lines
+from gateway.known_head import ReplyLines
 from gateway.model import Exchange, Headers, Peer
 from gateway.server.http1 import RequestHead
 
@@ -52,15 +53,22 @@ def status_line(status: int) -> bytes:
 
 
 def frame_reply(
-    status: int, headers: Headers, request: RequestHead, whole: int | None
+    status: int,
+    headers: Headers,
+    request: RequestHead,
+    whole: int | None,
+    lines: ReplyLines | None = None,
 ) -> ReplyHead:
     """The head of a final reply. `whole` is the body's length if all of it is already at hand.
 
-    Header names are lower-case. Raises `ValueError` if the app's reply cannot be put on the wire:
-    a status outside 200 to 599, a CR, LF or NUL in a field, or an invalid length.
+    Header names are lower-case. `lines` are the same headers, if somebody has encoded them; they
+    are used up. Raises `ValueError` if the app's reply cannot be put on the wire: a status outside
+    200 to 599, a CR, LF or NUL in a field, or an invalid length.
     """
     if not 200 <= status <= 599:
         raise ValueError("not a final status")
+    if lines is not None and status not in NO_CONTENT:
+        return _frame_lines(status, lines, request, whole)
     known = dict(headers)
     if not _OURS.isdisjoint(known):
         headers = [field for field in headers if field[0] not in _OURS]
@@ -77,6 +85,20 @@ def frame_reply(
     if status == 405 and request.method == "CONNECT":
         line = _NO_TUNNELS
     return ReplyHead(line + block, mode, length, b"date" in known)
+
+
+def _frame_lines(
+    status: int, encoded: ReplyLines, request: RequestHead, whole: int | None
+) -> ReplyHead:
+    """The same for a reply whose lines are at hand."""
+    lines = encoded.lines
+    mode, length = _mode(status, encoded.length, request, whole)
+    if mode == "chunked":
+        lines.append(b"transfer-encoding: chunked")
+    elif mode == "sized" and encoded.length is None:
+        lines.append(b"content-length: %d" % length)
+    lines.append(b"")
+    return ReplyHead(status_line(status) + joined_lines(lines), mode, length, encoded.dated)
 
 
 def needs_whole(start: Message, request: RequestHead, peer: Peer) -> bool:

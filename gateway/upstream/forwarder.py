@@ -13,7 +13,7 @@ from gateway.model import Inbound, Key, Outbound, Reply, RequestBody
 from gateway.network.failures import told
 from gateway.shares import Party
 from gateway.upstream.headers import keyless_headers, outbound_headers
-from gateway.upstream.known_headers import echoes, known_reply_headers, outbound_lines
+from gateway.upstream.known_headers import echoes, outbound_lines, pass_on
 from gateway.upstream.reply_headers import keyless_reply_headers, reply_headers
 from gateway.upstream.target import Authority
 
@@ -103,7 +103,7 @@ class Forwarder:
 
     def _clean(self, reply: Reply, key: Key, request_id: str) -> None:
         if reply.known is not None and not echoes(reply.head, reply.headers, key):
-            reply.headers = known_reply_headers(reply, reply.known, self._host, request_id)
+            pass_on(reply, reply.known, self._host, request_id)
             return
         headers, echoed = reply_headers(reply.headers, key, self._host, request_id)
         if echoed:

@@ -6,7 +6,7 @@ a value that varies.
 
 from typing import Final
 
-from gateway.known_head import KnownReply, KnownRequest
+from gateway.known_head import KnownReply, KnownRequest, ReplyLines, position
 from gateway.model import Headers, Inbound, Key, Reply
 from gateway.secret import stands_in
 from gateway.upstream.headers import (
@@ -56,17 +56,24 @@ def _encode_carried(inbound: Inbound, known: KnownRequest, host: bytes) -> None:
             known.adds_agent = False
 
 
-def known_reply_headers(reply: Reply, known: KnownReply, host: bytes, request_id: str) -> Headers:
-    """The same as `reply_headers`, of a reply that does not echo the key."""
+def pass_on(reply: Reply, known: KnownReply, host: bytes, request_id: str) -> None:
+    """Gives a reply that does not echo the key what `reply_headers` would, also as lines."""
+    raw = reply.headers
     kept = known.passed
     if kept is None:
-        kept = _decide_passed(reply.headers, known, host)
-    headers = kept.copy()
+        kept = _decide_passed(raw, known, host)
+    headers, lines = kept.copy(), known.encoded.copy()
     for at, index in known.places:
-        headers[index] = (kept[index][0], reply.headers[at][1])
-    headers.append((b"x-request-id", request_id.encode("ascii")))
+        field = headers[index] = (kept[index][0], raw[at][1])
+        lines[index] = b": ".join(field)
+    encoded_id = request_id.encode("ascii")
+    headers.append((b"x-request-id", encoded_id))
+    lines.append(b"x-request-id: " + encoded_id)
     headers.append(VIA)
-    return headers
+    lines.append(_VIA)
+    length = headers[known.length_place][1] if known.length_place >= 0 else None
+    reply.headers = headers
+    reply.lines = ReplyLines(lines, length, known.dated)
 
 
 def _decide_passed(headers: Headers, known: KnownReply, host: bytes) -> Headers:
@@ -77,6 +84,9 @@ def _decide_passed(headers: Headers, known: KnownReply, host: bytes) -> Headers:
         if fields and at in known.lines.varying:
             known.places.append((at, len(passed)))
         passed += fields
+    known.dated = position(passed, b"date") != -1
+    known.length_place = position(passed, b"content-length")
+    known.encoded = [b": ".join(field) for field in passed]
     known.passed = passed
     return passed
 

@@ -22,6 +22,7 @@ _TOKEN: Final = re.compile(TOKEN.decode() + "+")
 _PLAIN: Final = rb"[!-\"$&-\-0->@-\[\]-~]++"
 _QUERY: Final = rb"(?:\?[!-\"$-~]*+)?"
 _SEGMENT: Final = _PLAIN + rb"(?:\." + _PLAIN + rb")*+"  # a dot between others: never a dot segment
+_PLAIN_BYTES: Final = bytes({*range(0x21, 0x7F)} - {*b"#%.?\\"})
 _FAST: Final = re.compile(rb"(/(?:" + _SEGMENT + rb"(?:/" + _SEGMENT + rb")*+/?)?)" + _QUERY)
 _SLOW: Final = re.compile(rb"(/[!-\"$->@-\[\]-~]*)" + _QUERY)
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
@@ -137,6 +138,9 @@ def resolve(
     if method not in METHODS:
         raise _refused_method(method)
     if target[:1] == b"/":
+        # What most targets are, seen at a fifth of the cost of the pattern below.
+        if not target.translate(None, _PLAIN_BYTES) and target.find(b"//") < 0:
+            return Target(target, target, False)
         plain = _FAST.fullmatch(target)
         if plain is not None:  # none of its segments begins with a dot
             return Target(target, plain[1], False)

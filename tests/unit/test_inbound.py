@@ -167,7 +167,16 @@ def test_a_request_id_is_kept_if_it_is_visible_ascii(values: list[bytes], kept: 
     found = request_id_of([(b"x-request-id", value) for value in values], fresh)
     assert found == kept if kept else len(found) == 32
     assert fresh() != fresh()
-    assert RequestIds()().endswith("0" * 15 + "1")
+
+
+def test_fresh_request_ids_count_on() -> None:
+    """32 hex digits: those of the process, then a count, so none occurs twice."""
+    fresh = RequestIds()
+    made = [fresh() for _ in range(9000)]
+    assert [int(each[16:], 16) for each in made] == list(range(1, 9001))
+    assert {len(each) for each in made} == {32}
+    assert {each[:16] for each in made} == {made[0][:16]}
+    assert RequestIds()()[:16] != made[0][:16]
 
 
 @pytest.mark.parametrize("field", [b"authorization", b"proxy-authorization"])

@@ -51,16 +51,20 @@ def test_an_exchange_is_one_line(capture: Capture) -> None:
 @pytest.mark.parametrize("trace_id", ["", "4bf92f3577b34da6a3ce929d0e0e4736"])
 def test_a_line_made_from_parts_is_the_line(capture: Capture, trace_id: str) -> None:
     """The same members in the same order as of one that is made anew, whatever is in them."""
+    visible = "".join(map(chr, range(0x21, 0x7F)))
+    ids = ["plain", "plain", 'needs "escapes"', *visible]
     events = Events()
     AccessLog(Logger(capture.writer, "info", "json")).subscribe(events)
-    for request_id in ("plain", "plain", 'needs "escapes"'):
+    for request_id in ids:
         x = exchange_of(
             0.0, request_id=request_id, caller='a"b\\ü', tenant="acme", method="GET", route="/x",
             status=204, seconds=0.0004567, upstream_seconds=1234.5678, upstream_status=200,
             attempts=2, trace_id=trace_id, peer="::1", rule='callers."a.b".allow[0]',
         )  # fmt: skip
         events.emit(ExchangeEnded(x))
-    first, again, anew = (list(line.items()) for line in capture.lines())
+    written = capture.lines()
+    assert [line["request_id"] for line in written] == ids
+    first, again, anew, *_ = (list(line.items()) for line in written)
     assert first[3] == again[3] == ("request_id", "plain")
     assert first[1:3] + first[4:] == again[1:3] + again[4:] == anew[1:3] + anew[4:]
 

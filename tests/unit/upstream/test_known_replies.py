@@ -1,16 +1,20 @@
 """`known_replies`: a reply that resembles an earlier one is read as if it were new."""
 
 from base64 import b64encode
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import UpstreamError
-from gateway.known_head import MOST_FIELDS
+from gateway.known_head import MOST_FIELDS, ReplyLines
 from gateway.model import Key, Reply
 from gateway.secret import Secret
+from gateway.server.http1 import parse_request_head
+from gateway.server.reply import frame_reply
 from gateway.upstream.forwarder import NoBody
-from gateway.upstream.known_headers import echoes, known_reply_headers
+from gateway.upstream.known_headers import echoes, pass_on
 from gateway.upstream.known_replies import KnownReplies
 from gateway.upstream.reply_headers import reply_headers
 from gateway.upstream.reply_parser import ReplyParser
@@ -20,6 +24,8 @@ STATUSES = [
     b"HTTP/1.1 200 OK",
     b"HTTP/1.1 201 Created",
     b"HTTP/1.1 204 No Content",
+    b"HTTP/1.1 205 Reset Content",
+    b"HTTP/1.1 405 Method Not Allowed",
     b"HTTP/1.0 200 OK",
     b"HTTP/1.1 100 Continue",
     b"HTTP/1.1 200 O\x01K",
@@ -34,6 +40,9 @@ LINES = [
     b"Transfer-Encoding: chunked",
     b"Connection: close",
     b"Connection: x-a",
+    b"Connection: content-length",
+    b"Keep-Alive: 5",
+    b"Upgrade: a",
     b"Date: today",
     b"Date: tomorrow",
     b"X-Request-Id: 1",
@@ -60,6 +69,21 @@ LINES = [
 ]
 
 
+def framed(reply: Reply, *, to_head: bool, by_lines: bool = True) -> list[tuple[Any, ...]]:
+    """How the server puts it on the wire: with and without its body at hand, for both versions."""
+    found = []
+    for version in (b"1.0", b"1.1"):
+        line = (b"HEAD" if to_head else b"GET") + b" / HTTP/" + version
+        request = parse_request_head(line + b"\r\nHost: gw\r\n\r\n", 10)
+        for whole in (None, 1):
+            assert reply.lines is not None
+            lines = reply.lines
+            copy = ReplyLines(lines.lines.copy(), lines.length, lines.dated) if by_lines else None
+            head = frame_reply(reply.status, reply.headers, request, whole, copy)
+            found.append((head.block, head.mode, head.length, head.dated))
+    return found
+
+
 def outcome(data: bytes, replies: KnownReplies | None, *, to_head: bool) -> object:
     """All that a reply comes to: its parts, and what is passed on."""
     parser = ReplyParser(to_head=to_head, replies=replies)
@@ -71,7 +95,9 @@ def outcome(data: bytes, replies: KnownReplies | None, *, to_head: bool) -> obje
     if parser.known is not None and not echoes(parser.head, parser.headers, KEY):
         reply = Reply(parser.status, parser.headers, NoBody())
         assert not echoed
-        assert known_reply_headers(reply, parser.known, b"api.test", "an-id") == headers
+        pass_on(reply, parser.known, b"api.test", "an-id")
+        assert reply.headers == headers
+        assert framed(reply, to_head=to_head) == framed(reply, to_head=to_head, by_lines=False)
     parts = (parser.status, parser.headers, parser.complete, parser.keep_alive, headers, echoed)
     return (*parts, parser.take())
 
@@ -101,6 +127,31 @@ def test_each_reply_is_read_as_if_it_were_the_first(
         data = b"\r\n".join((status, *lines, b"", body))
         once = outcome(data, None, to_head=to_head)
         assert outcome(data, replies, to_head=to_head) == once
+
+
+@pytest.mark.parametrize("to_head", [False, True])
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"200 OK\r\nTransfer-Encoding: chunked\r\nX-A: ",
+        b"200 OK\r\nContent-Length: 1\r\nDate: ",
+        b"200 OK\r\nContent-Length: ",
+        b"200 OK\r\nConnection: content-length\r\nKeep-Alive: a\r\nContent-Length: ",
+        b"205 Reset Content\r\nContent-Length: 1\r\nX-A: ",
+        b"405 Method Not Allowed\r\nTransfer-Encoding: chunked\r\nX-A: ",
+    ],
+)
+def test_a_known_reply_is_framed_as_if_it_were_the_first(head: bytes, to_head: bool) -> None:
+    """With a length of its own or without; whatever the caller's version and method."""
+    replies = KnownReplies()
+    known = []
+    for n in (1, 2, 3, 1):
+        data = b"HTTP/1.1 " + head + b"%d\r\n\r\n" % n
+        parser = ReplyParser(to_head=False, replies=replies)
+        parser.feed(data)
+        known.append(parser.known)
+        assert outcome(data, replies, to_head=to_head) == outcome(data, None, to_head=to_head)
+    assert known[-1] is not None
 
 
 def test_the_reply_to_a_head_request_says_nothing_of_a_body() -> None:
