@@ -9,6 +9,7 @@ compiles in a third of the time, for tests.
 import os
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 from shutil import copytree
@@ -33,9 +34,11 @@ setup(
 )
 """
 
-
 # All modules are one library: calls within it need no detour by way of its table of symbols.
 _WITHIN: Final = "-fvisibility=hidden -fno-semantic-interposition"
+
+# Where a Python outside of the system's folders looks for libraries: no other machine has those.
+_FOLDERS: Final = ("-L", "-Wl,-rpath", "-Wl,-R")
 
 
 class CompiledModules(BuildHookInterface[Any]):
@@ -51,8 +54,7 @@ class CompiledModules(BuildHookInterface[Any]):
         modules: list[str] = self.config["modules"]
         level = os.environ.get("COMPILE_OPT_LEVEL", "2")
         command = (sys.executable, "-c", _SETUP, level, *modules)
-        environ = {**os.environ, "CFLAGS": f"{os.environ.get('CFLAGS', '')} {_WITHIN}"}
-        subprocess.run(command, cwd=folder, check=True, env=environ)  # noqa: S603 - all is ours
+        subprocess.run(command, cwd=folder, check=True, env=_environment(folder))  # noqa: S603 - all is ours
         for built in folder.rglob("*.so"):
             place = built.relative_to(folder)
             if place.parts[0] != "build":
@@ -64,3 +66,12 @@ class CompiledModules(BuildHookInterface[Any]):
         """Removes what the wheel has taken in."""
         if hasattr(self, "_folder"):
             self._folder.cleanup()
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """The same sources and tools make the same bytes: neither a path nor chance gets in."""
+    mapped = " ".join(f"-ffile-prefix-map={path}=." for path in (folder, sys.prefix))
+    flags = f"{os.environ.get('CFLAGS', '')} {_WITHIN} {mapped}"
+    link = str(sysconfig.get_config_var("LDSHARED") or "cc -shared").split()
+    environ = {"LDSHARED": " ".join(word for word in link if not word.startswith(_FOLDERS))}
+    return environ | os.environ | {"CFLAGS": flags.strip(), "PYTHONHASHSEED": "0"}

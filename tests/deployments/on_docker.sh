@@ -23,14 +23,20 @@ ask() {
 }
 
 docker import "$1" base:3.12 >/dev/null
-docker build -q --network none --build-arg BASE=base:3.12 --build-arg REVISION=abc -f deploy/Dockerfile -t invopop-gateway:0.2.0 .
+build() { docker build --network none --build-arg BASE=base:3.12 -f deploy/Dockerfile "$@" .; }
+build -q --build-arg COMPILE_OPT_LEVEL=0 --build-arg REVISION=abc -t invopop-gateway:0.2.0
 [ "$(docker inspect -f '{{index .Config.Labels "org.opencontainers.image.revision"}}' invopop-gateway:0.2.0)" = abc ]
 says "the image is built: $(docker images --format '{{.Size}}' invopop-gateway:0.2.0), base $(docker images --format '{{.Size}}' base:3.12)"
 
 docker run --rm --read-only --tmpfs /tmp --cap-drop ALL --network none invopop-gateway:0.2.0 demo --once |
   grep -q '12 of 12 requests did what the tour expects'
-docker run --rm --network none invopop-gateway:0.2.0 --version | grep -q '^invopop-gateway 0.2.0$'
 says "the tour works in it, read-only and without rights"
+docker run --rm --network none invopop-gateway:0.2.0 --version | grep -q '^invopop-gateway 0.2.0 (compiled)$'
+build -q --build-arg COMPILED=false -t plain
+docker run --rm --network none plain --version | grep -q '^invopop-gateway 0.2.0$'
+if build --progress plain --build-arg COMPILED=yes >/refused.log 2>&1; then exit 1; fi
+grep -q 'this is not what COMPILED=yes asks for' /refused.log
+says "it is compiled, or plain if that is asked for, and nothing in between"
 
 # A folder of the host, a caller behind the bridge, and a stop: the guide's own lines.
 mkdir -p own/config
@@ -52,7 +58,8 @@ printf 'FROM base:3.12\nCOPY prometheus /usr/local/bin/\nENTRYPOINT ["prometheus
 docker build -q --network none -t "$(sed -n 's/^ *image: \(prom\/.*\)/\1/p' deploy/compose.yaml)" watcher
 compose up -d --no-build --pull never --wait network sandbox gateway prometheus
 [ "$(ask)" = 200 ]
-says "compose is up, and the gateway healthy"
+curl -sS --max-time 20 http://127.0.0.1:9585/metrics | grep -q '^invopop_gateway_build_info{.*compiled="true"'
+says "compose is up, and the gateway healthy and compiled"
 
 watched() { curl -sS --max-time 20 -G "http://127.0.0.1:9090/api/v1/$1" "${@:2}"; }
 for _ in $(seq 60); do
@@ -82,7 +89,7 @@ printf '"a":1}' >&3
 reply="$(cat <&3)"
 wait $!
 grep -q '^HTTP/1.1 4' <<<"$reply" # Invopop's own refusal of that body: it was forwarded
-! grep -qi '^x-gateway-error' <<<"$reply"
+if grep -qi '^x-gateway-error' <<<"$reply"; then exit 1; fi
 [ "$(docker inspect -f '{{.State.ExitCode}}' invopop-gateway-gateway-1)" = 0 ]
 says "a stop finished the request in flight, and ended with 0"
 compose down -v

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway import __version__
 from tests.deployments.machine import Machine
 from tests.support.gateway import eventually, token_hash
 
@@ -87,6 +88,13 @@ def test_it_serves_once_it_is_active(machine: Machine) -> None:
             machine, unit, "ActiveState", "StatusText"
         ) == ["active", "Serving"]
     assert '"acme"' in machine.run(ASK, **VARIABLES)
+
+
+def test_of_the_wheels_of_a_release_the_compiled_one_is_installed(machine: Machine) -> None:
+    """The guide's own line finds it beside the plain one, without a network."""
+    assert machine.run("invopop-gateway --version") == f"invopop-gateway {__version__} (compiled)\n"
+    shown = machine.run("curl -sS http://127.0.0.1:9585/metrics")
+    assert re.search(r'invopop_gateway_build_info\{.*compiled="true"', shown)
 
 
 def test_one_that_cannot_start_is_not_active(machine: Machine) -> None:

@@ -2,7 +2,7 @@
 
 Its `RUN`s are run as they stand, but for where they write and for who installs (uv, which asks for
 the same hashes and keeps what it fetched). What a base image and a kernel's isolation would add is
-not there.
+not there. The gateway in it is not compiled, which would take minutes: `.ci/deployments` does that.
 """
 
 import os
@@ -21,6 +21,7 @@ ROOT: Final = DEPLOY.parent
 DOCKERFILE: Final = (DEPLOY / "Dockerfile").read_text()
 NOBODY: Final = 65532
 _INSTRUCTION: Final = re.compile(r"(?m)^([A-Z]+) (.*)$")
+_BUILD_ARGS: Final = {"COMPILED": "false"}
 _PYTHON: Final = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -40,12 +41,17 @@ class Image:
         self._interpreter = interpreter
         self._source = root / "src"
         self._source.mkdir()
+        self._environ = dict(os.environ)
         for name, words in instructions():
-            if name == "RUN":
+            if name == "ARG":
+                argument, _, default = words.partition("=")
+                self._environ[argument] = _BUILD_ARGS.get(argument, default)
+            elif name == "RUN":
                 self._run(words)
             elif name == "COPY" and not words.startswith("--from"):
                 self._copy(*words.split())
-        self.python = str(root / "opt" / "gateway" / "bin" / "python")
+        programs = root / "opt" / "gateway" / "bin"
+        self.python, self.command = str(programs / "python"), str(programs / "invopop-gateway")
 
     def _here(self, text: str) -> str:
         """The same with absolute paths below `root`, and this Python's version."""
@@ -56,14 +62,18 @@ class Image:
         words = self._here(words).replace("@uv", shlex.quote(self._uv))
         words = re.sub(r"^python\b", shlex.quote(self._interpreter), words)
         (self.root / "opt").mkdir(exist_ok=True)
-        subprocess.run(words, shell=True, check=True, cwd=self._source, timeout=300)
+        subprocess.run(
+            words, shell=True, check=True, cwd=self._source, env=self._environ, timeout=300
+        )
 
-    def _copy(self, source: str, target: str) -> None:
+    def _copy(self, *words: str) -> None:
+        *sources, target = words
         to = self._source / self._here(target)
-        if (ROOT / source).is_dir():
-            shutil.copytree(ROOT / source, to, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(ROOT / source, to)
+        for source in (ROOT / name for name in sources):
+            if source.is_dir():
+                shutil.copytree(source, to, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, to)
 
     def files(self) -> dict[Path, float]:
         """Everything in it, with the time of its last change."""

@@ -1,7 +1,6 @@
 """The image: what goes into it is pinned and hashed, and what the Dockerfile says is true."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -18,7 +17,8 @@ from tests.support.prometheus import DEPLOY
 
 ROOT = DEPLOY.parent
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
-REQUIREMENTS = (DEPLOY / "requirements.txt").read_text()
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+REQUIREMENTS = ("requirements.txt", "requirements-build.txt")
 
 
 def instruction(name: str) -> str:
@@ -35,22 +35,34 @@ def exec_form(text: str) -> list[str]:
     return list(words)
 
 
-def test_every_requirement_is_pinned_and_hashed() -> None:
+def pins(name: str) -> dict[str, str]:
+    """The versions in a file of requirements, by name."""
+    return dict(re.findall(r"(?m)^([a-z0-9-]+)==([\w.]+)", (DEPLOY / name).read_text()))
+
+
+@pytest.mark.parametrize("name", REQUIREMENTS)
+def test_every_requirement_is_pinned_and_hashed(name: str) -> None:
     """Each line pins one version and names its files by SHA-256; none says where from."""
-    requirements = re.split(r"(?m)\n(?=\S)", REQUIREMENTS.strip())
+    text = (DEPLOY / name).read_text()
+    requirements = re.split(r"(?m)\n(?=\S)", text.strip())
     assert len(requirements) > 10
     pinned = re.compile(r"[a-z0-9-]+==[\w.]+( ; [^\\]+)?( \\\n    --hash=sha256:[0-9a-f]{64})+")
     assert [line for line in requirements if not pinned.fullmatch(line)] == []
-    assert "://" not in REQUIREMENTS
-    assert "@" not in REQUIREMENTS
+    assert "://" not in text
+    assert "@" not in text
 
 
 def test_pins_are_within_what_the_project_asks_for() -> None:
-    """No dependency was added or moved without `deploy/requirements.sh` being run again."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    pins = dict(re.findall(r"(?m)^([a-z0-9-]+)==([\w.]+)", REQUIREMENTS))
-    for wanted in map(Requirement, project["dependencies"]):
-        assert wanted.specifier.contains(pins[canonicalize_name(wanted.name)]), wanted
+    """No dependency was added or moved without `deploy/requirements.sh` being run again: of the
+    gateway, of its build, or of the hook that compiles it.
+    """
+    hook = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["custom"]
+    build = [*PROJECT["build-system"]["requires"], *hook["dependencies"]]
+    for name, wanted in zip(REQUIREMENTS, (PROJECT["project"]["dependencies"], build), strict=True):
+        pinned = pins(name)
+        for requirement in map(Requirement, wanted):
+            version = pinned[canonicalize_name(requirement.name)]
+            assert requirement.specifier.contains(version), requirement
 
 
 def test_hadolint_finds_nothing(program: Callable[[str], str]) -> None:
@@ -69,7 +81,7 @@ def test_any_engine_can_build_it() -> None:
 
 def test_its_labels_are_true() -> None:
     """The version and the licence are the project's own."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = PROJECT["project"]
     labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="([^"]*)"', DOCKERFILE))
     assert labels["title"] == project["name"]
     assert labels["version"] == __version__
@@ -77,27 +89,34 @@ def test_its_labels_are_true() -> None:
 
 
 def test_what_is_copied_is_there() -> None:
-    """Every COPY from the build context finds its source, and .dockerignore hides none."""
-    sources = re.findall(r"(?m)^COPY (?!--from)(\S+) \S+$", DOCKERFILE)
-    assert sources == ["deploy/requirements.txt", "gateway", "deploy/invopop-gateway"]
+    """Every COPY from the build context finds its sources, and .dockerignore hides none."""
+    copied = re.findall(r"(?m)^COPY (?!--from)(.+) \S+$", DOCKERFILE)
+    sources = [source for line in copied for source in line.split()]
+    assert {*(f"deploy/{name}" for name in REQUIREMENTS), "pyproject.toml", "gateway"} < {*sources}
     ignored = (ROOT / ".dockerignore").read_text().split()
     for source in sources:
         assert (ROOT / source).exists()
         assert source.split("/")[0] not in ignored
 
 
+def test_nothing_that_builds_it_is_left_in_it() -> None:
+    """The image takes an environment and an empty folder of the stage with compiler and tools, and
+    installs nothing itself.
+    """
+    image = DOCKERFILE[DOCKERFILE.rindex("\nFROM ") :]
+    assert re.findall(r"(?m)^COPY .*?(\S+) \S+$", image) == ["/opt/gateway", "/sandbox"]
+    assert "\nRUN" not in image
+    assert "\nADD" not in image
+
+
 def test_it_runs_as_nobody_and_without_a_shell() -> None:
     """A numeric user other than root; entry point and default command in exec form."""
     assert re.fullmatch(r"[1-9]\d+:[1-9]\d+", instruction("USER"))
-    command = [*exec_form(instruction("ENTRYPOINT")), *exec_form(instruction("CMD"))]
-    script = DEPLOY / command[0]
-    assert os.access(script, os.X_OK)  # COPY keeps the mode
-    assert f"COPY deploy/{script.name} /opt/gateway/bin/{script.name}\n" in DOCKERFILE
-    assert script.read_text().startswith("#!/opt/gateway/bin/python -P\n")
+    program, *words = exec_form(instruction("ENTRYPOINT")) + exec_form(instruction("CMD"))
+    assert program in PROJECT["project"]["scripts"]
     help_text = subprocess.run(
-        [sys.executable, "-P", str(script), *command[1:], "--help"],
+        [sys.executable, "-m", "gateway", *words, "--help"],
         capture_output=True, text=True, cwd=ROOT, check=True, timeout=60,
-        env={"PYTHONPATH": str(ROOT)},
     ).stdout  # fmt: skip
     assert "Run the gateway" in help_text
 

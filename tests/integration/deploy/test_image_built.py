@@ -12,6 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from gateway import __version__
 from tests.support.image import NOBODY, ROOT, Image, as_nobody, public_interpreter
 
 
@@ -39,9 +40,9 @@ def home(image: Image) -> Iterator[Path]:
 
 def run(image: Image, home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     """Runs the image's Python as the image's user, with nothing on the path but the image."""
+    command = [image.python, "-P", *words]
     environ = {"PATH": str(Path(image.python).parent), "TMPDIR": str(home), "COLUMNS": "120",
                "PYTHONDONTWRITEBYTECODE": "1"}  # fmt: skip
-    command = [image.python, "-P", *words]
     return subprocess.run(
         command, env=environ, cwd=home, capture_output=True, text=True, timeout=60, check=False,
         **as_nobody(),
@@ -66,12 +67,15 @@ def needed(wanted: list[str], installed: dict[str, Distribution]) -> set[str]:
 
 
 def test_hashed_wheels_are_all_that_it_takes(image: Image) -> None:
-    """Every hash holds, nothing that is needed is missing, and nothing else is installed."""
+    """Every hash holds, nothing that is needed is missing, and nothing else is installed: neither
+    a compiler's part nor a build tool.
+    """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     folders = [str(path) for path in image.root.glob("opt/gateway/lib/python*/site-packages")]
     found = distributions(path=folders)
     installed = {str(canonicalize_name(one.metadata["Name"])): one for one in found}
-    assert needed(project["dependencies"], installed) == installed.keys()
+    assert needed([project["name"]], installed) == installed.keys()
+    assert installed[project["name"]].version == __version__
 
 
 def test_the_tour_works_for_nobody_in_a_file_system_that_is_read_only(
@@ -79,7 +83,7 @@ def test_the_tour_works_for_nobody_in_a_file_system_that_is_read_only(
 ) -> None:
     """`demo --once`: sandbox and gateway, as the image's user, without a shell; nothing is left."""
     before = image.files()
-    done = run(image, home, "-m", "gateway", "demo", "--once")
+    done = run(image, home, image.command, "demo", "--once")
     assert done.returncode == 0, done.stdout + done.stderr
     assert image.files() == before
     assert list(home.iterdir()) == []

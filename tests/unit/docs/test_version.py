@@ -10,7 +10,7 @@ from gateway import __version__
 ROOT = Path(__file__).parents[3]
 PLACES = {
     "deploy/Dockerfile": r"invopop-gateway:(\d[\w.]*)",
-    "deploy/README.md": r"invopop-gateway:(\d[\w.]*)",
+    "deploy/README.md": r"invopop-gateway(?::|==)(\d[\w.]*)",
     "deploy/compose.yaml": r"invopop-gateway:(\d[\w.]*)",
     "deploy/kubernetes/overlays/shared/kustomization.yaml": r"newTag: ([\w.]+)",
     "deploy/kubernetes/overlays/sidecar/kustomization.yaml": r"newTag: ([\w.]+)",
