@@ -82,10 +82,10 @@ class Gateway:
             )
         self._watch_tunnels()
         events.subscribe(ConfigReloaded, lambda _: self._watch_tunnels())
-        overview = observers.overview(
+        sources = observers.status_sources(
             self.services, lambda: in_use.transport, lambda: in_use.loaded
         )
-        self.admin = admin_app(self._health, observers.metrics.exposition, overview)
+        self.admin = admin_app(self._health, observers.metrics.exposition, sources)
         pipeline = Pipeline(self.services, self.new_request_id, events.emit)
         self.callers = _CallersApp(pipeline, Router(lifespan=self._lifespan))
         reloader.log_warnings(equal_keys(self.services.vault.rings()))

@@ -9,7 +9,7 @@ from functools import partial
 
 from gateway.admin.health import ComponentHealth, Health
 from gateway.admin.history import History, RecentEvents
-from gateway.admin.overview import Overview, StatusSources
+from gateway.admin.sources import StatusSources
 from gateway.errors import Problem, with_file
 from gateway.events import BatchingEvents, ConfigReloaded, Events
 from gateway.observe.access_log import AccessLog
@@ -27,7 +27,7 @@ ReadExpiry = Callable[[], float]  # in seconds since 1970; NaN: there is none
 
 
 class Observers:
-    """All of them. `subscribe` at once, `watch` and `overview` once the services are made.
+    """All of them. `subscribe` at once, `watch` and `status_sources` once the services are made.
 
     Of the settings that they need, none takes effect again on a reload.
     """
@@ -104,20 +104,18 @@ class Observers:
         self.metrics.watch("certificate_expiry_timestamp_seconds", expires_at, listener)
         self._certificates[setting] = expires_at
 
-    def overview(
+    def status_sources(
         self, services: Services, transport: Callable[[], Transport], loaded: Callable[[], Loaded]
-    ) -> Overview:
-        """What the status page shows, read whenever it is asked for."""
-        return Overview(
-            StatusSources(
-                health=self.health,
-                history=self._history,
-                recent_events=self._recent_events,
-                services=services,
-                transport=transport,
-                loaded=loaded,
-                certificates=self._certificates,
-            )
+    ) -> StatusSources:
+        """What the status is read from, whenever it is asked for."""
+        return StatusSources(
+            health=self.health,
+            history=self._history,
+            recent_events=self._recent_events,
+            services=services,
+            transport=transport,
+            loaded=loaded,
+            certificates=self._certificates,
         )
 
     def _reloaded(self, event: ConfigReloaded) -> None:

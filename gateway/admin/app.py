@@ -10,23 +10,28 @@ import asyncio
 import ipaddress
 import re
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Final
+from importlib import import_module
+from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.admin.health import Health
-from gateway.admin.overview import Overview
-from gateway.admin.page import CLOSED, HEADERS, Page
 from gateway.admin.scrape import Exposition, Rendered, Scrapes, TooManyBodiesError
-from gateway.observe.logs import json_line
-from gateway.settings.wording import readable
+from gateway.admin.sources import StatusSources
 
+# Sent with every answer.
+HEADERS: Final = {
+    "cache-control": "no-store",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
 NOT_YOUR_NETWORK: Final = (
     "The status page is shown to this machine and to the networks in admin.status_networks."
 )
@@ -50,11 +55,10 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def admin_app(health: Health, exposition: Exposition, overview: Overview) -> Starlette:
+def admin_app(health: Health, exposition: Exposition, sources: StatusSources) -> Starlette:
     """Builds the application around the process's health, its metrics and its status."""
-    page = Page()
-
     scrapes = Scrapes(exposition)
+    status = _Status(sources)
 
     async def metrics(request: Request) -> Response:
         try:
@@ -70,27 +74,41 @@ def admin_app(health: Health, exposition: Exposition, overview: Overview) -> Sta
         return JSONResponse(readiness.as_json(), readiness.status)
 
     async def status_page(_: Request) -> Response:
-        status = await overview.status()
-        html = await asyncio.to_thread(page.render, status)
-        return HTMLResponse(readable(html), headers={"content-security-policy": page.policy})
+        reply: Response = await (await status.replies()).page()
+        return reply
 
     async def status_json(_: Request) -> Response:
-        body = json_line(await overview.status())
-        headers = {"content-security-policy": CLOSED}
-        return Response(body, media_type="application/json", headers=headers)
+        reply: Response = await (await status.replies()).as_json()
+        return reply
 
     endpoints = {
         "/metrics": metrics,
         "/livez": live,
         "/readyz": ready,
-        "/status": _guarded(overview, status_json),
+        "/status": _guarded(sources, status_json),
     }
-    routes = [Route("/", _guarded(overview, status_page), methods=["GET"])]
+    routes = [Route("/", _guarded(sources, status_page), methods=["GET"])]
     for path, endpoint in endpoints.items():
         routes += [Route(path, endpoint, methods=["GET"]), Route(f"{path}/", endpoint)]
     app = Starlette(routes=routes, middleware=[Middleware(NoPagesElsewhere)])
     app.router.redirect_slashes = False  # a redirect would go to whatever Host the caller sent
     return app
+
+
+class _Status:
+    """Imports and makes `StatusReplies` when they are first asked for, while requests go on."""
+
+    def __init__(self, sources: StatusSources) -> None:
+        self._sources = sources
+        self._making = asyncio.Lock()
+        self._replies: Any = None
+
+    async def replies(self) -> Any:
+        async with self._making:
+            if self._replies is None:
+                module = await asyncio.to_thread(import_module, "gateway.admin.status")
+                self._replies = await asyncio.to_thread(module.StatusReplies, self._sources)
+            return self._replies
 
 
 class _Exposed(Response):
@@ -140,12 +158,12 @@ def is_from_page_elsewhere(headers: Headers) -> bool:
     return not opened and not set(fetch["site"]) <= {"none", "same-origin"}
 
 
-def _guarded(overview: Overview, endpoint: Endpoint) -> Endpoint:
+def _guarded(sources: StatusSources, endpoint: Endpoint) -> Endpoint:
     """The endpoint for those who may see the status; 403 and the reason for others."""
 
     async def guard(request: Request) -> Response:
         peer = request.client.host if request.client else ""
-        why = refusal(peer, request.headers.get("host", ""), overview.networks)
+        why = refusal(peer, request.headers.get("host", ""), sources.networks)
         if why:
             return PlainTextResponse(f"{why}\n", 403)
         return await endpoint(request)

@@ -7,7 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from gateway.admin.view import Check, State
+State = Literal["starting", "ready", "degraded", "draining"]
+"""How the process is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of readiness, and why it is not "ok"."""
+
+    name: str
+    status: Literal["ok", "pending", "degraded", "fail"]
+    reason: str
 
 
 class ComponentHealth(NamedTuple):

@@ -10,7 +10,7 @@ from collections import Counter, deque
 from typing import Final, NamedTuple
 
 from gateway.admin.advice import advice
-from gateway.admin.view import Failure
+from gateway.admin.failure import Failure
 from gateway.errors import UpstreamErrorKind
 from gateway.events import (
     CircuitChanged,

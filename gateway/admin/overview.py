@@ -6,19 +6,19 @@ What grows with the number of tenants is looked at in a thread, and no more ofte
 import asyncio
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from gateway import __version__
-from gateway.admin import advice
+from gateway.admin import concerns
+from gateway.admin.advice import key_advice
 from gateway.admin.configuration import callers, configuration, issuers
-from gateway.admin.health import Health
-from gateway.admin.history import STEP, History, Interval, RecentEvents, quantile, sum_of
+from gateway.admin.failure import Failure
+from gateway.admin.history import STEP, History, Interval, quantile, sum_of
+from gateway.admin.sources import StatusSources
 from gateway.admin.view import (
     Concern,
     FailedAttempts,
-    Failure,
     IntervalRow,
     KeyRow,
     Status,
@@ -26,28 +26,13 @@ from gateway.admin.view import (
     Traffic,
     UpstreamStatus,
 )
-from gateway.services import Services
 from gateway.settings.load import Loaded
 from gateway.settings.wording import masked, masked_name
-from gateway.upstream.transport import Transport
 from gateway.vault.report import KeyState, Now, Survey, survey
 
 MOST_TENANTS: Final = 50
 _SURVEY_SECONDS: Final = 5.0  # 100,000 tenants take some 50 ms
 _MINUTE: Final = int(60 / STEP)
-
-
-@dataclass(frozen=True, slots=True)
-class StatusSources:
-    """Where everything is read: what observers gathered, and the components as they are now."""
-
-    health: Health
-    history: History
-    recent_events: RecentEvents
-    services: Services
-    transport: Callable[[], Transport]
-    loaded: Callable[[], Loaded]
-    certificates: Mapping[str, Callable[[], float]]  # setting -> when its certificate expires
 
 
 class Overview:
@@ -58,11 +43,6 @@ class Overview:
         self._looking = asyncio.Lock()
         self._survey: Survey | None = None
         self._surveyed = 0.0
-
-    @property
-    def networks(self) -> tuple[str, ...]:
-        """The peers beside loopback that may see it."""
-        return self._sources.loaded().settings.admin.status_networks
 
     async def status(self) -> Status:
         """Everything as of now; of the tenants, as of a few seconds ago at most."""
@@ -82,12 +62,12 @@ class Overview:
         ends = {name: end for name, end in ends.items() if not math.isnan(end)}
         settings = configuration(loaded, sources.recent_events, found.warnings, ends)
         worries: list[Concern] = [
-            *advice.upstream_concerns(upstream, traffic, now),
-            *advice.tenants_concerns(tenants),
-            *advice.configuration_concerns(settings),
-            *advice.certificates_concerns(ends, now),
-            *advice.health_concerns(readiness.state, readiness.checks),
-            *advice.callers_concerns(known, who),
+            *concerns.upstream_concerns(upstream, traffic, now),
+            *concerns.tenants_concerns(tenants),
+            *concerns.configuration_concerns(settings),
+            *concerns.certificates_concerns(ends, now),
+            *concerns.health_concerns(readiness.state, readiness.checks),
+            *concerns.callers_concerns(known, who),
         ]
         return Status(
             version=__version__,
@@ -205,7 +185,7 @@ def _key(state: KeyState, failed: dict[str, int]) -> KeyRow:
         expires_at=state.expires_at,
         pinned=state.pinned,
         state=state.state,
-        advice=advice.key_advice(state.state, state.source),
+        advice=key_advice(state.state, state.source),
         read_at=state.read_at,
         used_at=state.used_at,
         failed=failed.get(state.tenant, 0),

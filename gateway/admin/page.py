@@ -17,13 +17,6 @@ from gateway.admin.charts import HEIGHT, WIDTH, charts
 from gateway.admin.view import KeyRow, Status
 
 _TONES: Final = {"ready": "good", "degraded": "warn", "starting": "warn", "draining": "warn"}
-# Sent with every answer of `/` and `/status`.
-HEADERS: Final = {
-    "cache-control": "no-store",
-    "cross-origin-resource-policy": "same-origin",
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-}
 CLOSED: Final = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 

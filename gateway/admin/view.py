@@ -7,21 +7,11 @@ or a whole settings object has no field to be in.
 from dataclasses import dataclass
 from typing import Literal
 
-from gateway.errors import ErrorKey, UpstreamErrorKind
+from gateway.admin.failure import Failure
+from gateway.admin.health import Check, State
+from gateway.errors import UpstreamErrorKind
 from gateway.events import Outcome
 from gateway.model import SlotName
-
-State = Literal["starting", "ready", "degraded", "draining"]
-"""How the process is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One line of readiness, and why it is not "ok"."""
-
-    name: str
-    status: Literal["ok", "pending", "degraded", "fail"]
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +54,6 @@ class Traffic:
     own_seconds: float | None
     step_seconds: float
     steps: tuple[IntervalRow, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """An exchange that did not end as it should, and what to do about it."""
-
-    at: float
-    request_id: str
-    caller: str
-    tenant: str
-    method: str
-    route: str
-    status: int
-    error: ErrorKey | Literal[""]
-    cause: str
-    advice: str
 
 
 @dataclass(frozen=True, slots=True)

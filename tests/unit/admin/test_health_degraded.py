@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.admin.advice import health_concerns
+from gateway.admin.concerns import health_concerns
 from gateway.admin.health import ComponentHealth, Health
 
 

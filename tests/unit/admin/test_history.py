@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from gateway.admin.failure import Failure
 from gateway.admin.history import (
     BOUNDS,
     FAILURES,
@@ -13,7 +14,6 @@ from gateway.admin.history import (
     quantile,
     sum_of,
 )
-from gateway.admin.view import Failure
 from gateway.events import Events, ExchangeEnded, UpstreamFailed
 from tests.support.exchanges import exchange_of
 

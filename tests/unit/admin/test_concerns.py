@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.admin import advice
-from gateway.admin.view import Check, Concern, Status
+from gateway.admin import concerns
+from gateway.admin.health import Check
+from gateway.admin.view import Concern, Status
 from tests.support.example_status import status_of
 
 NOW = 1_800_000_000.0
@@ -30,11 +31,11 @@ WELL = replace(
 def told(status: Status) -> list[Concern]:
     """Every concern about a status."""
     return [
-        *advice.health_concerns(status.state, status.checks),
-        *advice.upstream_concerns(status.upstream, status.traffic, NOW),
-        *advice.tenants_concerns(status.tenants),
-        *advice.callers_concerns(status.callers, status.issuers),
-        *advice.configuration_concerns(status.configuration),
+        *concerns.health_concerns(status.state, status.checks),
+        *concerns.upstream_concerns(status.upstream, status.traffic, NOW),
+        *concerns.tenants_concerns(status.tenants),
+        *concerns.callers_concerns(status.callers, status.issuers),
+        *concerns.configuration_concerns(status.configuration),
     ]
 
 
@@ -137,7 +138,7 @@ def test_certificates_that_expire() -> None:
     """Soon is a warning, past is worse, and each says what to do."""
     day = 86400.0
     ends = {"listen.tls_certificate": 29 * day, "tunnel.certificate": -day, "far": 31 * day}
-    soon, past = advice.certificates_concerns(ends, 0.0)
+    soon, past = concerns.certificates_concerns(ends, 0.0)
     assert (soon.level, past.level) == ("warn", "bad")
     assert soon.what == "The certificate of listen.tls_certificate expires on 1970-01-30."
     assert past.what == "The certificate of tunnel.certificate expired on 1969-12-31."
