@@ -3,6 +3,7 @@
 `python -m gateway` is the same as the console script `invopop-gateway`.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -15,6 +16,9 @@ def main() -> None:
         _hold()
     else:
         signal.signal(signal.SIGINT, _interrupted)
+    gc.set_threshold(10_000)  # imports leave few cycles: to look for them is a tenth of a start
+    # Else httpx imports its own command line wherever rich and click are installed, as here.
+    sys.modules["httpx._main"] = None  # type: ignore[assignment]
     from gateway.cli import main as command_line  # noqa: PLC0415 - signals first
 
     command_line()

@@ -23,8 +23,8 @@ from gateway.identity.claims import (
     split_path,
 )
 from gateway.identity.jwks import Fetch, Fetched, RemoteKeys
-from gateway.identity.jwks_client import JwksClient
 from gateway.identity.keys import (
+    Document,
     FixedKeys,
     IssuerKeys,
     KeySet,
@@ -150,6 +150,7 @@ class _IssuerKeysBuilder:
         self._secrets = secrets
         self._emit = emit
         self._resolver = Resolver(emit)
+        self._contexts: dict[Path | None, ssl.SSLContext] = {}  # reading public CAs takes a while
 
     def keys(self, issuer: Issuer) -> IssuerKeys:
         if issuer.jwks_file:
@@ -173,22 +174,40 @@ class _IssuerKeysBuilder:
             raise _UnusableSetting("secret", "an unsafe secret", expected) from None
 
     def _remote(self, issuer: Issuer) -> IssuerKeys:
+        # Here because it needs httpx, whose import would be a sixth of every start.
+        from gateway.identity.jwks_client import JwksClient  # noqa: PLC0415
+
         client = JwksClient(
-            issuer.issuer, issuer.jwks_url, _tls(issuer), issuer.jwks_bearer_file, self._resolver
+            issuer.issuer,
+            issuer.jwks_url,
+            self._tls(issuer),
+            issuer.jwks_bearer_file,
+            self._resolver,
         )
         try:
             client.authorization()
         except KeySetError:
             file, expected = issuer.jwks_bearer_file, "a file with one token"
             raise _UnusableSetting("jwks_bearer_file", "no token", expected, file) from None
-        return self._kept_fresh(issuer, partial(_download, client, issuer.algorithms))
+        return self._kept_fresh(issuer, partial(_download, client.fetch, issuer.algorithms))
+
+    def _tls(self, issuer: Issuer) -> ssl.SSLContext:
+        """Trust in the issuer's own CA alone, or in the public ones."""
+        file = issuer.jwks_ca_file
+        try:
+            if file not in self._contexts:
+                self._contexts[file] = client_context(file, ca_only=file is not None)
+        except OSError:
+            expected = "CA certificates in PEM"
+            raise _UnusableSetting("jwks_ca_file", "no certificate", expected, file) from None
+        return self._contexts[file]
 
     def _kept_fresh(self, issuer: Issuer, fetch: Fetch) -> RemoteKeys:
         return RemoteKeys(issuer, fetch, self._emit, time.monotonic)
 
 
-async def _download(client: JwksClient, algorithms: Sequence[str]) -> Fetched:
-    document = await client.fetch()
+async def _download(fetch: Callable[[], Awaitable[Document]], algorithms: Sequence[str]) -> Fetched:
+    document = await fetch()
     return Fetched(from_document(document.text, algorithms), document.max_age)
 
 
@@ -209,14 +228,3 @@ def _from_file(
     except KeySetError as error:
         found = _FOUND.get(str(error), str(error).replace("_", " "))
         raise _UnusableSetting(key, found, expected, file) from None
-
-
-def _tls(issuer: Issuer) -> ssl.SSLContext:
-    """Trust in the issuer's own CA alone, or in the public ones."""
-    try:
-        return client_context(issuer.jwks_ca_file, ca_only=issuer.jwks_ca_file is not None)
-    except OSError:
-        expected = "CA certificates in PEM"
-        raise _UnusableSetting(
-            "jwks_ca_file", "no certificate", expected, issuer.jwks_ca_file
-        ) from None

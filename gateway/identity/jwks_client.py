@@ -8,12 +8,12 @@ import re
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import httpx
 
 from gateway.identity.jwt import read_document
-from gateway.identity.keys import KeySetError
+from gateway.identity.keys import Document, KeySetError
 from gateway.network.http_client import HttpTransport
 from gateway.network.resolver import Resolver
 
@@ -21,13 +21,6 @@ DEADLINE: Final = 5.0  # seconds for everything, discovery too
 MOST_BYTES: Final = 1024 * 1024
 _DISCOVERY: Final = "/.well-known/openid-configuration"  # OpenID Connect Discovery 1.0, 4
 _MAX_AGE: Final = re.compile(r"(?:^|[\s,])max-age=([0-9]{1,9})(?:$|[\s,])", re.IGNORECASE)
-
-
-class Document(NamedTuple):
-    """A document, and for how many seconds it is fresh; None if the issuer does not say."""
-
-    text: bytes
-    max_age: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ Rule: every key is bound to its algorithm here; if two keys match a token, neith
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -17,6 +17,13 @@ from gateway.identity.jwt import UnfitKey, VerifyingKey, bind, from_jwk, read_do
 _MOST_KEYS: Final = 256
 
 Named = tuple[str | None, VerifyingKey]
+
+
+class Document(NamedTuple):
+    """A key set as an issuer serves it; `max_age`: its seconds, None if the issuer says none."""
+
+    text: bytes
+    max_age: float | None
 
 
 class KeySetError(ValueError):

@@ -11,6 +11,7 @@ import ssl
 from typing import Final
 
 from gateway.events import Noticed
+from gateway.observe.logs import describe_exception
 from gateway.server.handshake import TlsServer
 from gateway.server.lifespan import Lifespan
 from gateway.server.listener import ConnectionLimits, Listener
@@ -83,7 +84,10 @@ class ListenerServer:
             cut = len(self._listener.running)
             self._listener.cut()
             await self._listener.vacated(_CUT_SECONDS)
-        await self._lifespan.shutdown()
+        try:
+            await self._lifespan.shutdown()
+        except Exception as error:  # noqa: BLE001 - the process ends in good order all the same
+            self._listener.emit(Noticed("background_failure", "error", describe_exception(error)))
         return cut
 
     def abort(self) -> None:

@@ -160,7 +160,8 @@ def test_remote_keys_are_fetched_with_verification(tmp_path: Path) -> None:
     """With a CA of its own or without: certificates and host names are always verified."""
     own = {"issuer": "b", "jwks_url": URL, "jwks_ca_file": Authority(tmp_path).ca_file}
     gate = build(settings_of({"jwks_url": URL}, own))
-    clients = [getattr(keys._fetch, "args", [None])[0] for keys in gate.remote]
+    fetches = [getattr(keys._fetch, "args", [None])[0] for keys in gate.remote]
+    clients = [getattr(fetch, "__self__", None) for fetch in fetches]
     for client in clients:
         assert isinstance(client, JwksClient)
         assert client.tls.verify_mode is ssl.CERT_REQUIRED
@@ -176,7 +177,7 @@ def test_without_a_file_the_system_is_trusted(
     monkeypatch.setenv("SSL_CERT_FILE", str(Authority(tmp_path).ca_file))
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
     (keys,) = build(settings_of({"jwks_url": URL})).remote
-    client = getattr(keys._fetch, "args", [None])[0]
+    client = getattr(getattr(keys._fetch, "args", [None])[0], "__self__", None)
     assert isinstance(client, JwksClient)
     assert len(client.tls.get_ca_certs()) == 1
 
