@@ -9,12 +9,15 @@ from gateway.inbound import DECIDING
 from gateway.known_head import MOST_BYTES, MOST_FIELDS, KnownRequest, position, remember
 from gateway.server.http1 import (
     LENGTH_DIGITS,
-    REQUEST_LINE,
     RequestHead,
     origin_part_of,
     parse_request_head,
 )
+from gateway.upstream.target import METHODS
 
+# Of the others no head is remembered.
+_METHODS: Final = {method.encode(): method for method in METHODS}
+_TARGET_BYTES: Final = bytes({*range(0x21, 0x7F)} - {*b"#"})
 # Whoever calls sends requests of two kinds, say: with a body, and without. They differ in how many
 # fields they have.
 _MOST: Final = 2
@@ -36,17 +39,19 @@ class HeadReader:
 
     def read(self, head: bytes, max_headers: int) -> RequestHead:
         """See `parse_request_head`; `max_headers` is the same for all of them."""
-        first = REQUEST_LINE.match(head)
-        if first is None:
-            return parse_request_head(head, max_headers)  # which says what is wrong with it
-        verb, target, minor = first.groups()
-        if minor != b"1" or verb == b"CONNECT":
+        end = head.find(b"\r\n")
+        parts = head[:end].split(b" ")
+        if len(parts) != 3 or parts[2] != b"HTTP/1.1":
             return parse_request_head(head, max_headers)
-        fields = head[first.end() + 2 :][:-4]
+        target = parts[1]
+        method = _METHODS.get(parts[0])
+        if method is None or not target or target.translate(None, _TARGET_BYTES):
+            return parse_request_head(head, max_headers)  # which says what is wrong with it
+        fields = head[end + 2 :][:-4]
         lines = fields.split(b"\r\n")
         known = self._known.get(len(lines))
         if known is not None:
-            request = _as_known(known, verb, target, lines)
+            request = _as_known(known, method, target, lines)
             if request is not None:
                 self._misses = 0
                 return request
@@ -80,7 +85,7 @@ class HeadReader:
 
 
 def _as_known(
-    known: KnownRequest, verb: bytes, target: bytes, lines: list[bytes]
+    known: KnownRequest, method: str, target: bytes, lines: list[bytes]
 ) -> RequestHead | None:
     """A 1.1 head that has these lines; None unless it differs from what is known by values only."""
     headers = known.lines.fields(lines)
@@ -92,7 +97,6 @@ def _as_known(
         if not digits.isdigit() or len(digits) > LENGTH_DIGITS:
             return None
         length = int(digits)
-    method = verb.decode()
     origin_part = target if target[0] == 0x2F else origin_part_of(method, target)
     path, _, query = origin_part.partition(b"?")
     return RequestHead(

@@ -22,7 +22,8 @@ _TOKEN: Final = re.compile(TOKEN.decode() + "+")
 _PLAIN: Final = rb"[!-\"$&-\-0->@-\[\]-~]++"
 _QUERY: Final = rb"(?:\?[!-\"$-~]*+)?"
 _SEGMENT: Final = _PLAIN + rb"(?:\." + _PLAIN + rb")*+"  # a dot between others: never a dot segment
-_PLAIN_BYTES: Final = bytes({*range(0x21, 0x7F)} - {*b"#%.?\\"})
+_QUERY_BYTES: Final = bytes({*range(0x21, 0x7F)} - {*b"#"})
+_PLAIN_BYTES: Final = bytes({*_QUERY_BYTES} - {*b"%.?\\"})
 _FAST: Final = re.compile(rb"(/(?:" + _SEGMENT + rb"(?:/" + _SEGMENT + rb")*+/?)?)" + _QUERY)
 _SLOW: Final = re.compile(rb"(/[!-\"$->@-\[\]-~]*)" + _QUERY)
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
@@ -111,10 +112,7 @@ def file_host_names(hosts: Iterable[Authority]) -> FileHostNames:
 
 
 def check_target(target: bytes) -> bytes:
-    """The path part of an origin-form target (RFC 9112 3.2.1), found valid.
-
-    Raises CallerError("bad_request").
-    """
+    """The path of a valid origin-form target (RFC 9112 3.2.1). Raises CallerError bad_request."""
     plain = _FAST.fullmatch(target)
     if plain is not None:
         return plain[1]
@@ -138,9 +136,10 @@ def resolve(
     if method not in METHODS:
         raise _refused_method(method)
     if target[:1] == b"/":
-        # What most targets are, seen at a fifth of the cost of the pattern below.
-        if not target.translate(None, _PLAIN_BYTES) and target.find(b"//") < 0:
-            return Target(target, target, False)
+        path, _, query = target.partition(b"?")  # most need no pattern, which costs five times more
+        odd = path.translate(None, _PLAIN_BYTES) or query.translate(None, _QUERY_BYTES)
+        if not odd and path.find(b"//") < 0:
+            return Target(target, path, False)
         plain = _FAST.fullmatch(target)
         if plain is not None:  # none of its segments begins with a dot
             return Target(target, plain[1], False)

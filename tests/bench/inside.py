@@ -125,6 +125,12 @@ class _Caller(asyncio.Transport):
         else:
             self._done.set_result(None)
 
+    def pause_reading(self) -> None:
+        """All that it sends has arrived by then."""
+
+    def resume_reading(self) -> None:
+        """There is nothing more of this request."""
+
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return ("127.0.0.1", 50000) if name in {"peername", "sockname"} else default
 

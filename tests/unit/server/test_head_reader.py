@@ -51,6 +51,16 @@ FIRST = [
     b"GET /a HTTP/1.0",
     b"CONNECT h:443 HTTP/1.1",
     b"GET  /a HTTP/1.1",
+    b"GET  HTTP/1.1",
+    b" /a HTTP/1.1",
+    b"GET /a HTTP/1.1 ",
+    b"GET /a#b HTTP/1.1",
+    b"GET /\x80 HTTP/1.1",
+    b"GET /a\tb HTTP/1.1",
+    b"GET /a\n HTTP/1.1",
+    b"get /a HTTP/1.1",
+    b"PROPFIND /a HTTP/1.1",
+    b"GET /~!%7e HTTP/1.1",
 ]
 
 
