@@ -14,6 +14,7 @@ from typing import Final
 from starlette.routing import Router
 
 from gateway.admin.app import admin_app
+from gateway.admin.shown_callers import shown_callers
 from gateway.asgi import Receive, Scope, Send
 from gateway.compiled import (
     attempt,
@@ -83,7 +84,10 @@ class Gateway:
         self._watch_tunnels()
         events.subscribe(ConfigReloaded, lambda _: self._watch_tunnels())
         sources = observers.status_sources(
-            self.services, lambda: in_use.transport, lambda: in_use.loaded
+            self.services,
+            lambda: in_use.transport,
+            lambda: in_use.loaded,
+            lambda: in_use.callers,
         )
         self.admin = admin_app(self._health, observers.metrics.exposition, sources)
         pipeline = Pipeline(self.services, self.new_request_id, events.emit)
@@ -192,7 +196,8 @@ async def _wire(
         tunnels=compiled.tunnels,
     )
     listener_tls = CurrentListenerTls(compiled.listener)
-    return InUse(loaded, trust, transport, services, check, enrollments, listener_tls)
+    callers, kept = shown_callers(settings), loaded.without_members()
+    return InUse(kept, callers, trust, transport, services, check, enrollments, listener_tls)
 
 
 async def _supervise(loop: Callable[[], Awaitable[None]], emit: Emit) -> None:

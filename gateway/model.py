@@ -141,7 +141,6 @@ class Key:
     tenant: str
     slot: SlotName
     secret: Secret
-    source: str
 
     @property
     def fingerprint(self) -> str:

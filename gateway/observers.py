@@ -4,11 +4,12 @@ They subscribe and read; nothing here changes how a request fares. The audit log
 opened once, before anything is served, and closed after everything.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from gateway.admin.health import ComponentHealth, Health
 from gateway.admin.history import History, RecentEvents
+from gateway.admin.shown_callers import ShownCaller
 from gateway.admin.sources import StatusSources
 from gateway.errors import Problem, with_file
 from gateway.events import BatchingEvents, ConfigReloaded, Events
@@ -105,7 +106,11 @@ class Observers:
         self._certificates[setting] = expires_at
 
     def status_sources(
-        self, services: Services, transport: Callable[[], Transport], loaded: Callable[[], Loaded]
+        self,
+        services: Services,
+        transport: Callable[[], Transport],
+        loaded: Callable[[], Loaded],
+        callers: Callable[[], Mapping[str, ShownCaller]],
     ) -> StatusSources:
         """What the status is read from, whenever it is asked for."""
         return StatusSources(
@@ -115,6 +120,7 @@ class Observers:
             services=services,
             transport=transport,
             loaded=loaded,
+            callers=callers,
             certificates=self._certificates,
         )
 

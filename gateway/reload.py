@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from gateway.admin.shown_callers import ShownCaller, shown_callers
 from gateway.compiled import (
     CompiledConfiguration,
     Trust,
@@ -46,9 +47,13 @@ from gateway.watcher import Watcher
 
 @dataclass(slots=True)
 class InUse:
-    """What a reload replaces. Of `services` it replaces the members."""
+    """What a reload replaces. Of `services` it replaces the members.
+
+    `loaded` is without callers and listed tenants; of `callers` there is what is shown.
+    """
 
     loaded: Loaded
+    callers: Mapping[str, ShownCaller]
     trust: Trust
     transport: Transport
     services: Services
@@ -61,6 +66,8 @@ class _Next(NamedTuple):
     """All that a reload takes into use: once this is made, nothing can fail any more."""
 
     loaded: Loaded
+    callers: Mapping[str, ShownCaller]
+    rates: RateRules
     compiled: CompiledConfiguration
     snapshot: Snapshot
     trust: Trust
@@ -163,7 +170,9 @@ class Reloader:
         rates = compiled.shared_rates
         if rates is not None and rates is not services.shared_rates:
             await rates.look(time.monotonic())
-        return _Next(new, compiled, snapshot, trust, transport)
+        callers = await asyncio.to_thread(shown_callers, new.settings)
+        rules = RateRules.of(new.settings.limits, new.settings.callers)
+        return _Next(new.without_members(), callers, rules, compiled, snapshot, trust, transport)
 
     async def _commit(self, new: _Next) -> None:
         """For requests this is one step: nothing is awaited before everything is replaced."""
@@ -171,14 +180,14 @@ class Reloader:
         compiled, settings = new.compiled, new.loaded.settings
         limits = settings.limits
         services.vault.commit(new.snapshot)
-        current.loaded = new.loaded
+        current.loaded, current.callers = new.loaded, new.callers
         compiled.authenticator.adopt(services.authenticator)
         services.authenticator, services.grants = compiled.authenticator, compiled.grants
         services.tunnels = compiled.tunnels
         services.max_body = limits.max_body
         services.permits.max_in_flight = limits.max_in_flight
         services.permits.max_per_tenant = limits.max_in_flight_per_tenant
-        services.rates.rules = RateRules.of(limits, settings.callers)
+        services.rates.rules = new.rates
         shared, transport = services.shared_rates, current.transport
         services.shared_rates = compiled.shared_rates
         retired: list[Transport | EnrollmentCall] = []

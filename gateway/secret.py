@@ -15,29 +15,27 @@ _TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")  # of the two alphabets of b
 class Secret:
     """A key or token. `str`, `repr`, `format`, pickling and JSON never show its value."""
 
-    __slots__ = ("_ascii", "_fingerprint", "_value")
+    __slots__ = ("_fingerprint", "_value")
 
     def __init__(self, value: str) -> None:
-        self._value = value
+        # Variables may hold bytes that are not UTF-8, which Python shows as surrogates (PEP 383).
+        self._value = value.encode("utf-8", "surrogatepass")
         self._fingerprint: str | None = None
-        self._ascii: bytes | None = None
 
     def reveal(self) -> str:
         """The value itself. Call it only where it is sent, compared or encrypted."""
-        return self._value
+        return self._value.decode("utf-8", "surrogatepass")
 
     @property
     def ascii(self) -> bytes:
         """The same as bytes, for a header. Raises UnicodeEncodeError if it is not ASCII."""
-        if self._ascii is None:
-            self._ascii = self._value.encode("ascii")
-        return self._ascii
+        return self._value if self._value.isascii() else self.reveal().encode("ascii")
 
     @property
     def fingerprint(self) -> str:
         """The first 12 hex digits of the value's SHA-256: safe to log and to compare by eye."""
         if self._fingerprint is None:
-            self._fingerprint = hashlib.sha256(self._value.encode()).hexdigest()[:12]
+            self._fingerprint = hashlib.sha256(self._value).hexdigest()[:12]
         return self._fingerprint
 
     def __repr__(self) -> str:
@@ -56,7 +54,7 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(self._value.encode(), other._value.encode())
+        return hmac.compare_digest(self._value, other._value)
 
     def __hash__(self) -> int:
         return hash((Secret, self._value))

@@ -5,17 +5,18 @@ a hash.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal
 
 from gateway.admin.history import History, RecentEvents, Usage
+from gateway.admin.shown_callers import ShownCaller
 from gateway.admin.view import CallerRow, CallerSummary, ConfigurationStatus, IssuerRow, Setting
 from gateway.admin.wording import day
 from gateway.identity.authenticator import IssuerState
-from gateway.settings.callers import CallerSettings, CallerToken, Issuer
+from gateway.policy.caller_policy import CallerPolicy
+from gateway.settings.callers import Issuer
 from gateway.settings.key_sources import STORE_TABLES
 from gateway.settings.load import Loaded
 from gateway.settings.schema import ListenSettings, Settings
@@ -158,13 +159,17 @@ _SHOWN: Final[tuple[tuple[str, Callable[[Settings], str]], ...]] = (
 )  # fmt: skip
 
 
-def callers(settings: Settings, history: History, offset: float) -> CallerSummary:
+def callers(
+    configured: Mapping[str, ShownCaller],
+    policies: Mapping[str, CallerPolicy],
+    history: History,
+    offset: float,
+) -> CallerSummary:
     """Those seen last first. `offset` makes seconds since the epoch of `perf_counter`'s."""
     usage = dict(history.usage)
-    names = sorted(settings.callers, key=lambda n: (-usage.get(n, _NEVER).last, n))
-    only = len(settings.issuers) == 1
+    names = sorted(configured, key=lambda n: (-usage.get(n, _NEVER).last, n))
     rows = tuple(
-        _caller(name, settings.callers[name], usage.get(name, _NEVER), offset, only=only)
+        _caller(name, configured[name], policies[name], usage.get(name, _NEVER), offset)
         for name in names[:MOST]
     )
     return CallerSummary(len(names), usage.get("", _NEVER).requests, rows)
@@ -182,47 +187,21 @@ def issuers(
 
 
 def _caller(
-    name: str, settings: CallerSettings, usage: Usage, offset: float, *, only: bool
+    name: str, shown: ShownCaller, policy: CallerPolicy, usage: Usage, offset: float
 ) -> CallerRow:
+    tenants = policy.tenants.entries
     return CallerRow(
         name=masked_name(name),
-        known_by=tuple(_ways(settings, only=only)),
-        tenants=tuple(map(masked_name, settings.tenants[:_MOST_TENANTS])),
-        more_tenants=max(0, len(settings.tenants) - _MOST_TENANTS),
-        allowed=_allowed(settings),
-        enforced=settings.enforce,
+        known_by=shown.known_by,
+        tenants=tuple(map(masked_name, tenants[:_MOST_TENANTS])),
+        more_tenants=max(0, len(tenants) - _MOST_TENANTS),
+        allowed=shown.allowed,
+        enforced=policy.enforce,
         requests=usage.requests,
         refused=usage.refused,
         failed=usage.failed,
         last_seen=usage.last + offset if usage.requests else None,
     )
-
-
-def _ways(settings: CallerSettings, *, only: bool) -> Iterator[str]:
-    if settings.tokens:
-        yield _counted(len(settings.tokens), "token") + _ends(settings.tokens)
-    if settings.issuers or (settings.issuers is None and only):
-        yield "JSON Web Token"
-    if settings.certificates:
-        yield _counted(len(settings.certificates), "certificate")
-    networks = settings.networks
-    yield from networks[:3]
-    if len(networks) > 3:
-        yield f"{len(networks) - 3} more networks"
-
-
-def _ends(tokens: Sequence[CallerToken]) -> str:
-    ends: list[date] = [token.expires for token in tokens if token.expires is not None]
-    return f", first ends {min(ends).isoformat()}" if ends else ""
-
-
-def _allowed(settings: CallerSettings) -> str:
-    text = "every operation" if settings.allow is None else _counted(len(settings.allow), "rule")
-    return f"{text}, {len(settings.deny)} denied" if settings.deny else text
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _issuer(issuer: Issuer, state: IssuerState | None, recent_events: RecentEvents) -> IssuerRow:

@@ -54,7 +54,8 @@ class Overview:
         traffic = _traffic(sources.history.steps(clock), clock, up)
         upstream = self._upstream(loaded)
         tenants = _tenants(found, loaded, sources.history)
-        known = callers(loaded.settings, sources.history, now - clock)
+        policies = sources.services.grants.policies
+        known = callers(sources.callers(), policies, sources.history, now - clock)
         who = issuers(
             loaded.settings, sources.services.authenticator.issuers(), sources.recent_events
         )

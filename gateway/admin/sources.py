@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from gateway.admin.health import Health
 from gateway.admin.history import History, RecentEvents
+from gateway.admin.shown_callers import ShownCaller
 from gateway.services import Services
 from gateway.settings.load import Loaded
 from gateway.upstream.transport import Transport
@@ -20,6 +21,7 @@ class StatusSources:
     services: Services
     transport: Callable[[], Transport]
     loaded: Callable[[], Loaded]
+    callers: Callable[[], Mapping[str, ShownCaller]]
     certificates: Mapping[str, Callable[[], float]]  # setting -> when its certificate expires
 
     @property

@@ -22,6 +22,7 @@ from gateway.settings.schema import Settings
 from gateway.settings.wording import masked, masked_name, printable
 from gateway.upstream.target import resolve
 from gateway.vault.key_ring import KeyNeeded
+from gateway.vault.report import TenantRow
 from gateway.vault.vault import Vault
 
 _SOME: Final = 8  # callers that are listed
@@ -75,9 +76,9 @@ def explain(
 async def _answer(loaded: Loaded, question: Question) -> Forecast:
     async with offline(loaded) as gateway:
         try:
-            return await _judge(gateway, question)
+            return await _judge(gateway, question, loaded.settings)
         except GatewayError as error:
-            return _refused(error, [*_nearest(question.caller, gateway.in_use.loaded.settings)])
+            return _refused(error, [*_nearest(question.caller, loaded.settings)])
 
 
 def _nearest(caller: str, settings: Settings) -> Iterator[tuple[str, str]]:
@@ -89,7 +90,7 @@ def _nearest(caller: str, settings: Settings) -> Iterator[tuple[str, str]]:
         yield "callers", names if near or len(some) == len(settings.callers) else f"{names}, …"
 
 
-async def _judge(gateway: Gateway, question: Question) -> Forecast:
+async def _judge(gateway: Gateway, question: Question, settings: Settings) -> Forecast:
     """Target, caller and tenant, policy, key: in the pipeline's order, the first that fails ends.
 
     Raises `GatewayError` for what fails before policy.
@@ -103,7 +104,7 @@ async def _judge(gateway: Gateway, question: Question) -> Forecast:
     explained = services.grants.explain(caller, headers, question.method, target.path)
     lines = [
         *_rule(explained),
-        *_presets(gateway.in_use.loaded.settings.callers.get(question.caller)),
+        *_presets(settings.callers.get(question.caller)),
     ]
     if explained.grant is None or explained.error is not None:
         return _refused(explained.error or GatewayError("internal_error"), lines)
@@ -114,7 +115,7 @@ async def _judge(gateway: Gateway, question: Question) -> Forecast:
         origin = "https://" + target.file_host.decode()
         lines.append(("key", "none: file hosts get no key"))
     else:
-        origin = masked(gateway.in_use.loaded.settings.upstream.url)
+        origin = masked(settings.upstream.url)
         try:
             key = await _key(services.vault, explained.grant.tenant, question.caller)
         except GatewayError as error:
@@ -131,18 +132,24 @@ async def _key(vault: Vault, tenant: str, caller: str) -> str:
     except KeyNeeded:
         if (source := vault.issued_from(tenant)) is not None:
             return f"one that Invopop issues when it is needed ({source.describe()})"
-        holder = vault.holder(tenant)
-        await vault.read_stores(holder)
-        for row in vault.tenants():
-            if row.tenant == holder and row.state == "unchecked":
-                words = _key_words(row.fingerprint, row.slot, row.source)
+        await vault.read_stores(vault.holder(tenant))
+        for row in _rows(vault, tenant):
+            if row.state == "unchecked":
+                words = _key_words(row, row.fingerprint, tenant)
                 return f"{words}, once Invopop confirms {masked(str(row.pin))}"
         key = await vault.read(tenant, caller)
-    return _key_words(key.fingerprint, key.slot, key.source)
+    row = next(row for row in _rows(vault, tenant) if row.slot == key.slot)
+    return _key_words(row, key.fingerprint, tenant)
 
 
-def _key_words(fingerprint: str, slot: str, source: str) -> str:
-    return f"{fingerprint} ({slot}, from {source})"
+def _rows(vault: Vault, tenant: str) -> list[TenantRow]:
+    holder = vault.holder(tenant)
+    return [row for row in vault.tenants() if row.tenant == holder]
+
+
+def _key_words(row: TenantRow, fingerprint: str, tenant: str) -> str:
+    holder = "" if row.tenant == tenant else f"tenant {row.tenant}: "
+    return f"{fingerprint} ({row.slot}, from {holder}{row.source})"
 
 
 def _rule(explained: Explanation) -> Iterator[tuple[str, str]]:

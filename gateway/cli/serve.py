@@ -32,19 +32,22 @@ def serve(config: ConfigOption = None) -> None:
     """Run the gateway."""
     keep_memory_private()
     loaded = load_or_exit(config)
+    file = str(loaded.file)
     try:
         with ExitStack() as at_end:
             writer = LineWriter(sys.stdout.fileno())
             at_end.callback(writer.close)
-            code = run_to_end(_serve(loaded, writer, at_end))
+            serving = _serve(loaded, writer, at_end)
+            del loaded  # it may be large, and `serving` lets go of it
+            code = run_to_end(serving)
     except ConfigurationError as error:
-        fail(ConfigurationError(attributed(error.problems, str(loaded.file), os.environ)))
+        fail(ConfigurationError(attributed(error.problems, file, os.environ)))
     raise typer.Exit(code)
 
 
 async def _serve(loaded: Loaded, writer: LineWriter, at_end: ExitStack) -> int:
-    settings = loaded.settings
-    logger = Logger(writer, settings.log.level, settings.log.format)
+    log = loaded.settings.log
+    logger = Logger(writer, log.level, log.format)
     bridge_library_logs(logger)
     gateway = await _opened(loaded, logger)
     if gateway is None:
@@ -53,6 +56,7 @@ async def _serve(loaded: Loaded, writer: LineWriter, at_end: ExitStack) -> int:
     at_end.callback(observers.close)
     observers.open(gateway.services, gateway.events)
     logger.log("info", "process_started", _overview(loaded))
+    loaded = gateway.in_use.loaded  # which is much less, and all that is needed from now on
     manager = ServiceManager(os.environ)
     at_end.callback(manager.close)
     gateway.events.subscribe(ConfigReloaded, manager.reloaded)
@@ -81,7 +85,7 @@ async def _serve(loaded: Loaded, writer: LineWriter, at_end: ExitStack) -> int:
         manager.ready,
     )
     try:
-        code = await run(service, settings)
+        code = await run(service, loaded.settings)
         logger.log("info", "process_stopped", {"exit_code": code})
         return code
     finally:

@@ -4,16 +4,17 @@ Rule: synchronous and without I/O, so that no request waits; only `fetch_keys` a
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from math import inf
 from typing import Final, NamedTuple
 
 from gateway.errors import CallerError
 from gateway.identity.credentials import IdentityRefused, presented, unauthenticated
 from gateway.identity.jwks import RemoteKeys
 from gateway.identity.peers import Certificates, Networks, browser_sign
-from gateway.identity.tokens import OpaqueToken
+from gateway.identity.tokens import OpaqueTokens
 from gateway.identity.verifier import SigningKeyNeeded, TokenCache, Verifier
 from gateway.model import Caller, Inbound
 
@@ -32,13 +33,13 @@ _LOOKS_LIKE_A_PAGE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class AuthenticationMethods:
-    """All that a caller can be known by. `tokens` are keyed by their SHA-256.
+    """All that a caller can be known by.
 
     `own_names` are names, besides local ones, by which clients may call us; Invopop's is one.
     """
 
     placeholders: frozenset[bytes]
-    tokens: Mapping[bytes, OpaqueToken]
+    tokens: OpaqueTokens
     verifier: Verifier
     certificates: Certificates
     networks: Networks
@@ -60,7 +61,7 @@ class Authenticator:
     def __init__(self, methods: AuthenticationMethods) -> None:
         self._methods = methods
         self._placeholders = methods.placeholders
-        self._tokens = methods.tokens
+        self._tokens, self._ends = methods.tokens
         self._cache = TokenCache()
         self._mark = object()  # of this version
 
@@ -73,11 +74,11 @@ class Authenticator:
         digest = self._digest(inbound, credential)
         if digest is None:
             return self._ambient(inbound, now)
-        opaque = self._tokens.get(digest)
-        if opaque is not None:
-            if now < opaque.until:
-                return opaque.caller
-            raise unauthenticated("expired")
+        caller = self._tokens.get(digest)
+        if caller is not None:
+            if self._ends and now >= self._ends.get(digest, inf):
+                raise unauthenticated("expired")
+            return caller
         caller = self._cache.find(digest, now)
         if caller is None:
             token = presented(credential, self._placeholders)

@@ -7,9 +7,8 @@ import hashlib
 import secrets
 import string
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from math import inf
 from typing import Final, NamedTuple
 
 from gateway.identity.credentials import is_token68
@@ -22,11 +21,14 @@ _RANDOM: Final = 32  # base-62 digits: 190 bits
 _CHECK: Final = 6  # base-62 digits hold a CRC-32
 
 
-class OpaqueToken(NamedTuple):
-    """A token's caller, and the second (Unix time) from which it is refused."""
+class OpaqueTokens(NamedTuple):
+    """All configured tokens by their digest: whose each is.
 
-    caller: Caller
-    until: float
+    `ends` are the seconds (Unix time) from which those that end are refused.
+    """
+
+    callers: Mapping[bytes, Caller]
+    ends: Mapping[bytes, float]
 
 
 def new_token() -> str:
@@ -51,22 +53,22 @@ def hash_token(token: str) -> str:
     return "sha256:" + hashlib.sha256(token.encode()).hexdigest()
 
 
-def compile_tokens(callers: Mapping[str, CallerSettings]) -> dict[bytes, OpaqueToken]:
-    """All configured tokens by their digest. The settings refuse equal tokens."""
-    return dict(_entries(callers))
-
-
-def _entries(callers: Mapping[str, CallerSettings]) -> Iterable[tuple[bytes, OpaqueToken]]:
+def compile_tokens(callers: Mapping[str, CallerSettings]) -> OpaqueTokens:
+    """All configured tokens. The settings refuse equal ones."""
+    owners: dict[bytes, Caller] = {}
+    ends: dict[bytes, float] = {}
     for name, settings in callers.items():
         caller = Caller(name, "token")
         for token in settings.tokens:
-            yield bytes.fromhex(token.hash), OpaqueToken(caller, _end_of(token.expires))
+            digest = bytes.fromhex(token.hash)
+            owners[digest] = caller
+            if token.expires is not None:
+                ends[digest] = _end_of(token.expires)
+    return OpaqueTokens(owners, ends)
 
 
-def _end_of(day: date | None) -> float:
-    """The first second (Unix time) after that day, UTC; infinity without one."""
-    if day is None:
-        return inf
+def _end_of(day: date) -> float:
+    """The first second (Unix time) after that day, UTC."""
     return datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() + 86400
 
 

@@ -15,8 +15,8 @@ from gateway.observe.families import OWN_SECONDS, SECONDS, Family
 from gateway.observe.series import (
     OTHER,
     PREFIX,
-    CountedSeries,
     counters_text,
+    escaped,
     family_of,
     heading,
     label_text,
@@ -26,6 +26,7 @@ from gateway.observe.series import (
 Key = tuple[str, str, str, str, int]  # tenant, caller, route, method, status
 
 _REQUESTS: Final = family_of("requests_total")
+_SHARED: Final = ("route", "method", "status")  # the labels between `caller` and `tenant`
 _TOTAL: Final = family_of("request_duration_seconds")
 _UPSTREAM: Final = family_of("upstream_duration_seconds")
 _OWN: Final = family_of("overhead_seconds")
@@ -89,25 +90,18 @@ class Durations:
         self.upstream = Histogram(SECONDS)
 
 
-class Moved:
-    """The body bytes of one tenant's exchanges."""
+class RequestCounter:
+    """One series of `requests_total`, with the body bytes of its exchanges.
 
-    __slots__ = ("received", "sent")
+    `operation` are the labels that many series share, as text; `durations` is where seconds count.
+    """
 
-    def __init__(self, tenant: str) -> None:
-        labels = label_text(_RECEIVED.labels, (tenant,))
-        self.received, self.sent = CountedSeries(labels), CountedSeries(labels)
+    __slots__ = ("count", "durations", "operation", "received", "sent")
 
-
-class RequestCounter(CountedSeries):
-    """One series of `requests_total`, and where the bytes and seconds of its exchanges count."""
-
-    __slots__ = ("durations", "received", "sent")
-
-    def __init__(self, labels: str, durations: Durations, moved: Moved) -> None:
-        super().__init__(labels)
+    def __init__(self, operation: str, durations: Durations) -> None:
+        self.count = self.received = self.sent = 0
+        self.operation = operation
         self.durations = durations
-        self.received, self.sent = moved.received, moved.sent
 
 
 class RequestCounters:
@@ -121,7 +115,7 @@ class RequestCounters:
         self._special = special
         self._counters: dict[Key, RequestCounter] = {}
         self._durations: dict[tuple[str, str], Durations] = {}
-        self._moved: dict[str, Moved] = {}  # "" is what was not let in: no series
+        self._operations: dict[str, str] = {}  # texts, each of which many counters share
         self._own = Histogram(OWN_SECONDS)
 
     def ended(self, event: ExchangeEnded) -> None:
@@ -131,8 +125,8 @@ class RequestCounters:
         key = (tenant, x.caller, x.route, x.method, x.status)
         counter = self._counters.get(key) or self._add(key)
         counter.count += 1
-        counter.received.count += x.bytes_in
-        counter.sent.count += x.bytes_out
+        counter.received += x.bytes_in
+        counter.sent += x.bytes_out
         trace_id = x.trace_id
         now = time.time() if trace_id else 0.0
         counter.durations.total.add(x.seconds, trace_id, now)
@@ -149,26 +143,52 @@ class RequestCounters:
             key = (tenant, caller, route, method, status)
             if (shared := self._counters.get(key)) is not None:
                 return shared
-        labels = label_text(_REQUESTS.labels, (tenant, caller, route, method, str(status)))
+        operation = label_text(_SHARED, (route, method, str(status)))[1:][:-1]
+        operation = self._operations.setdefault(operation, operation)
         durations = self._durations.setdefault((route, method), Durations())
-        moved = self._moved.get(tenant)
-        if moved is None:
-            moved = self._moved[tenant] = Moved(tenant)
-        counter = self._counters[key] = RequestCounter(labels, durations, moved)
+        counter = self._counters[key] = RequestCounter(operation, durations)
         return counter
 
     def text(self, openmetrics: bool) -> Iterator[str]:
         """The six families as they stand, in pieces; called in the thread that scrapes."""
         durations = list(self._durations.items())
-        moved = [moved for tenant, moved in list(self._moved.items()) if tenant]
-        yield from counters_text(_REQUESTS, list(self._counters.values()), openmetrics)
+        requests = list(self._counters.items())
+        counts = ((_of_request(key, one.operation), one.count) for key, one in requests)
+        yield from counters_text(_REQUESTS, counts, openmetrics)
         total = [(labels, one.total) for labels, one in durations]
         upstream = [(labels, one.upstream) for labels, one in durations]
         yield from _histograms_text(_TOTAL, total, openmetrics)
         yield from _histograms_text(_UPSTREAM, upstream, openmetrics)
         yield from _histograms_text(_OWN, [((), self._own)], openmetrics)
-        yield from counters_text(_RECEIVED, [one.received for one in moved], openmetrics)
-        yield from counters_text(_SENT, [one.sent for one in moved], openmetrics)
+        received, sent = _by_tenant(requests)
+        yield from counters_text(_RECEIVED, received, openmetrics)
+        yield from counters_text(_SENT, sent, openmetrics)
+
+
+def _of_request(key: Key, operation: str) -> str:
+    """The label set of `requests_total`, in the alphabet's order; what differs is written here.
+
+    Kept for each tenant and caller, it would take most of the memory of their metrics.
+    """
+    return f'{{caller="{escaped(key[1])}",{operation},tenant="{escaped(key[0])}"}}'
+
+
+_Counts = Iterator[tuple[str, int]]
+
+
+def _by_tenant(requests: Iterable[tuple[Key, RequestCounter]]) -> tuple[_Counts, _Counts]:
+    """The bytes received and sent for each tenant; what was not let in has none."""
+    received: dict[str, int] = {}
+    sent: dict[str, int] = {}
+    for (tenant, *_), one in requests:
+        if tenant:
+            received[tenant] = received.get(tenant, 0) + one.received
+            sent[tenant] = sent.get(tenant, 0) + one.sent
+    return _labelled(received), _labelled(sent)
+
+
+def _labelled(counts: dict[str, int]) -> _Counts:
+    return ((f'{{tenant="{escaped(tenant)}"}}', count) for tenant, count in counts.items())
 
 
 def _histograms_text(

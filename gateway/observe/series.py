@@ -54,7 +54,8 @@ class Counters:
 
     def text(self, openmetrics: bool) -> Iterator[str]:
         """The family as it stands, in pieces; called in the thread that scrapes."""
-        return counters_text(self._family, list(self._series.values()), openmetrics)
+        series = list(self._series.values())
+        return counters_text(self._family, ((one.labels, one.count) for one in series), openmetrics)
 
 
 class KeyGauges:
@@ -102,27 +103,25 @@ def heading(family: Family, openmetrics: bool) -> str:
 
 
 def counters_text(
-    family: Family, series: Sequence[CountedSeries], openmetrics: bool
+    family: Family, series: Iterator[tuple[str, int]], openmetrics: bool
 ) -> Iterator[str]:
-    """A family of counters, in pieces."""
+    """A family of counters, in pieces: each one's label set as text, and its count."""
     name = PREFIX + family.name
     yield heading(family, openmetrics)
-    for start in range(0, len(series), _PIECE):
-        part = series[start : start + _PIECE]
-        yield "".join([f"{name}{one.labels} {_whole(one.count)}\n" for one in part])
+    while part := [f"{name}{text} {_whole(count)}\n" for text, count in islice(series, _PIECE)]:
+        yield "".join(part)
 
 
 def label_text(names: Sequence[str], values: Sequence[str]) -> str:
     """A label set as both formats have it, in braces; "" without labels."""
     pairs = sorted(zip(names, values, strict=True))
     return (
-        "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in pairs) + "}"
-        if pairs
-        else ""
+        "{" + ",".join(f'{name}="{escaped(value)}"' for name, value in pairs) + "}" if pairs else ""
     )
 
 
-def _escaped(value: str) -> str:
+def escaped(value: str) -> str:
+    """A label's value as both formats have it, between its quotes."""
     return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 

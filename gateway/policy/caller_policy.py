@@ -37,31 +37,42 @@ class Decision(NamedTuple):
     reading: str = "as sent"
 
 
-class Rules(NamedTuple):
+class Rules:
     """A caller's entries, compiled, and the text of each by its key path.
 
     `allow` is None where everything is allowed, `deny` where nothing is denied. `credentials`
-    covers what gives credentials, as a `deny` of it would.
+    covers what gives credentials, as a `deny` of it would. Callers without entries share one.
     """
 
-    allow: PolicyRules | None
-    deny: PolicyRules | None
-    credentials: PolicyRules
-    entries: Mapping[str, str]
+    __slots__ = (
+        "allow", "allows_by_pattern", "credentials", "denies_by_pattern", "deny", "entries",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        allow: PolicyRules | None,
+        deny: PolicyRules | None,
+        credentials: PolicyRules,
+        entries: Mapping[str, str],
+    ) -> None:
+        self.allow = allow
+        self.deny = deny
+        self.credentials = credentials
+        self.entries = entries
+        self.allows_by_pattern = allow is not None and bool(allow.patterns)
+        self.denies_by_pattern = deny is not None and bool(deny.patterns)
 
 
 class CallerPolicy:
     """One caller's tenants and rules; `key` is its key path."""
 
-    __slots__ = ("_allows_by_pattern", "_denies_by_pattern", "enforce", "key", "rules", "tenants")
+    __slots__ = ("enforce", "key", "rules", "tenants")
 
     def __init__(self, key: str, tenants: CallerTenants, rules: Rules, *, enforce: bool) -> None:
         self.key = key
         self.tenants = tenants
         self.rules = rules
         self.enforce = enforce
-        self._allows_by_pattern = rules.allow is not None and bool(rules.allow.patterns)
-        self._denies_by_pattern = rules.deny is not None and bool(rules.deny.patterns)
 
     def decides_by_name(self, name: str) -> bool:
         """Whether the name of a known operation decides, if its path has no `%` and no `;`.
@@ -69,11 +80,12 @@ class CallerPolicy:
         Letter case is then all that another reading changes, and it leaves the operation as it is:
         the table has no literal beside a parameter that is not a UUID.
         """
-        if self._denies_by_pattern:
+        rules = self.rules
+        if rules.denies_by_pattern:
             return False
-        if not self._allows_by_pattern:
+        if not rules.allows_by_pattern:
             return True
-        return self.rules.allow is not None and name in self.rules.allow.names
+        return rules.allow is not None and name in rules.allow.names
 
     def judge(self, sent: Reading, path: bytes) -> Decision:
         """What these rules say of a request, its tenant aside. `path` is the raw one."""

@@ -17,22 +17,41 @@ _GLOB: Final = re.compile(TENANT_GLOB)
 _FEW: Final = 4
 
 
-class CallerTenants(NamedTuple):
-    """The tenants of one caller: exact names, and what its globs (`globex-*`) cover."""
+class _Several(NamedTuple):
+    """Exact names, and what globs (`globex-*`) cover; `entries` are both as they were listed."""
 
+    entries: Sequence[str]
     exact: Collection[str]
     glob: re.Pattern[str] | None
 
+
+class CallerTenants:
+    """The tenants of one caller: `only` one, which there is no need to name, or several (or none).
+
+    There may be very many callers with one tenant each.
+    """
+
+    __slots__ = ("_several", "only")
+
+    def __init__(self, only: str | None, several: _Several | None) -> None:
+        self.only = only
+        self._several = several
+
     @property
-    def only(self) -> str | None:
-        """The one tenant there is no need to name, if there is just one exact name."""
-        return next(iter(self.exact)) if len(self.exact) == 1 and self.glob is None else None
+    def entries(self) -> Sequence[str]:
+        """Names and globs as they were listed."""
+        if self._several is not None:
+            return self._several.entries
+        return () if self.only is None else (self.only,)
 
     def hold(self, name: str) -> bool:
         """Whether the caller may act for this tenant, and the name is one (letter case counts)."""
-        if name in self.exact:
+        several = self._several
+        if several is None:
+            return name == self.only
+        if name in several.exact:
             return True
-        return bool(self.glob and _NAME.fullmatch(name) and self.glob.match(name))
+        return bool(several.glob and _NAME.fullmatch(name) and several.glob.match(name))
 
     def resolve(self, caller: Caller, headers: Sequence[bytes]) -> str:
         """The request's tenant: by verified claim, by header, or the only one.
@@ -82,7 +101,9 @@ def compile_tenants(
     ]
     globs = [entry for entry in entries if _GLOB.fullmatch(entry) and "*" in entry]
     names = dict.fromkeys(entry for entry in entries if _NAME.fullmatch(entry))
+    if len(names) == 1 and not globs:
+        return CallerTenants(next(iter(names)), None), problems
     # Most callers have few: of those a tuple takes a quarter of the memory.
     exact = tuple(names) if len(names) <= _FEW else frozenset(names)
     glob = re.compile("|".join(map(translate, globs))) if globs else None
-    return CallerTenants(exact, glob), problems
+    return CallerTenants(None, _Several(entries, exact, glob)), problems

@@ -39,6 +39,16 @@ class Loaded(NamedTuple):
     vault_path: Path
     warnings: tuple[str, ...]
 
+    def without_members(self) -> "Loaded":
+        """The same without callers and listed tenants, of which there may be very many.
+
+        What is in use keeps of each what requests and the status page need, and no more.
+        """
+        return self._replace(
+            settings=self.settings.model_copy(update={"callers": {}}),
+            vault=self.vault.model_copy(update={"tenants": {}}),
+        )
+
 
 def load(path: Path, environ: Mapping[str, str]) -> Loaded:
     """Reads `path`, the vault file that it names, and the overrides in `environ`.
@@ -47,18 +57,9 @@ def load(path: Path, environ: Mapping[str, str]) -> Loaded:
     `Loaded` as its draft, unless the file itself cannot be read.
     """
     file = _absolute(path)
-    try:
-        contents = read(file, "the configuration file")
-        tree = parse(file, contents.data)
-    except ConfigurationError as error:
-        unknown = environment.apply({}, environ).problems
-        raise ConfigurationError([*error.problems, *unknown]) from None
-    merged = environment.apply(tree, environ)
-    findings = Findings(str(file), merged.origins, _homes())
-    settings = _Reader(findings, file.parent).settings(merged.tree)
-    _refuse_open_values(tree, contents, findings)
+    settings, findings, misplaced = _settings(file, environ)
     vault, problems = _vault(settings, environ, findings)
-    problems = [*findings.problems, *merged.problems, *problems]
+    problems = [*findings.problems, *misplaced, *problems]
     known = VaultFile(tenants={}) if vault is None else vault
     warnings = (
         *environment.misspelt(environ),
@@ -69,6 +70,21 @@ def load(path: Path, environ: Mapping[str, str]) -> Loaded:
     if vault is None or problems:
         raise ConfigurationError(problems, draft=loaded)
     return loaded
+
+
+def _settings(file: Path, environ: Mapping[str, str]) -> tuple[Settings, Findings, list[Problem]]:
+    """The configuration file with its overrides, what is wrong with it, and with those alone."""
+    try:
+        contents = read(file, "the configuration file")
+        tree = parse(file, contents.data)
+    except ConfigurationError as error:
+        unknown = environment.apply({}, environ).problems
+        raise ConfigurationError([*error.problems, *unknown]) from None
+    merged = environment.apply(tree, environ)
+    findings = Findings(str(file), merged.origins, _homes())
+    settings = _Reader(findings, file.parent).settings(merged.tree)
+    _refuse_open_values(tree, contents, findings)
+    return settings, findings, merged.problems
 
 
 def _homes() -> dict[str, list[str]]:
@@ -102,12 +118,20 @@ def _vault(
         return None, with_file((p._replace(file="") for p in error.problems), shown_path(path))
     findings = Findings(str(path), {})
     _refuse_open_values(tree, contents, findings)
+    _share_names(tree, settings)
     vault = _Reader(findings, path.parent).table(VaultFile, (), tree)
     if vault is not None:
         tables = ((name, getattr(settings.vault, name)) for name in STORE_TABLES)
         known = {name for name, table in tables if table or about.touch(("vault", name))}
         findings.add_rules(checks.check_vault(vault, known))
     return vault, findings.problems
+
+
+def _share_names(tree: dict[str, Any], settings: Settings) -> None:
+    """Gives tenants the names as callers list them: equal, and one text where there may be many."""
+    if isinstance(tenants := tree.get("tenants"), dict):
+        listed = {name: name for caller in settings.callers.values() for name in caller.tenants}
+        tree["tenants"] = {listed.get(name, name): entry for name, entry in tenants.items()}
 
 
 def _vault_contents(vault: VaultSettings, environ: Mapping[str, str]) -> Contents:
@@ -201,5 +225,6 @@ class _Reader:
             if not is_caller_name(name):
                 self._findings.add_name(("callers", name), CALLER_NAME)
             elif caller := self.table(CallerSettings, ("callers", name), table):
-                tables[name] = caller
+                # A caller is often named as its tenant: then one text is enough.
+                tables[caller.tenants[0] if caller.tenants[:1] == (name,) else name] = caller
         return tables

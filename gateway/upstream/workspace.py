@@ -38,7 +38,7 @@ class WorkspaceCheck:
             request_id=request_id,
             proxy_form=False,
         )
-        key = Key("", "key", secret, "")
+        key = Key("", "key", secret)
         outbound = self.sender.forwarder.prepare(inbound, key, None)
         reply = await self.sender.send(outbound, key, Exchange(0.0, request_id))
         body, failure = None, None

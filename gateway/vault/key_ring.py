@@ -122,8 +122,7 @@ class Slot:
     `expires_at` is a hint, in seconds since the epoch; `opens` is the workspace that Invopop named
     for it, if it was asked; `mark` is how its source looked before the last reload's read. The
     tenant of a `discovered` slot is not listed; a `retired` one left the configuration. `term` is
-    there if the newest value, candidate or key, was issued. `place` is `source` for people, once
-    it was needed.
+    there if the newest value, candidate or key, was issued.
     """
 
     tenant: str
@@ -146,7 +145,6 @@ class Slot:
     discovered: bool = False
     retired: bool = False
     term: KeyLife | None = None
-    place: str = ""
 
     @property
     def issued(self) -> bool:
@@ -203,16 +201,15 @@ class Slot:
             self.failed(mismatch, retry_at, MISMATCHES[mismatch])
 
     def _key(self, secret: Secret) -> Key:
-        if not self.place:  # kept: an issued key is replaced all the time
-            self.place = self.source.describe()
-        return Key(self.tenant, self.name, secret, self.place)
+        return Key(self.tenant, self.name, secret)
 
     def _use(self, key: Key) -> None:
         if key is not self.key:
             self.rejected_at = NEVER
             self.expires_at = expiry(key.secret) if self.term is None else None
         self.key = key
-        self.good_until = self.read_started + self.max_age
+        # Not a number of its own for each key that has no end.
+        self.good_until = inf if self.max_age == inf else self.read_started + self.max_age
         if self.term is not None:
             self.good_until, self.expires_at = self.term.ends, self.term.expires_at
         self.candidate = None
@@ -227,13 +224,20 @@ class KeyRing:
     Invopop has said that there are no such enrollments.
     """
 
-    __slots__ = ("absent_until", "reread_at", "slots", "used_at")
+    __slots__ = ("_first", "_others", "absent_until", "reread_at", "used_at")
 
     def __init__(self, slots: tuple[Slot, ...], *, used_at: float = NEVER) -> None:
-        self.slots = slots
+        # Most tenants have one slot, and none of them a tuple of their own.
+        self._first = slots[0] if slots else None
+        self._others = slots[1:]
         self.used_at = used_at
         self.reread_at = NEVER
         self.absent_until = NEVER
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        """All of them; none where all were issued to another application."""
+        return (self._first, *self._others) if self._first is not None else ()
 
     def note_absence(self) -> None:
         """Takes up what the slots' last reads have shown of `absent_until`."""
@@ -245,17 +249,20 @@ class KeyRing:
 
         So the slot that worked last is remembered, and a new value is tried first.
         """
-        first = self.slots[0]
-        if now < first.good_until and first.rejected_at == NEVER and first.key is not None:
-            return first.key  # nearly always; the rest may be slow
+        first = self._first
+        if first is not None and now < first.good_until and first.rejected_at == NEVER:
+            key = first.key
+            if key is not None:
+                return key  # nearly always; the rest may be slow
         usable = self._usable(now)
         if usable:
             return usable[0]
-        asked = tuple(slot for slot in self.slots if now >= slot.retry_at)
+        slots = self.slots
+        asked = tuple(slot for slot in slots if now >= slot.retry_at)
         if asked:
             return NeedsRead(asked)
-        soonest = min(self.slots, key=lambda slot: slot.retry_at)
-        return Unavailable(first.failure or soonest.failure, soonest.retry_at - now)
+        soonest = min(slots, key=lambda slot: slot.retry_at)
+        return Unavailable(slots[0].failure or soonest.failure, soonest.retry_at - now)
 
     def holders(self, key: Key) -> list[Slot]:
         """The slots that still hold this key's value."""

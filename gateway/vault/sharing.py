@@ -51,7 +51,7 @@ class SharingTenant:
 
 def renamed(key: Key, tenant: str) -> Key:
     """The key of one tenant as that of another which shares it."""
-    return Key(tenant, key.slot, key.secret, f"tenant {key.tenant}: {key.source}")
+    return Key(tenant, key.slot, key.secret)
 
 
 class Sharing:

@@ -50,7 +50,7 @@ class Vault:
         emit: Emit,
         calls: InvopopCalls,
     ) -> None:
-        self._first = (vault_file, settings)
+        self._first: tuple[VaultFile, Settings] | None = (vault_file, settings)
         self._emit = emit
         self._clock = time.monotonic
         self._rings: dict[str, KeyRing] = {}  # of listed tenants; replaced as a whole only
@@ -141,10 +141,11 @@ class Vault:
     async def load(self) -> list[Problem]:
         """The first load: what is on this machine is read, stores follow in the background.
 
-        Returns why it must not be served: with `vault.strict` also each local key that cannot be
-        read. Then nothing, or all but those keys, is in use.
+        Called once. Returns why it must not be served: with `vault.strict` also each local key that
+        cannot be read. Then nothing, or all but those keys, is in use.
         """
-        snapshot = await self.prepare(*self._first)
+        assert self._first is not None  # noqa: S101 - it is called once
+        snapshot, self._first = await self.prepare(*self._first), None
         if snapshot.problems:
             return list(snapshot.problems)
         self.commit(snapshot)

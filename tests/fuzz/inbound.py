@@ -23,7 +23,7 @@ from tests.fuzz.mutations import pieces
 from tests.fuzz.seeds import REQUESTS
 from tests.fuzz.strict import reread_replies, reread_request
 
-KEY: Final = Key("acme", "key", Secret("0123456789abcdef"), "value")
+KEY: Final = Key("acme", "key", Secret("0123456789abcdef"))
 UPSTREAM: Final = Authority(b"api.test", 443)
 LIMITS: Final = ConnectionLimits(max_header_bytes=4096, max_headers=32)
 CORPUS: Final = tuple(b"\x05" + request for request in REQUESTS)

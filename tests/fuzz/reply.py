@@ -20,7 +20,7 @@ from tests.fuzz.strict import Reread, reread_reply
 
 CORPUS: Final = tuple(b"G\x07" + reply for reply in REPLIES)
 _INTERIM: Final = re.compile(rb"HTTP/1\.[01] 1")
-KEY: Final = Key("acme", "key", Secret("0123456789abcdef"), "value")
+KEY: Final = Key("acme", "key", Secret("0123456789abcdef"))
 
 
 class Outcome(NamedTuple):

@@ -21,7 +21,7 @@ IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 
 
 def key(tenant: str = "acme") -> Key:
-    return Key(tenant, "key", Secret(f"secret-of-{tenant}"), "env")
+    return Key(tenant, "key", Secret(f"secret-of-{tenant}"))
 
 
 class Body:

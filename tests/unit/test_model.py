@@ -44,7 +44,7 @@ assert read(parse(b"X-Made-Up").headers).credential == b"Bearer mine"
 assert refused(parse, b"X-Made-Up", b"x-made-up")
 for name in (b"X-Made-Up", b"x_made_up", b"X.Made.Up"):
     inbound = read(parse(name).headers).inbound
-    sent = outbound_headers(inbound, b"api.invopop.com", Key("t", "key", Secret("k"), "env"))
+    sent = outbound_headers(inbound, b"api.invopop.com", Key("t", "key", Secret("k")))
     assert not any(b"mine" in value for _, value in sent), sent
 print("as it should be")
 """

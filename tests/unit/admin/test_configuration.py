@@ -3,11 +3,12 @@
 from datetime import date
 from typing import Any
 
-from gateway.admin.configuration import MOST, callers, issuers
+from gateway.admin.configuration import MOST, issuers
 from gateway.admin.history import History, RecentEvents, Usage
 from gateway.events import Events, JwksRefreshed
 from gateway.identity.authenticator import IssuerState
 from gateway.settings.schema import Settings
+from tests.support.caller_rows import rows_of
 
 HASH = "sha256:" + "ab" * 32
 ISSUER = {"issuer": "https://id", "audience": "us", "algorithms": ["RS256", "ES256"]}
@@ -37,7 +38,7 @@ def test_each_way_to_be_known_is_told() -> None:
         "enforce": False,
     }
     made = settings(callers={"every": every}, issuers=[{**ISSUER, "discovery": True}])
-    (row,) = callers(made, History(), 0.0).rows
+    (row,) = rows_of(made, History(), 0.0).rows
     assert row.known_by == (
         "1 token, first ends 2031-05-01",
         "JSON Web Token",
@@ -55,7 +56,7 @@ def test_a_caller_that_lists_no_issuer_is_not_known_by_one() -> None:
     two = [{**ISSUER, "discovery": True}, {**ISSUER, "issuer": "https://b", "discovery": True}]
     made = settings(callers={"a": {"issuers": []}, "b": {}, "c": {"issuers": ["https://b"]}},
                     issuers=two)  # fmt: skip
-    known = {row.name: row.known_by for row in callers(made, History(), 0.0).rows}
+    known = {row.name: row.known_by for row in rows_of(made, History(), 0.0).rows}
     assert known == {"a": (), "b": (), "c": ("JSON Web Token",)}
 
 
@@ -64,7 +65,7 @@ def test_those_seen_last_come_first_and_few_are_shown() -> None:
     history = History()
     history.usage |= {"c7": used(3, 50.0), "c9": used(1, 90.0), "": used(4, 1.0),
                       "gone": used(9, 99.0)}  # fmt: skip
-    found = callers(settings(callers={f"c{n}": {} for n in range(200)}), history, 1000.0)
+    found = rows_of(settings(callers={f"c{n}": {} for n in range(200)}), history, 1000.0)
     assert (found.total, found.unknown, len(found.rows)) == (200, 4, MOST)
     assert [row.name for row in found.rows[:3]] == ["c9", "c7", "c0"]
     assert found.rows[0].last_seen == 1090.0

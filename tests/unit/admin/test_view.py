@@ -9,13 +9,14 @@ from typing import Literal, get_args, get_origin
 import orjson
 import pytest
 
-from gateway.admin.configuration import callers, configuration, issuers
+from gateway.admin.configuration import configuration, issuers
 from gateway.admin.history import History, RecentEvents
 from gateway.admin.view import Status
 from gateway.events import ConfigReloaded, Events
 from gateway.settings.load import Loaded
 from gateway.settings.schema import Settings
 from gateway.settings.vault_file import VaultFile
+from tests.support.caller_rows import rows_of
 from tests.support.example_status import PLAIN, leaves_of, rows_within, status_of
 
 CANARY = "canary-2b1f"
@@ -84,7 +85,7 @@ def test_of_a_configuration_full_of_secrets_none_is_told() -> None:
     events.emit(ConfigReloaded("failure", (problem,)))
     rows = (
         configuration(loaded(f"/etc/{CANARY}/vault.toml.age: no tenants"), recent_events),
-        callers(settings(), History(), 0.0),
+        rows_of(settings(), History(), 0.0),
         issuers(settings(), (), recent_events),
     )
     told = repr(rows)

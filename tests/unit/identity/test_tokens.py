@@ -3,7 +3,6 @@
 import hashlib
 import time
 from datetime import UTC, date, datetime
-from math import inf
 
 import pytest
 
@@ -55,9 +54,9 @@ def test_compiled() -> None:
     hash_ = hash_token("abc").removeprefix("sha256:")
     forever, until = CallerToken(hash="0" * 64), CallerToken(hash=hash_, expires=date(2027, 1, 31))
     tokens = compile_tokens({"billing": CallerSettings(tokens=(forever, until))})
-    assert tokens[bytes(32)] == (Caller("billing", "token"), inf)
-    found = tokens[hashlib.sha256(b"abc").digest()]
-    assert found.until == datetime(2027, 2, 1, tzinfo=UTC).timestamp()
+    digest = hashlib.sha256(b"abc").digest()
+    assert tokens.callers == dict.fromkeys((bytes(32), digest), Caller("billing", "token"))
+    assert tokens.ends == {digest: datetime(2027, 2, 1, tzinfo=UTC).timestamp()}
 
 
 @pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/Lima"])
@@ -69,11 +68,11 @@ def test_the_end_of_a_day_is_that_of_utc(zone: str, monkeypatch: pytest.MonkeyPa
         time.tzset()
         tokens = compile_tokens({"billing": CallerSettings(tokens=(token,))})
     time.tzset()
-    assert tokens[bytes(32)].until == 1801440000  # 2027-02-01T00:00:00Z
+    assert tokens.ends[bytes(32)] == 1801440000  # 2027-02-01T00:00:00Z
 
 
 def test_last_day_of_the_calendar() -> None:
     """The latest date that TOML can write is as good as any."""
     token = CallerToken(hash="0" * 64, expires=date.max)
     tokens = compile_tokens({"billing": CallerSettings(tokens=(token,))})
-    assert tokens[bytes(32)].until == 253402300800
+    assert tokens.ends[bytes(32)] == 253402300800

@@ -159,7 +159,7 @@ def test_what_the_vault_does_not_name_any_more_is_gone() -> None:
 
 
 def test_a_scrape_formats_only_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Label sets are made once for each series and not at each scrape: that would be felt."""
+    """Label sets are not sorted and joined anew at each scrape: that would be felt."""
     metrics, events = PrometheusMetrics(1000), Events()
     metrics.subscribe(events)
     keys = [(f"t{n}", "key", 1.0) for n in range(500)]

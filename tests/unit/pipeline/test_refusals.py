@@ -14,6 +14,7 @@ from gateway.identity.authenticator import AuthenticationMethods, Authenticator
 from gateway.identity.claims import ClaimRules, claim_template
 from gateway.identity.keys import KeySet, from_document
 from gateway.identity.peers import Certificates, Networks
+from gateway.identity.tokens import compile_tokens
 from gateway.identity.verifier import TrustedIssuer, Verifier
 from gateway.turns import Turns
 from tests.support.held_loop import HeldLoop
@@ -67,7 +68,7 @@ async def test_the_first_check_that_fails_answers(
 def authenticator_of(verifier: Verifier) -> Authenticator:
     """One that knows nobody but by a JWT that this verifies."""
     nobody: Any = (Certificates({}), Networks({}), [], frozenset[bytes]())
-    return Authenticator(AuthenticationMethods(frozenset(), {}, verifier, *nobody))
+    return Authenticator(AuthenticationMethods(frozenset(), compile_tokens({}), verifier, *nobody))
 
 
 class FetchedKeys:

@@ -156,4 +156,4 @@ def test_what_is_no_tenants_name_is_a_problem(entry: str) -> None:
     assert found.expected == (
         "a tenant's name (letters, digits, `.`, `_`, `-`; at most 128) or a glob with `*`"
     )
-    assert set(compiled.exact) == {"acme"}
+    assert list(compiled.entries) == ["acme"]

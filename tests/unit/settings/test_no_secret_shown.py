@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 from pydantic.dataclasses import is_pydantic_dataclass
 
-from gateway.admin.configuration import callers, configuration, issuers
+from gateway.admin.configuration import configuration, issuers
 from gateway.admin.history import History, RecentEvents
 from gateway.cli.check_report import refused_as_json
 from gateway.errors import ConfigurationError, Problem
@@ -24,6 +24,7 @@ from gateway.settings.load import Loaded
 from gateway.settings.schema import Settings
 from gateway.settings.vault_file import VaultFile
 from gateway.settings.wording import render
+from tests.support.caller_rows import rows_of
 from tests.support.settings_reference import file_name
 from tests.unit.settings.conftest import GATEWAY, VAULT, Workshop
 
@@ -134,7 +135,7 @@ def _page(loaded: Loaded, problems: tuple[Problem, ...]) -> list[str]:
     events, recent = Events(), RecentEvents()
     recent.subscribe(events)
     events.emit(ConfigReloaded("failure", tuple(map(str, problems))))
-    rows = (configuration(loaded, recent), callers(loaded.settings, History(), 0.0))
+    rows = (configuration(loaded, recent), rows_of(loaded.settings, History(), 0.0))
     more = issuers(loaded.settings, (), recent)
     return [repr(row) for row in (*rows, *more)]
 

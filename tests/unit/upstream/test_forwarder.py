@@ -20,7 +20,7 @@ Origins = Callable[[Script], Origin]
 Transports = Callable[..., Transport]
 SECRET = "key_" + "a1B2" * 9
 AUTHORITY = Authority(b"h", 8443)
-KEY = Key("acme", "key", Secret(SECRET), "env ACME")
+KEY = Key("acme", "key", Secret(SECRET))
 
 
 def inbound(method: str = "GET", headers: Headers | None = None, length: int | None = 0) -> Inbound:

@@ -12,7 +12,7 @@ from gateway.upstream.reply_headers import reply_headers
 from tests.support.growth import growth
 
 SECRET = "key_" + "a1B2" * 9
-KEY = Key("acme", "key", Secret(SECRET), "env ACME")
+KEY = Key("acme", "key", Secret(SECRET))
 HOST = b"api.invopop.com"
 ADDED = [
     (b"authorization", b"Bearer " + SECRET.encode()),

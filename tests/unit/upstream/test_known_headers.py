@@ -41,7 +41,7 @@ FIELD = st.sampled_from(
 
 
 def key(tenant: str) -> Key:
-    return Key(tenant, "key", Secret(f"key-of-{tenant}"), "env")
+    return Key(tenant, "key", Secret(f"key-of-{tenant}"))
 
 
 async def _unused(_: object) -> object:

@@ -19,7 +19,7 @@ from gateway.upstream.known_replies import KnownReplies
 from gateway.upstream.reply_headers import reply_headers
 from gateway.upstream.reply_parser import ReplyParser
 
-KEY = Key("acme", "key", Secret("sk_0123456789ABCDEF"), "env")
+KEY = Key("acme", "key", Secret("sk_0123456789ABCDEF"))
 STATUSES = [
     b"HTTP/1.1 200 OK",
     b"HTTP/1.1 201 Created",

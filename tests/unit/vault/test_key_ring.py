@@ -246,6 +246,6 @@ def test_no_showing_of_a_ring_contains_a_key() -> None:
 def test_a_rejection_counts_for_the_value_not_the_object() -> None:
     """A key that went on under a new name after a reload is still the one that was rejected."""
     ring = ring_of("same")
-    same = Key("acme", "previous", Secret("same"), "file x")
+    same = Key("acme", "previous", Secret("same"))
     assert ring.holders(same)[0] is ring.slots[0]
     ring.reject(same, 2.0)

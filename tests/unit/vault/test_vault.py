@@ -26,7 +26,7 @@ from tests.unit.vault.conftest import ENV, LISTED, bao, refusal, sent
 async def test_listed_tenants_have_their_keys() -> None:
     """After the load each tenant has its own key, with its slot and its source."""
     vault = await loaded(vault_of(LISTED, environ=ENV))
-    assert vault.key("a") == Key("a", "key", Secret("key-a"), "env A")
+    assert vault.key("a") == Key("a", "key", Secret("key-a"))
     assert vault.key("b").secret.reveal() == "key-b"
 
 

@@ -86,9 +86,9 @@ async def test_a_listed_key_is_there_before_it_is_asked_for(issuing: Issuing) ->
         await until(vault.tried)
         key = vault.key("a")
     assert key.secret.reveal() == issuing.issuer.issued[OWNER][0]
-    assert key.source == f"invopop {OWNER}"
     (row,) = vault.tenants()
     assert (row.state, row.fingerprint, row.issued) == ("ok", key.fingerprint, True)
+    assert row.source == f"invopop {OWNER}"
     assert vault.expiries() == [("a", "key", row.expires_at)]
     assert vault.issued() == [("a", "key", 1.0)]
     assert issuing.calls == 1
