@@ -70,7 +70,8 @@ class CompiledModules(BuildHookInterface[Any]):
 
 def _environment(folder: Path) -> dict[str, str]:
     """The same sources and tools make the same bytes: neither a path nor chance gets in."""
-    mapped = " ".join(f"-ffile-prefix-map={path}=." for path in (folder, sys.prefix))
+    folders = (folder, sys.prefix, sys.base_prefix)
+    mapped = " ".join(f"-ffile-prefix-map={path}=." for path in folders)
     flags = f"{os.environ.get('CFLAGS', '')} {_WITHIN} {mapped}"
     link = str(sysconfig.get_config_var("LDSHARED") or "cc -shared").split()
     environ = {"LDSHARED": " ".join(word for word in link if not word.startswith(_FOLDERS))}

@@ -1,5 +1,6 @@
 """The hook that compiles: what it gives to the compiler. `.ci/compiled` runs it for real."""
 
+import sys
 import sysconfig
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -26,9 +27,9 @@ def hook() -> Any:
 def test_no_folder_of_the_machine_gets_into_a_wheel(
     hook: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A Python in a folder of its own links with that folder as a place to search; and sources are
-    named from the folder that they are compiled in. Otherwise no two builds were equal, and others
-    would load libraries from a path that only the builder's machine has.
+    """A Python in a folder of its own links with that folder as a place to search; and sources and
+    headers are named from the folders that they are in. Otherwise no two builds were equal, and
+    others would load libraries from a path that only the builder's machine has.
     """
     own = "gcc -pthread -shared -L/a/lib -Wl,-rpath,/a/lib -Wl,-rpath=/a/lib -Wl,-z,relro"
     monkeypatch.delenv("LDSHARED", raising=False)
@@ -37,7 +38,8 @@ def test_no_folder_of_the_machine_gets_into_a_wheel(
     environ = hook._environment(FOLDER)
     assert environ["LDSHARED"] == "gcc -pthread -shared -Wl,-z,relro"
     assert environ["CFLAGS"].split()[0] == "-march=x86-64-v2"
-    assert f"-ffile-prefix-map={FOLDER}=." in environ["CFLAGS"].split()
+    for folder in (FOLDER, sys.prefix, sys.base_prefix):
+        assert f"-ffile-prefix-map={folder}=." in environ["CFLAGS"].split()
     assert environ["PYTHONHASHSEED"] == "0"
 
 

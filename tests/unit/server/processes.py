@@ -25,7 +25,7 @@ class Process:
     async def told(self, name: str) -> dict[str, Any]:
         """The next event of that name."""
         assert self.process.stdout is not None
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while line := await self.process.stdout.readline():
                 event: dict[str, Any] = json.loads(line)
                 if event["event"] == "listening":
