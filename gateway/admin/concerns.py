@@ -78,7 +78,8 @@ def upstream_concerns(upstream: UpstreamStatus, traffic: Traffic, now: float) ->
     if upstream.waiting:
         yield Concern(
             "warn",
-            f"{upstream.waiting} requests wait for a connection to Invopop.",
+            f"{_many(upstream.waiting, 'request waits', 'requests wait')} for a connection to"
+            " Invopop.",
             "Raise upstream.max_connections, or add replicas.",
         )
     if traffic.requests >= 20 and traffic.failed > 0.05 * traffic.requests:

@@ -162,15 +162,20 @@ def _vault(sandbox: Sandbox, folder: Path) -> tuple[dict[str, Any], dict[str, st
     tenants: dict[str, Any] = {}
     for tenant in TENANTS:
         days = 9 if tenant == "globex" else 200
-        (folder / f"{tenant}.key").write_text(sandbox.mint_key(tenant, days * DAY))
+        _write_private(folder / f"{tenant}.key", sandbox.mint_key(tenant, days * DAY))
         tenants[tenant] = {"key": {"file": f"{tenant}.key"}}
     tenants["acme"]["previous"] = {"file": "acme-old.key"}
-    (folder / "acme-old.key").write_text(sandbox.mint_key("acme", 40 * DAY))
+    _write_private(folder / "acme-old.key", sandbox.mint_key("acme", 40 * DAY))
     tenants["initech"] = {"key": {"env": "INITECH_INVOPOP_KEY"}}
     tenants["hooli"] = {"key": {"env": "HOOLI_INVOPOP_KEY"}}
     # Without Python's development mode, which tests run in: it is slower.
     environ = {"PYTHONDEVMODE": "", "INITECH_INVOPOP_KEY": sandbox.mint_key("initech", 200 * DAY)}
     return {"tenants": tenants}, environ
+
+
+def _write_private(file: Path, text: str) -> None:
+    file.touch(0o600)
+    file.write_text(text)
 
 
 class Run(NamedTuple):
