@@ -19,6 +19,7 @@ from gateway.secret import Secret
 from gateway.settings.callers import CALLER_NAME, is_caller_name
 from gateway.settings.json_schema import FILES, schema_text
 from gateway.settings.values import HttpsUrl, PeerNetwork, StoreUrl
+from gateway.settings.wording import readable
 from gateway.vault.sources.key_check import fault_in
 
 _LOOPBACK: Final = ("127.0.0.1/32", "::1/128")
@@ -239,7 +240,7 @@ def _introduce(directory: Path, answers: Answers) -> None:
         rows[starter.token_file(answers.caller)] = (
             f"the token that {answers.caller} shows; keep it secret"
         )
-    typer.echo(f"Written to {directory.absolute()}:")
+    typer.echo(f"Written to {readable(str(directory.absolute()))}:")
     for name, meaning in rows.items():
         typer.echo(f"  {name:16} {meaning}")
     for heading, lines in starter.next_steps(answers, directory, program):

@@ -4,6 +4,7 @@ Rule: what is written loads as it is, and what is printed can be pasted into a s
 """
 
 import json
+import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping
@@ -130,9 +131,25 @@ def variable(answers: Answers, number: int) -> str:
     return f"{name}{same}_INVOPOP_KEY"
 
 
+def shell_word(path: Path) -> str:
+    """A path as a word of a shell line that can be pasted, also one that no text can show.
+
+    A byte outside of UTF-8, or a control character, is escaped as POSIX.1-2024 2.2.4 has it: bash,
+    zsh and ksh know `$'…'`.
+    """
+    text = str(path)
+    if text.isprintable():
+        return shlex.quote(text)
+    escaped = "".join(
+        chr(byte) if 0x20 <= byte < 0x7F and byte not in b"\\'" else f"\\{byte:03o}"
+        for byte in os.fsencode(path)
+    )
+    return f"$'{escaped}'"
+
+
 def next_steps(answers: Answers, directory: Path, program: str) -> list[tuple[str, list[str]]]:
     """What to do next: a heading and its shell lines each, in order."""
-    config = shlex.quote(str(directory / "gateway.toml"))
+    config = shell_word(directory / "gateway.toml")
     has_variables = answers.keys in {Keys.ENV, Keys.OPENBAO}
     where = "in the same terminal" if has_variables else "in a terminal of its own"
     return [
@@ -147,7 +164,7 @@ def _provide_keys(
     answers: Answers, directory: Path, program: str
 ) -> Iterator[tuple[str, list[str]]]:
     if answers.sandbox:
-        folder = shlex.quote(str(directory / _SANDBOX_FOLDER))
+        folder = shell_word(directory / _SANDBOX_FOLDER)
         ports = f"--port {_SANDBOX_PORT} --file-port {_SANDBOX_FILES}"
         command = f"{program} sandbox {ports} --dir {folder}"
         yield "Start the sandbox Invopop, in a terminal of its own:", [command]
@@ -157,7 +174,7 @@ def _provide_keys(
         yield "Paste each key after its line and press Enter (it is not shown):", lines
     elif answers.keys is Keys.FILE:
         files = [directory / "keys" / f"{tenant}.key" for tenant in answers.tenants]
-        lines = [f"install -m 600 /dev/stdin {shlex.quote(str(file))}" for file in files]
+        lines = [f"install -m 600 /dev/stdin {shell_word(file)}" for file in files]
         yield "Put each key into its file (paste it, press Enter, then Ctrl-D):", lines
     elif answers.keys is Keys.OPENBAO:
         lines = [f"bao kv put secret/invopop/{tenant} api_key=-" for tenant in answers.tenants]
@@ -169,7 +186,7 @@ def _provide_keys(
 def _request(answers: Answers, directory: Path) -> str:
     words = ["curl http://127.0.0.1:8585/access/v1/workspace"]
     if answers.identity is Identity.TOKEN:
-        token = shlex.quote(str(directory / token_file(answers.caller)))
+        token = shell_word(directory / token_file(answers.caller))
         words.append(f'-H "Authorization: Bearer $(cat {token})"')
     if answers.identity is Identity.JWT:
         words.append('-H "Authorization: Bearer $TOKEN"')

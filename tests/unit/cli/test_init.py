@@ -1,5 +1,7 @@
 """What `init` writes loads as it is; what it cannot use it says; it overwrites nothing."""
 
+import os
+import subprocess
 from itertools import product
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.cli import build
+from gateway.cli.starter import shell_word
 from gateway.settings.load import load
 
 NETWORK = ["--network", "10.1.0.0/16"]
@@ -110,3 +113,15 @@ def test_a_key_that_cannot_be_one_is_refused(tmp_path: Path) -> None:
     assert "the key of acme" in output
     assert "with spaces" not in output
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    "name", [b"plain", b"two words", b"it's", b"cl\xc3\xa9", b"d\xff'\\7", b"tab\there\n", b"$(x)`"]
+)
+def test_any_path_can_be_pasted(name: bytes) -> None:
+    """What is printed is printable, and what a shell makes of it is the path, to the byte."""
+    word = shell_word(Path(os.fsdecode(b"/" + name)))
+    assert word.isprintable()
+    line = f'printf %s "$(printf %s.end {word})"'
+    done = subprocess.run(["bash", "-c", line], stdout=subprocess.PIPE, check=True, timeout=20)
+    assert done.stdout == b"/" + name + b".end"
