@@ -22,7 +22,7 @@ class At:
 sys.meta_path.insert(0, At())
 runpy.run_module("gateway", run_name="__main__", alter_sys=True)
 """
-EARLY = ("gateway.cli", "gateway.errors", "gateway.server.run")
+EARLY = ("gateway.cli", "typer", "gateway.server.run")
 SETTINGS = {
     "listen": {"port": 0},
     "admin": {"port": 0},
