@@ -21,7 +21,11 @@ async def forward(request: Request) -> StreamingResponse:
     headers = [(k, v) for k, v in request.headers.items() if k not in _HOP_BY_HOP]
     headers.append(("authorization", f"Bearer {os.environ['BENCH_KEY']}"))
     outbound = client.build_request(
-        request.method, request.url.path, params=request.url.query.encode(), headers=headers
+        request.method,
+        request.url.path,
+        params=request.url.query.encode(),
+        headers=headers,
+        content=request.stream() if request.method == "POST" else None,
     )
     reply = await client.send(outbound, stream=True)
     return StreamingResponse(
@@ -42,4 +46,6 @@ async def _lifespan(application: Starlette) -> AsyncIterator[None]:
         yield
 
 
-app = Starlette(routes=[Route("/{path:path}", forward)], lifespan=_lifespan)
+app = Starlette(
+    routes=[Route("/{path:path}", forward, methods=["GET", "POST"])], lifespan=_lifespan
+)
