@@ -13,6 +13,9 @@ TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"  # RFC 9110 5.6.2
 FIELD: Final = re.compile(rb"\n(" + TOKEN + rb"+):(.*)")
 CONTROLS: Final = bytes({*range(0x20), 0x7F} - {0x09})
 
+VISIBLE: Final = bytes(range(0x21, 0x7F))  # ASCII
+TARGET_BYTES: Final = VISIBLE.replace(b"#", b"")  # a request target has no fragment: RFC 9112 3.2
+
 # RFC 9112 6.3: whatever their heads say, these replies have no body; nor has one to HEAD.
 BODILESS: Final = frozenset({204, 304})
 # RFC 9110 15.3.5, 15.3.6: a body that comes with these all the same is dropped.

@@ -9,6 +9,7 @@ from typing import Final
 
 from gateway.asgi import ARRIVED, CONTENT_LENGTH, KNOWN, PEER, TARGET, TUNNEL, Scope
 from gateway.errors import CallerError
+from gateway.framing import VISIBLE
 from gateway.identity.credentials import is_credential, shortest_secret
 from gateway.known_head import KnownRequest
 from gateway.model import CREDENTIAL_FIELDS, Exchange, Headers, Inbound, Tunnel
@@ -24,9 +25,8 @@ from gateway.upstream.target import (
     resolve_file,
 )
 
-_VISIBLE: Final = bytes(range(0x21, 0x7F))
 _MOST_ID: Final = 128  # bytes of a request id
-_IDS_OF_A_BLOCK: Final = tuple(f"{number:03x}" for number in range(4096))
+_IDS_OF_A_BLOCK: Final = tuple(f"{number:02x}" for number in range(256))
 _SECONDS: Final = re.compile(rb"[0-9]{1,6}(\.[0-9]{1,6})?")
 # Fields whose values decide something here.
 DECIDING: Final = frozenset({*CREDENTIAL_FIELDS, b"x-invopop-tenant", b"x-request-timeout", b"via"})
@@ -59,20 +59,20 @@ class Head:
 class RequestIds:
     """Makes new request ids, 32 hex digits: 64 random bits of this process, then a count.
 
-    They need no system call each, as `uuid4` would, and all but three digits are formatted once in
-    4096 times.
+    They need no system call each, as `uuid4` would, and all but two digits are formatted once in
+    256 times.
     """
 
     def __init__(self) -> None:
         self._process = os.urandom(8).hex()
-        self._block = f"{self._process}{0:013x}"
+        self._block = f"{self._process}{0:014x}"
         self._count = 0
 
     def __call__(self) -> str:
         self._count += 1
         at = self._count % len(_IDS_OF_A_BLOCK)
         if at == 0:
-            self._block = f"{self._process}{self._count // len(_IDS_OF_A_BLOCK):013x}"
+            self._block = f"{self._process}{self._count // len(_IDS_OF_A_BLOCK):014x}"
         return self._block + _IDS_OF_A_BLOCK[at]
 
 
@@ -102,7 +102,7 @@ def request_id_of(
 
 
 def _is_request_id(value: bytes) -> bool:
-    return 0 < len(value) <= _MOST_ID and not value.translate(None, _VISIBLE)
+    return 0 < len(value) <= _MOST_ID and not value.translate(None, VISIBLE)
 
 
 def begin_exchange(scope: Scope, fresh: Callable[[], str], tracer: Tracer | None) -> Exchange:

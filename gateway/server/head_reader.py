@@ -5,6 +5,7 @@ Rule: pure; what `parse_request_head` would refuse, or read otherwise, is never 
 
 from typing import Final
 
+from gateway.framing import TARGET_BYTES
 from gateway.inbound import DECIDING
 from gateway.known_head import MOST_BYTES, MOST_FIELDS, KnownRequest, position, remember
 from gateway.server.http1 import (
@@ -17,7 +18,6 @@ from gateway.upstream.target import METHODS
 
 # Of the others no head is remembered.
 _METHODS: Final = {method.encode(): method for method in METHODS}
-_TARGET_BYTES: Final = bytes({*range(0x21, 0x7F)} - {*b"#"})
 # Whoever calls sends requests of two kinds, say: with a body, and without. They differ in how many
 # fields they have.
 _MOST: Final = 2
@@ -45,7 +45,7 @@ class HeadReader:
             return parse_request_head(head, max_headers)
         target = parts[1]
         method = _METHODS.get(parts[0])
-        if method is None or not target or target.translate(None, _TARGET_BYTES):
+        if method is None or not target or target.translate(None, TARGET_BYTES):
             return parse_request_head(head, max_headers)  # which says what is wrong with it
         fields = head[end + 2 :][:-4]
         lines = fields.split(b"\r\n")

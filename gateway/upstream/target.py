@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from gateway.errors import CallerError
-from gateway.framing import TOKEN
+from gateway.framing import TARGET_BYTES, TOKEN
 from gateway.invopop import spellings
 from gateway.invopop.operations import match_file
 from gateway.invopop.table import FILES_PREFIX
@@ -22,8 +22,7 @@ _TOKEN: Final = re.compile(TOKEN.decode() + "+")
 _PLAIN: Final = rb"[!-\"$&-\-0->@-\[\]-~]++"
 _QUERY: Final = rb"(?:\?[!-\"$-~]*+)?"
 _SEGMENT: Final = _PLAIN + rb"(?:\." + _PLAIN + rb")*+"  # a dot between others: never a dot segment
-_QUERY_BYTES: Final = bytes({*range(0x21, 0x7F)} - {*b"#"})
-_PLAIN_BYTES: Final = bytes({*_QUERY_BYTES} - {*b"%.?\\"})
+_PLAIN_BYTES: Final = TARGET_BYTES.translate(None, b"%.?\\")
 _FAST: Final = re.compile(rb"(/(?:" + _SEGMENT + rb"(?:/" + _SEGMENT + rb")*+/?)?)" + _QUERY)
 _SLOW: Final = re.compile(rb"(/[!-\"$->@-\[\]-~]*)" + _QUERY)
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
@@ -137,7 +136,7 @@ def resolve(
         raise _refused_method(method)
     if target[:1] == b"/":
         path, _, query = target.partition(b"?")  # most need no pattern, which costs five times more
-        odd = path.translate(None, _PLAIN_BYTES) or query.translate(None, _QUERY_BYTES)
+        odd = path.translate(None, _PLAIN_BYTES) or query.translate(None, TARGET_BYTES)
         if not odd and path.find(b"//") < 0:
             return Target(target, path, False)
         plain = _FAST.fullmatch(target)

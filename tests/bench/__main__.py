@@ -45,13 +45,6 @@ FULL = Plan(list(LABELS), _PARTS, 3, 4, 3, (1, 32, 256), _BODIES, 2**30, 10_000)
 QUICK = Plan(list(LABELS), _PARTS, 1, 1, 1, (1, 32), _BODIES, 2**26, 200)
 
 
-class Asked(NamedTuple):
-    """One column of the table: GETs, or POSTs with a body of so many bytes."""
-
-    connections: int
-    body: int = 0
-
-
 def main() -> int:
     """Runs what the arguments ask for; 1 if that was not possible."""
     arguments = _arguments()
@@ -118,22 +111,21 @@ def _compare(stage: Stage, plan: Plan, console: Console) -> dict[str, Figures]:
 
         rivals = start_all(stage, plan.rivals, running)
         idle = {rival.name: rival.process.usage().resident for rival in rivals}
-        samples: dict[tuple[str, Asked], list[Sample]] = {}
-        kinds = [Asked(count) for count in plan.connections]
-        kinds += [Asked(PLAIN, body) for body in plan.bodies]
-        steps = plan.rounds * len(kinds) * len(rivals)
+        samples: dict[tuple[str, Load], list[Sample]] = {}
+        loads = [Load(count, plan.seconds, plan.tries) for count in plan.connections]
+        loads += [Load(PLAIN, plan.seconds, plan.tries, body=body) for body in plan.bodies]
+        steps = plan.rounds * len(loads) * len(rivals)
         progress = stack.enter_context(Progress(console=console, transient=True))
         task = progress.add_task("warm-up", total=steps)
         for rival in rivals if plan.tries > 1 else ():
             measure(rival, Load(32, 1, 1), stage.cores)
         for _ in range(plan.rounds):
-            for asked in kinds:
+            for load in loads:
                 for rival in rivals:
-                    progress.update(task, description=f"{rival.name} × {asked.connections}")
+                    progress.update(task, description=f"{rival.name} × {load.connections}")
                     try:
-                        load = Load(asked.connections, plan.seconds, plan.tries, body=asked.body)
                         sample = measure(rival, load, stage.cores)
-                        samples.setdefault((rival.name, asked), []).append(sample)
+                        samples.setdefault((rival.name, load), []).append(sample)
                     except BenchError as error:  # a rival that cannot cope is a result, too
                         if rival.name.startswith("gateway"):
                             raise
@@ -142,11 +134,11 @@ def _compare(stage: Stage, plan: Plan, console: Console) -> dict[str, Figures]:
         return {rival.name: _figures(rival, samples, idle[rival.name]) for rival in rivals}
 
 
-def _figures(rival: Rival, samples: dict[tuple[str, Asked], list[Sample]], idle: int) -> Figures:
-    found = {asked: middle(those) for (name, asked), those in samples.items() if name == rival.name}
+def _figures(rival: Rival, samples: dict[tuple[str, Load], list[Sample]], idle: int) -> Figures:
+    found = {load: middle(those) for (name, load), those in samples.items() if name == rival.name}
     return Figures(
-        {asked.connections: sample for asked, sample in found.items() if not asked.body},
-        {asked.body: sample for asked, sample in found.items() if asked.body},
+        {load.connections: sample for load, sample in found.items() if not load.body},
+        {load.body: sample for load, sample in found.items() if load.body},
         idle,
         rival.process.usage().resident,
     )

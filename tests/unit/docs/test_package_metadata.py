@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 import tarfile
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -14,22 +13,14 @@ import pytest
 from markdown_it import MarkdownIt
 
 from gateway import __version__
+from tests.support.ci_hooks import hook
 from tests.support.guarantees import ROOT
 
 URL = "https://code.example/acme/invopop-gateway"
 FILES = f"{URL}/blob/v{__version__}"
 
 
-def _hook() -> Any:
-    spec = spec_from_file_location("metadata_hook", ROOT / ".ci" / "metadata_hook.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-HOOK = _hook()
+HOOK = hook("metadata_hook")
 
 
 def _build(project: Path, out: Path, kind: str, **variables: str) -> Path:
