@@ -130,10 +130,10 @@ def _table(results: Results) -> Table:
     counts = sorted({c for f in results.rivals.values() for c in f.by_connections})
     for count in counts:
         table.add_column(f"{count} connection{'s' if count > 1 else ''}", justify="right")
-    table.add_column("RSS MiB idle → loaded", justify="right")
     bodies = sorted({body for f in results.rivals.values() for body in f.posts})
     for body in bodies:
         table.add_column(f"POST {body / 1024:g} KiB, {PLAIN}", justify="right")
+    table.add_column("RSS MiB idle → loaded", justify="right")
     for name, figures in results.rivals.items():
         cells = [_cell(figures.by_connections.get(count)) for count in counts]
         cells += [_cell(figures.posts.get(body)) for body in bodies]

@@ -8,7 +8,7 @@ import pytest
 from tests.bench.load import Sample, parse_report
 from tests.bench.machine import BenchError
 from tests.bench.picture import draw
-from tests.bench.results import Figures, Results, middle, ratios
+from tests.bench.results import Figures, Results, _table, middle, ratios
 
 _WRK = """\
 Running 2s test @ http://127.0.0.1:51839/
@@ -76,6 +76,15 @@ def test_ratios_are_ours_over_theirs() -> None:
     assert found["gateway-jwt / envoy-jwt-cached: CPU per request"] == 1.5
     assert found["gateway-jwt / envoy-jwt-cached: CPU per POST of 1 KiB"] == 1.5
     assert found["gateway-jwt / envoy-jwt-cached: p50 at 1 connection"] == 0.8
+
+
+def test_each_figure_is_below_its_heading() -> None:
+    """POSTs and memory, too."""
+    table = _table(_results())
+    cells = {str(column.header): str(next(iter(column.cells))) for column in table.columns}
+    assert cells["32 connections"].startswith("90 · ")
+    assert cells["POST 1 KiB, 32"].startswith("180 · ")
+    assert cells["RSS MiB idle → loaded"] == "0 → 0"
 
 
 def test_the_picture_is_well_formed(tmp_path: Path) -> None:
