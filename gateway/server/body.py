@@ -10,11 +10,11 @@ from typing import Final, Protocol
 from gateway.errors import CallerError
 from gateway.framing import TOKEN, ChunkedDecoder, ChunkRules, FramingError
 
-_QUOTED: Final = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*+"'
+_QUOTED: Final = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*"'
 CHUNK_RULES: Final = ChunkRules(
     re.compile(
         rb"([0-9A-Fa-f]{1,16})"
-        rb"(?:;" + TOKEN + rb"++(?:=(?:" + TOKEN + rb"++|" + _QUOTED + rb"))?)*+\r\n"
+        rb"(?:;" + TOKEN + rb"++(?:=(?:" + TOKEN + rb"++|" + _QUOTED + rb"))?)*\r\n"
     ),
     max_line=4096,
     max_trailers=8 * 1024,

@@ -25,10 +25,10 @@ NEVER_IN_HEAD: Final = re.compile(rb"(?<!\r)\n|\r[^\n]|[\x00-\x08\x0b\x0c\x0e-\x
 _HTTP2: Final = b"PRI * HTTP/2.0\r\n"  # the client's preface: RFC 9113 3.4
 _USE_HTTP1: Final = "Only HTTP/1.1 and HTTP/1.0 are supported: switch the client's HTTP/2 off."
 _HOST: Final = re.compile(
-    rb"(?:(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})++|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?"
+    rb"(?:(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?"
 )
 _ABSOLUTE: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*+://[^/?]*+")
-_CODINGS: Final = re.compile(TOKEN + rb"++(?:[ \t]*+,[ \t]*+" + TOKEN + rb"++)*+")
+_CODINGS: Final = re.compile(TOKEN + rb"++(?:[ \t]*+,[ \t]*+" + TOKEN + rb"++)*")
 _ONCE: Final = (*CREDENTIAL_FIELDS, b"host", b"content-length", b"transfer-encoding")
 # 18 digits are below 2^63 and above any body: longer ones are an attempt at an overflow.
 LENGTH_DIGITS: Final = 18

@@ -40,10 +40,10 @@ _REPLY_DROPPED_PREFIXES: Final = (
     b"x-sendfile",
 )
 _REPLY_REWRITTEN: Final = frozenset({b"location", b"proxy-status", b"x-request-id"})
-# Nothing in these two is tried twice.
+# Nothing in these two is tried twice: what may repeat cannot match what follows it.
 _PROXY_STATUS_MEMBER: Final = re.compile(rb'\s*+"?invopop-gateway"?\s*+(?:;|$)', re.IGNORECASE)
 # A member may hold commas within quoted strings (RFC 8941 3.3.3).
-_LIST_MEMBER: Final = re.compile(rb'(?:[^,"]++|"(?:[^"\\]++|\\.?+)*+"?+)++')
+_LIST_MEMBER: Final = re.compile(rb'(?:[^,"]++|"(?:[^"\\]++|\\.?+)*"?+)+')
 
 
 class CleanReply(NamedTuple):

@@ -21,9 +21,9 @@ _TOKEN: Final = re.compile(TOKEN.decode() + "+")
 # Visible ASCII without what needs a closer look in a path: # % . / ? \
 _PLAIN: Final = rb"[!-\"$&-\-0->@-\[\]-~]++"
 _QUERY: Final = rb"(?:\?[!-\"$-~]*+)?"
-_SEGMENT: Final = _PLAIN + rb"(?:\." + _PLAIN + rb")*+"  # a dot between others: never a dot segment
+_SEGMENT: Final = _PLAIN + rb"(?:\." + _PLAIN + rb")*"  # a dot between others: never a dot segment
 _PLAIN_BYTES: Final = TARGET_BYTES.translate(None, b"%.?\\")
-_FAST: Final = re.compile(rb"(/(?:" + _SEGMENT + rb"(?:/" + _SEGMENT + rb")*+/?)?)" + _QUERY)
+_FAST: Final = re.compile(rb"(/(?:" + _SEGMENT + rb"(?:/" + _SEGMENT + rb")*/?)?)" + _QUERY)
 _SLOW: Final = re.compile(rb"(/[!-\"$->@-\[\]-~]*)" + _QUERY)
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})")

@@ -41,6 +41,30 @@ def test_one_name_is_one_class() -> None:
     assert {name: paths for name, paths in places.items() if len(paths) > 1} == {}
 
 
+def test_no_pattern_has_a_possessive_group() -> None:
+    """CPython before 3.11.5 matches them wrongly (python/cpython#106052): "chunked," as a list.
+
+    A single character or set may be possessive; a group need not be, where no part of it can match
+    what follows it.
+    """
+    possessive = re.compile(r"\)(?:[*+?]|\{[0-9,]+\})\+|\(\?>")
+    found = [
+        f"{path.relative_to(ROOT)}: {node.value!r}"
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str | bytes)
+        and possessive.search(_without_sets(node.value))
+    ]
+    assert found == []
+
+
+def _without_sets(pattern: str | bytes) -> str:
+    """The pattern with `x` in place of each character set, where quantifiers are characters."""
+    text = pattern.decode("latin-1") if isinstance(pattern, bytes) else pattern
+    return re.sub(r"\[(?:\\.|[^\]\\])*\]", "x", text)
+
+
 def test_the_package_shows_the_layers_that_are_checked() -> None:
     """The picture in its docstring is what import-linter holds, in the same order."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
