@@ -11,8 +11,8 @@ Imports point downwards only, and packages of one layer never import each other:
         → sending → admission → services, inbound, inbound_body
         → identity | policy | vault | upstream | observe → network
         → settings | events | invopop → model → errors | known_head
-        → asgi | deadline | framing | pin | secret | shares | socket_queues | trace
-        | turns | watcher
+        → asgi | deadline | flush_queue | framing | pin | secret | shares | socket_queues
+        | trace | turns | watcher
 """
 
 from importlib.util import find_spec

@@ -10,11 +10,12 @@ import struct
 from typing import Any, Final, Generic, TypeVar, cast
 
 from gateway.deadline import NEVER, Deadline
+from gateway.flush_queue import SMALL
 from gateway.model import CALLER_LEFT, CALLER_SLOW, CALLER_STALLED
 from gateway.server.connections import OpenConnection, name_of
 from gateway.server.listener import READ_BLOCK, Listener, RequestInFlight
 from gateway.server.pace import Pace
-from gateway.server.sockets import read_peer
+from gateway.server.sockets import address_of, read_peer
 from gateway.socket_queues import acknowledged, unsent
 
 # How many bytes may be held unread by the app, or unsent to the caller, until no more are taken.
@@ -47,14 +48,14 @@ class CallerConnection(asyncio.BufferedProtocol, Generic[C]):
     def __init__(self, listener: Listener, handshake: OpenConnection | None = None) -> None:
         self.listener = listener
         self._handshake = handshake
+        self._held = b""  # of what is written, until `flush`
         self.limits = listener.limits
         self._block = listener.block
         self.cycle: C | None = None
         self.write_paused = False
         self._deaf = False
         self._retired = False
-        self._ended = False
-        self._lingering = False
+        self._ended = self._lingering = False
         self._linger_silence = LINGER_SILENCE
         self._linger_until = NEVER
         self.keep_alive = b"keep-alive: timeout=%d\r\n\r\n" % self.limits.idle_timeout
@@ -89,8 +90,8 @@ class CallerConnection(asyncio.BufferedProtocol, Generic[C]):
             "asgi": _ASGI,
             "root_path": "",
             "scheme": "http" if transport.get_extra_info("sslcontext") is None else "https",
-            "client": _address(transport, "peername"),
-            "server": _address(transport, "sockname"),
+            "client": address_of(transport, "peername"),
+            "server": address_of(transport, "sockname"),
         }
         self.listener.connections.add(self, name)
         self._read_deadline.set(self.listener.first_byte_seconds())
@@ -121,6 +122,7 @@ class CallerConnection(asyncio.BufferedProtocol, Generic[C]):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Ends the request in flight, and every wait for this connection."""
         self._deaf = True
+        self._held = b""
         if self.cycle is not None:
             self.cycle.cancel(CALLER_LEFT)
             self.cycle = None
@@ -153,7 +155,18 @@ class CallerConnection(asyncio.BufferedProtocol, Generic[C]):
     # For requests: see `cycle_connection.CycleConnection`.
 
     def write(self, data: bytes) -> None:
-        self._transport.write(data)
+        data = self._held + data if self._held else data
+        if len(data) <= SMALL and (self._held or self.listener.flushes.add(self)):
+            self._held = data
+        else:
+            self._held = b""
+            self._transport.write(data)
+
+    def flush(self) -> None:
+        """Sends what is held back: see `flush_queue.Flushable`."""
+        if self._held:
+            data, self._held = self._held, b""
+            self._transport.write(data)
 
     async def drained(self) -> None:
         if self.write_paused:
@@ -210,6 +223,7 @@ class CallerConnection(asyncio.BufferedProtocol, Generic[C]):
         self._linger_silence = silence
         self._linger_until = self.listener.loop.time() + LINGER_IN_ALL
         self._resume_reading()
+        self.flush()
         if self._transport.can_write_eof():
             self._transport.write_eof()
         self._read_deadline.set(silence)
@@ -227,6 +241,7 @@ class CallerConnection(asyncio.BufferedProtocol, Generic[C]):
     def _close(self) -> None:
         self._deaf = True
         self._read_deadline.at = NEVER
+        self.flush()
         self._watch_flush()
         self._transport.close()
 
@@ -245,6 +260,7 @@ class CallerConnection(asyncio.BufferedProtocol, Generic[C]):
 
     def abort(self) -> None:
         self._deaf = True
+        self.flush()
         self._transport.abort()
 
     def _pause_reading(self) -> None:
@@ -282,11 +298,3 @@ class CallerConnection(asyncio.BufferedProtocol, Generic[C]):
         return (
             taken if taken is not None else -self._transport.get_write_buffer_size() - unsent(sock)
         )
-
-
-def _address(transport: asyncio.BaseTransport, which: str) -> tuple[str, int | None] | None:
-    """A host and port, or a socket's path and None, as ASGI has it."""
-    address = transport.get_extra_info(which)
-    if isinstance(address, tuple):
-        return address[:2]
-    return (address, None) if address else None

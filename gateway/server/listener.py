@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from gateway.asgi import App
 from gateway.events import Emit
+from gateway.flush_queue import FlushQueue
 from gateway.model import DRAIN_CUT
 from gateway.server.connections import OpenConnections
 from gateway.server.tls_failures import TlsFailures
@@ -83,6 +84,7 @@ class Listener:
         self.turns = Turns(self.loop)  # of heads that have come, by who sent the one before
         self.handshakes = Turns(self.loop, at_once=MOST)  # by peer
         self.running: set[RequestInFlight] = set()
+        self.flushes = FlushQueue(self.running.__len__)
         self.draining = False  # every reply says Connection: close
         self.stopping = False  # idle connections are closed
         self._vacant = asyncio.Event()

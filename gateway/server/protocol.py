@@ -189,6 +189,7 @@ class HttpProtocol(TurnConnection[Cycle]):
         """Hands the connection over: what comes from now on is TLS."""
         self.cycle = None
         self.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        self.flush()
         self._resume_reading()
         self._deaf = True
         for deadline in (self._read_deadline, self._write_deadline, self._next_look):

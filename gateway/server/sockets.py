@@ -101,6 +101,14 @@ def read_peer(transport: asyncio.BaseTransport) -> Peer:
     )
 
 
+def address_of(transport: asyncio.BaseTransport, which: str) -> tuple[str, int | None] | None:
+    """A host and port, or a socket's path and None, as ASGI has it."""
+    address = transport.get_extra_info(which)
+    if isinstance(address, tuple):
+        return address[:2]
+    return (address, None) if address else None
+
+
 def _open_tcp(
     section: str, host: str, port: int, *, reuse_port: bool
 ) -> tuple[list[socket.socket], list[str]]:

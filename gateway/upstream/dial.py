@@ -10,6 +10,7 @@ import ssl
 from typing import Final, NamedTuple
 
 from gateway.errors import UpstreamError
+from gateway.flush_queue import FlushQueue
 from gateway.network.connect import connect
 from gateway.network.failures import kind_of, reason_of, told
 from gateway.network.resolver import Resolver
@@ -28,6 +29,7 @@ class Route(NamedTuple):
     port: int
     context: ssl.SSLContext
     resolver: Resolver
+    flushes: FlushQueue
     proxy: tuple[str, int] | None = None
 
     @property
@@ -62,7 +64,7 @@ async def _secure(sock: socket.socket, route: Route) -> Wire:
     try:
         if route.proxy is not None:
             await _tunnel(sock, route)
-        wire = Wire(sock, route.context, server_name(route.host))
+        wire = Wire(sock, route.context, server_name(route.host), route.flushes)
         await loop.create_connection(lambda: wire, sock=sock)
     except BaseException:
         sock.close()

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from gateway.errors import UpstreamError
 from gateway.events import Emit, UpstreamConnected
+from gateway.flush_queue import FlushQueue
 from gateway.model import Outbound, Reply
 from gateway.network.resolver import Resolver
 from gateway.upstream.connection import Connection, ConnectionWire, Hooks, Lifetime
@@ -93,12 +94,13 @@ class Transport:
 
     def _add_pool(self, authority: Authority, most: int) -> Pool:
         host = authority.host.strip(b"[]").decode("ascii")
-        route = Route(host, authority.port, self._context, self.resolver, self._proxy)
 
         async def connect(timeout: float) -> Connection:  # noqa: ASYNC109
             return self._wrap(await self._dial(route, timeout), pool)
 
         pool = self._pools[authority] = Pool(connect, most)
+        flushes = FlushQueue(lambda: pool.active)
+        route = Route(host, authority.port, self._context, self.resolver, flushes, self._proxy)
         return pool
 
     async def _dial(self, route: Route, timeout: float) -> ConnectionWire:  # noqa: ASYNC109

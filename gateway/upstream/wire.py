@@ -10,6 +10,7 @@ import socket
 import ssl
 from typing import Final, Protocol, cast
 
+from gateway.flush_queue import SMALL, FlushQueue
 from gateway.socket_queues import unsent
 
 HIGH_WATER: Final = 64 * 1024  # unsent bytes above which writers wait
@@ -33,9 +34,16 @@ class WireReader(Protocol):
 class Wire(asyncio.BufferedProtocol):
     """One TCP connection with TLS on it. Use: `handshake`, then set `reader`, then write."""
 
-    def __init__(self, sock: socket.socket, context: ssl.SSLContext, server_name: str) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        context: ssl.SSLContext,
+        server_name: str,
+        flushes: FlushQueue,
+    ) -> None:
         self.reader: WireReader | None = None
         self._sock = sock
+        self._flushes = flushes
         self._block = memoryview(bytearray(READ_BLOCK))
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
@@ -71,11 +79,19 @@ class Wire(asyncio.BufferedProtocol):
         return bool(self._due or self._begun or self._poll.poll(0))
 
     def write(self, data: bytes) -> None:
-        """Encrypts and sends. Never blocks: after many bytes, await `drain`."""
+        """Encrypts and sends, soon if others do, too. Never blocks: after many, await `drain`."""
         if self._transport is None or self._ended:
             return
+        queued = self._outgoing.pending
         self._tls.write(data)  # a memory BIO takes all of it
-        self._transport.write(self._outgoing.read())
+        if queued + len(data) > SMALL or not (queued or self._flushes.add(self)):
+            self._transport.write(self._outgoing.read())
+
+    def flush(self) -> None:
+        """Sends what `write` has held back."""
+        transport = self._transport
+        if self._outgoing.pending and transport is not None and not transport.is_closing():
+            transport.write(self._outgoing.read())
 
     async def drain(self) -> None:
         """Waits until the peer has taken enough. Ends early if the connection does."""
@@ -86,7 +102,8 @@ class Wire(asyncio.BufferedProtocol):
         """How many bytes the peer has not taken yet, the kernel's among them."""
         if self._transport is None or self._transport.is_closing():
             return 0
-        return self._transport.get_write_buffer_size() + unsent(self._sock)
+        held = self._outgoing.pending + self._transport.get_write_buffer_size()
+        return held + unsent(self._sock)
 
     @property
     def congested(self) -> bool:
@@ -114,12 +131,13 @@ class Wire(asyncio.BufferedProtocol):
             self._tls.unwrap()
         except ssl.SSLError:
             pass  # raised because the peer's own close_notify is not there: we do not wait for it
-        self._flush()
+        self.flush()
         self._transport.close()
 
     def abort(self) -> None:
         """Closes at once, without a close_notify: the peer sees that something is incomplete."""
         if self._transport is not None:
+            self.flush()
             self._transport.abort()
 
     # asyncio.BufferedProtocol
@@ -185,7 +203,7 @@ class Wire(asyncio.BufferedProtocol):
         except ssl.SSLWantReadError:
             return False
         finally:
-            self._flush()  # on failure: the alert that tells the peer why
+            self.flush()  # on failure: the alert that tells the peer why
         return True
 
     def _decrypt(self) -> None:
@@ -203,17 +221,13 @@ class Wire(asyncio.BufferedProtocol):
         except ssl.SSLError:
             self._end(clean=False, kind="tls")
         if self._outgoing.pending:
-            self._flush()
+            self.flush()
 
     def _end(self, *, clean: bool, kind: str) -> None:
         self._ended = True
         self._wake()
         if self.reader is not None:
             self.reader.on_end(clean=clean, kind=kind)
-
-    def _flush(self) -> None:
-        if self._outgoing.pending and self._transport is not None:
-            self._transport.write(self._outgoing.read())
 
     async def _wait(self) -> None:
         self._changed = self._loop.create_future()

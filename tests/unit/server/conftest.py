@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import uvloop
 
+from gateway import flush_queue
 from gateway.asgi import App, Message, Receive, Scope, Send
 from gateway.errors import CallerError
 from gateway.events import Event, ExchangeEnded
@@ -75,8 +76,12 @@ Serve = Callable[..., Awaitable[Served]]
 
 
 @pytest.fixture
-async def serve() -> AsyncIterator[Serve]:
-    """Starts listeners; at the test's end they must all become empty."""
+async def serve(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Serve]:
+    """Starts listeners; at the test's end they must all become empty.
+
+    They send at the end of each turn, as where many requests are in flight.
+    """
+    monkeypatch.setattr(flush_queue, "FEW", -1)
     async with AsyncExitStack() as stack:
 
         async def start(app: App, **limits: Any) -> Served:

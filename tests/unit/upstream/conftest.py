@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 import uvloop
 
+from gateway import flush_queue
 from gateway.events import Event
 from gateway.network.resolver import Resolver
 from gateway.network.tls import client_context
@@ -51,9 +52,13 @@ def events() -> list[Event]:
 
 @pytest_asyncio.fixture
 async def transport(
-    certificates: Certificates, events: list[Event]
+    certificates: Certificates, events: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Callable[..., Transport]]:
-    """Makes transports that trust the test's authority; they close with the test."""
+    """Makes transports that trust the test's authority; they close with the test.
+
+    They send at the end of each turn, as where many requests are in flight.
+    """
+    monkeypatch.setattr(flush_queue, "FEW", -1)
     made: list[Transport] = []
 
     def make(proxy: tuple[str, int] | None = None, **limits: Any) -> Transport:

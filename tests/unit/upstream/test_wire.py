@@ -1,11 +1,14 @@
 """TLS over a fake TCP transport: orders of arrival that a network gives only by chance."""
 
 import asyncio
+import socket
 import ssl
+from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
 
 import pytest
 
+from gateway.flush_queue import FEW, SMALL, FlushQueue
 from gateway.network.tls import client_context
 from gateway.upstream.wire import Wire
 from tests.support.certificates import Certificates
@@ -25,6 +28,9 @@ class FakeTransport:
     def get_write_buffer_size(self) -> int:
         return self.unsent
 
+    def is_closing(self) -> bool:
+        return "close" in self.calls or "abort" in self.calls
+
     def write(self, data: bytes) -> None:
         self.written += data
 
@@ -32,11 +38,6 @@ class FakeTransport:
         """What was written since the last call."""
         data, self.written = self.written, b""
         return data
-
-
-class FakeSocket:
-    def fileno(self) -> int:
-        return 0
 
 
 class Quiet:
@@ -77,11 +78,20 @@ class Peer:
 
 
 @pytest.fixture
-async def shaken(certificates: Certificates) -> tuple[Wire, FakeTransport, Peer]:
+def in_flight() -> int:
+    """How many requests are in flight, as far as the wire knows: so few that it sends at once."""
+    return 1
+
+
+@pytest.fixture
+async def shaken(
+    certificates: Certificates, in_flight: int
+) -> AsyncIterator[tuple[Wire, FakeTransport, Peer]]:
     """A wire that has shaken hands; what the peer says after that has not come yet."""
+    sock, other = socket.socketpair()
     transport, peer = FakeTransport(), Peer(certificates.context())
     context = client_context(certificates.ca_file, ca_only=True)
-    wire = Wire(cast("Any", FakeSocket()), context, "localhost")
+    wire = Wire(sock, context, "localhost", FlushQueue(lambda: in_flight))
     wire.connection_made(cast("Any", transport))
     shaking = wire.handshake()
     shaking.send(None)  # it now waits for the peer's answer
@@ -89,7 +99,9 @@ async def shaken(certificates: Certificates) -> tuple[Wire, FakeTransport, Peer]
     with pytest.raises(StopIteration):
         shaking.send(None)
     wire.data_received(peer.shake(transport.taken()))  # its session tickets
-    return wire, transport, peer
+    yield wire, transport, peer
+    sock.close()
+    other.close()
 
 
 async def test_what_comes_before_anyone_listens_is_heard(
@@ -174,3 +186,60 @@ async def test_waiting_to_write_ends_with_the_connection(
     assert wire.congested
     wire.connection_lost(None)
     await asyncio.wait_for(draining, 5)
+
+
+MANY = pytest.mark.parametrize("in_flight", [FEW + 1])
+
+
+@MANY
+async def test_beside_many_requests_a_small_write_waits_for_the_end_of_the_turn(
+    shaken: tuple[Wire, FakeTransport, Peer],
+) -> None:
+    """What is written in one turn leaves as one; until then it counts as not taken."""
+    wire, transport, peer = shaken
+    wire.write(b"head ")
+    wire.write(b"body")
+    assert transport.written == b""
+    assert wire.not_taken() > len(b"head body")
+    await asyncio.sleep(0)
+    peer.incoming.write(transport.taken())
+    assert peer.tls.read(100) + peer.tls.read(100) == b"head body"
+    assert wire.not_taken() == 0
+
+
+@MANY
+async def test_beside_many_requests_a_large_write_leaves_at_once(
+    shaken: tuple[Wire, FakeTransport, Peer],
+) -> None:
+    """With what was held back in front of it."""
+    wire, transport, peer = shaken
+    wire.write(b"head")
+    wire.write(b"b" * SMALL)
+    peer.incoming.write(transport.taken())
+    assert peer.tls.read(100) == b"head"
+    assert peer.tls.read(SMALL) == b"b" * SMALL
+
+
+@MANY
+@pytest.mark.parametrize("end", [Wire.close, Wire.abort])
+async def test_what_is_held_back_is_not_lost_when_the_wire_ends(
+    shaken: tuple[Wire, FakeTransport, Peer], end: Callable[[Wire], None]
+) -> None:
+    """It is sent first, and nothing after it."""
+    wire, transport, peer = shaken
+    wire.write(b"head")
+    end(wire)
+    peer.incoming.write(transport.taken())
+    assert peer.tls.read(100) == b"head"
+    await asyncio.sleep(0)
+    assert transport.written == b""
+
+
+async def test_beside_few_requests_a_write_leaves_at_once(
+    shaken: tuple[Wire, FakeTransport, Peer],
+) -> None:
+    """Nothing else is in this turn that could be sent together with it."""
+    wire, transport, peer = shaken
+    wire.write(b"head")
+    peer.incoming.write(transport.taken())
+    assert peer.tls.read(100) == b"head"
