@@ -14,7 +14,7 @@ Account = str | None
 
 # Of those that wait, how many of busy callers begin in one turn of the loop: what others wait for
 # when their own request, or its reply, comes next.
-MOST: Final = 2
+MOST: Final = 4
 # Where nobody waits, how many begin at once until the loop's clock moves on, in milliseconds; of
 # callers that were quiet so many begin in one turn.
 AT_ONCE: Final = 8
@@ -63,12 +63,14 @@ class Turns:
     """
 
     __slots__ = (
-        "_at_once", "_begun", "_busy", "_due", "_fresh", "_lines", "_loop", "_now", "_waiting",
+        "_at_once", "_begun", "_busy", "_due", "_fresh", "_lines", "_loop", "_most", "_now",
+        "_waiting",
     )  # fmt: skip
 
-    def __init__(self, loop: Loop, at_once: int = AT_ONCE) -> None:
+    def __init__(self, loop: Loop, at_once: int = AT_ONCE, most: int = MOST) -> None:
         self._loop = loop
         self._at_once = at_once
+        self._most = most
         self._begun = 0  # at once, at `_now`
         self._now = 0.0
         self._waiting = 0
@@ -118,11 +120,11 @@ class Turns:
 
     def _next(self) -> None:
         self._due = False
-        most, begun = max(self._at_once, MOST), 0
+        most, begun = max(self._at_once, self._most), 0
         try:
             while self._waiting and begun < most:
                 line = self._next_line()
-                if not self._fresh and begun >= MOST:
+                if not self._fresh and begun >= self._most:
                     break
                 line.credit -= 1
                 self._waiting -= 1

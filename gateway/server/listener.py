@@ -15,10 +15,11 @@ from gateway.flush_queue import FlushQueue
 from gateway.model import DRAIN_CUT
 from gateway.server.connections import OpenConnections
 from gateway.server.tls_failures import TlsFailures
-from gateway.turns import MOST, Turns
+from gateway.turns import Turns
 
 # The most that one read of a connection takes; by itself uvloop would take 250 KiB at once.
 READ_BLOCK: Final = 64 * 1024
+HANDSHAKES: Final = 2  # that go on in one turn of the loop: each costs as much as several requests
 # At the end of a drain a caller that has just connected is about to send: it gets this long.
 FIRST_BYTE_SECONDS = 0.5  # not Final: tests set it
 
@@ -82,7 +83,7 @@ class Listener:
         self.block = memoryview(bytearray(READ_BLOCK))  # into which all connections are read
         self.connections = OpenConnections(name, emit, self.loop.time)
         self.turns = Turns(self.loop)  # of heads that have come, by who sent the one before
-        self.handshakes = Turns(self.loop, at_once=MOST)  # by peer
+        self.handshakes = Turns(self.loop, at_once=HANDSHAKES, most=HANDSHAKES)  # by peer
         self.running: set[RequestInFlight] = set()
         self.flushes = FlushQueue(self.running.__len__)
         self.draining = False  # every reply says Connection: close

@@ -10,7 +10,8 @@ import pytest
 
 from gateway.server import handshake, listener, protocol
 from gateway.server.handshake import TlsServer
-from gateway.turns import MOST, Turns
+from gateway.server.listener import HANDSHAKES
+from gateway.turns import Turns
 from tests.support.async_caller import Wire
 from tests.support.held_loop import HeldLoop
 from tests.unit.server.opened import GET, Authority, opened
@@ -177,14 +178,14 @@ async def test_handshakes_wait_for_their_turn(stack: AsyncExitStack, tmp_path: P
     authority = Authority(tmp_path)
     served = await opened(stack, 3.0, **authority.listen)
     loop = HeldLoop()
-    turns = served.listener.handshakes = Turns(loop, at_once=0)
+    turns = served.listener.handshakes = Turns(loop, at_once=0, most=HANDSHAKES)
 
     async def answered() -> int:
         async with await Wire.connect(served.address, tls=authority.client()) as wire:
             return (await wire.exchange(GET)).status
 
     async with asyncio.TaskGroup() as group:
-        callers = [group.create_task(answered()) for _ in range(MOST + 1)]
+        callers = [group.create_task(answered()) for _ in range(HANDSHAKES + 1)]
         async with asyncio.timeout(20):
             while turns._waiting < len(callers):
                 await asyncio.sleep(0.001)
@@ -203,7 +204,7 @@ async def test_a_handshake_that_ends_while_it_waits(stack: AsyncExitStack, tmp_p
     authority = Authority(tmp_path)
     served = await opened(stack, 30.0, **authority.listen)
     loop = HeldLoop()
-    turns = served.listener.handshakes = Turns(loop, at_once=0)
+    turns = served.listener.handshakes = Turns(loop, at_once=0, most=HANDSHAKES)
     async with await Wire.connect(served.address) as wire:
         await wire.send(b"\x16\x03\x01")
         async with asyncio.timeout(20):
