@@ -30,7 +30,7 @@ def operated(_operated: Operated) -> Iterator[Operated]:
     set_vault(
         _operated, {"acme": {"key": {"env": "TEST_KEY_A"}, "previous": {"env": "TEST_KEY_B"}}}
     )
-    _operated.reload()
+    _operated.reload(times=2)
     yield _operated
     _operated.configure({})
     set_vault(_operated, {})
@@ -136,7 +136,7 @@ def test_what_was_removed_meanwhile_is_not_sent(
 
     def change() -> None:
         removed(operated)
-        operated.reload()
+        operated.reload(times=2)
 
     reply = wait(operated, change).reply("PUT", timeout=15)
     assert (reply.status, reply.get("x-gateway-error")) == (status, error)
@@ -151,7 +151,7 @@ def test_a_rotated_key_is_used_at_once(
 
     def change() -> None:
         key_rotated(operated)
-        operated.reload()
+        operated.reload(times=2)
 
     reply = wait(operated, change).reply("PUT", timeout=15)
     assert reply.status == 200
@@ -179,7 +179,7 @@ def test_a_removed_previous_key_is_not_tried(operated: Operated) -> None:
         operated.origin.eventually_started(2)  # the other one has the only connection now
         eventually(lambda: operated.gateway.metric("upstream_connections", state="waiting") == 1)
         set_vault(operated, {"acme": {"key": {"env": "TEST_KEY_A"}}})
-        operated.reload()
+        operated.reload(times=2)
         second.release()
         assert waiting.reply("GET", timeout=15).status in {401, 502, 503}
     assert keys(operated) == [KEY_A]
